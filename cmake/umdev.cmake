@@ -16,14 +16,84 @@ function(umdev_library name)
 endfunction()
 
 # umdev_unit_test(NAME [DEPENDS umdev_x ...])
-# One test program unit_NAME of every *.cc in this folder; each TEST() becomes a ctest case of its own.
+# One test program unit_NAME of every *.cc in this folder; each TEST() becomes a ctest case of its own, named
+# unit_NAME.Suite.test, so `ctest -R unit_NAME` runs one folder and `ctest -R C23` one requirement.
 function(umdev_unit_test name)
-  cmake_parse_arguments(arg "" "" "DEPENDS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
   add_executable(unit_${name} ${sources})
-  target_link_libraries(unit_${name} PRIVATE ${arg_DEPENDS} umdev_test_support GTest::gmock GTest::gtest_main rapidcheck)
-  add_test(NAME unit_${name} COMMAND unit_${name} --gtest_brief=1)
-  set_tests_properties(unit_${name} PROPERTIES LABELS "unit;${arg_LABELS}" TIMEOUT 300)
+  target_link_libraries(unit_${name} PRIVATE
+    ${arg_DEPENDS} umdev_test_support GTest::gmock GTest::gtest_main rapidcheck)
+  gtest_discover_tests(unit_${name} TEST_PREFIX unit_${name}. EXTRA_ARGS --gtest_brief=1
+    DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
+
+# umdev_benchmark(NAME [DEPENDS umdev_x ...])
+# One Google Benchmark program bench_NAME of every *.cc in this folder; `./dev bench` runs all of them.
+function(umdev_benchmark name)
+  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
+  find_package(benchmark REQUIRED)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  add_executable(bench_${name} ${sources})
+  target_link_libraries(bench_${name} PRIVATE
+    ${arg_DEPENDS} umdev_test_support benchmark::benchmark benchmark::benchmark_main)
+  set_target_properties(bench_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+endfunction()
+
+# umdev_fuzz_target(NAME [DEPENDS umdev_x ...])
+# NAME_fuzz.cc in this folder defines LLVMFuzzerTestOneInput(). With UMDEV_FUZZ it becomes the libFuzzer program
+# fuzz_NAME, which `./dev fuzz` runs; in every other build the same code is a ctest case that is fed the seeds in
+# corpus/NAME/ and a few thousand inputs made from them.
+function(umdev_fuzz_target name)
+  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
+  add_executable(fuzz_${name} ${name}_fuzz.cc)
+  target_link_libraries(fuzz_${name} PRIVATE ${arg_DEPENDS} umdev_test_support)
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  if(UMDEV_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/fuzz/replay_main.cc)
+    add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+    set_tests_properties(fuzz_${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+  endif()
+endfunction()
+
+# umdev_check_headers(FOLDER ...)
+# The target check_headers compiles every header of the rooms in the FOLDERs alone, twice in a row, so that each
+# includes what it needs and says `#pragma once`. Not part of the default build.
+function(umdev_check_headers)
+  add_custom_target(check_headers)
+  foreach(folder ${ARGN})
+    file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${folder}/*/*.h)
+    foreach(header ${headers})
+      get_filename_component(room ${header} DIRECTORY)
+      set(text "#include \"${header}\"\n#include \"${header}\"\n")
+      set(source ${CMAKE_BINARY_DIR}/check_headers/${header}.cc)
+      file(CONFIGURE OUTPUT ${source} CONTENT "${text}" @ONLY)
+      string(MAKE_C_IDENTIFIER ${room} identifier)
+      list(APPEND sources_${identifier} ${source})
+      list(APPEND rooms ${room})
+    endforeach()
+  endforeach()
+  list(REMOVE_DUPLICATES rooms)
+  foreach(room ${rooms})
+    if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${room}/CMakeLists.txt)
+      continue()
+    endif()
+    string(MAKE_C_IDENTIFIER ${room} identifier)
+    add_library(check_headers_${identifier} OBJECT EXCLUDE_FROM_ALL ${sources_${identifier}})
+    get_property(targets DIRECTORY ${CMAKE_SOURCE_DIR}/${room} PROPERTY BUILDSYSTEM_TARGETS)
+    foreach(target ${targets})
+      get_target_property(type ${target} TYPE)
+      if(type MATCHES "STATIC_LIBRARY|INTERFACE_LIBRARY")
+        target_link_libraries(check_headers_${identifier} PRIVATE ${target})
+      endif()
+    endforeach()
+    add_dependencies(check_headers check_headers_${identifier})
+  endforeach()
 endfunction()
 
 # umdev_add_rooms(FOLDER): add_subdirectory() for each child of FOLDER that has a CMakeLists.txt.
