@@ -36,7 +36,8 @@ class Backing {
   }
 
   // Puts zero pages in the place of [offset, offset + size) of mapped(), in this process only: pointers into
-  // it stay valid, what they point to is no longer the user's. Page aligned.
+  // it stay valid, what they point to is no longer the user's. Page aligned. Whoever keeps backings to make
+  // further mappings of them must take a new one for this slice.
   virtual void revoke(std::uint64_t /*offset*/, std::uint64_t /*size*/) {}
 };
 

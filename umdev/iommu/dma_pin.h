@@ -40,6 +40,10 @@ class DmaPin {
         access_(access),
         segments_(std::move(segments)),
         cookie_(cookie) {}
+  // A pin of one segment allocates nothing.
+  DmaPin(std::shared_ptr<Holder> holder, IovaRange range, Access access, DmaSegment segment,
+         std::uint64_t cookie)
+      : holder_(std::move(holder)), range_(range), access_(access), segment_(segment), cookie_(cookie) {}
   DmaPin(DmaPin&& other) noexcept = default;
   DmaPin& operator=(DmaPin&& other) noexcept {
     if (this != &other) {
@@ -47,6 +51,7 @@ class DmaPin {
       holder_ = std::move(other.holder_);
       range_ = other.range_;
       access_ = other.access_;
+      segment_ = other.segment_;
       segments_ = std::move(other.segments_);
       cookie_ = other.cookie_;
     }
@@ -58,7 +63,10 @@ class DmaPin {
   IovaRange range() const { return range_; }
   Access access() const { return access_; }
   // In the order of the IOVA range; their lengths add up to range().size.
-  std::span<const DmaSegment> segments() const { return segments_; }
+  std::span<const DmaSegment> segments() const {
+    if (holder_ == nullptr) return {};
+    return segments_.empty() ? std::span(&segment_, 1) : std::span(segments_);
+  }
   bool revoked() const { return holder_ != nullptr && holder_->revoked(*this); }
   std::uint64_t cookie() const { return cookie_; }  // the holder's own
 
@@ -73,6 +81,7 @@ class DmaPin {
   std::shared_ptr<Holder> holder_;
   IovaRange range_;
   Access access_ = Access::none;
+  DmaSegment segment_;  // the only one, when segments_ is empty
   std::vector<DmaSegment> segments_;
   std::uint64_t cookie_ = 0;
 };
