@@ -1,5 +1,5 @@
 # Functions that the rooms' CMakeLists.txt are written in. One folder is one library; its link edges are the only
-# folders it may include (see ARCHITECTURE.md), and tools/house_rules.py checks the #include lines against the same order.
+# folders it may include (see ARCHITECTURE.md), and tools/house_rules.py checks the #include lines against them.
 
 # umdev_library(NAME [DEPENDS umdev_x ...] [PRIVATE lib ...])
 # A static library umdev_NAME of every *.cc in this folder; a folder without sources becomes an interface library.
