@@ -1,0 +1,61 @@
+// What stands behind an attribute file: a function that shows it and one that stores into it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "umdev/support/done.h"
+#include "umdev/support/error.h"
+#include "umdev/support/inline_function.h"
+
+namespace umdev::tree {
+
+// Permission bits (0 .. 07777).
+using Mode = std::uint16_t;
+
+// Every attribute has this size in a listing, and no store is given more.
+inline constexpr std::size_t attribute_size = 4096;
+// What a show may give at most: sysfs lends it one page, the last byte of which is a NUL.
+inline constexpr std::size_t show_limit = attribute_size - 1;
+
+// The behaviour of one attribute. Derive from it where thousands of instances carry the same attribute, to
+// keep each of them small; text_attribute() and function_attribute() make the simple ones.
+//
+// Threads: show and store may run at the same time, on several threads, with no lock held. Neither is called
+// after the removal of its node has completed; the object is destroyed by then (or, where an attribute
+// removes itself, when that call returns).
+class Attribute {
+ public:
+  virtual ~Attribute() = default;
+
+  // The whole text. EIO unless overridden (what the kernel answers where there is no show).
+  virtual Result<std::string> show();
+
+  // Completes with the number of bytes taken (as a rule text.size()), inline or later. `text` is never empty,
+  // has at most attribute_size bytes, and is valid until store returns. A store that completes later keeps
+  // alive itself what it needs: the tree only vouches for the time of the call. EIO unless overridden.
+  virtual void store(std::string_view text, Done<std::size_t> done);
+};
+
+using Show = InlineFunction<Result<std::string>(), 32>;
+using Store = InlineFunction<void(std::string_view, Done<std::size_t>), 32>;
+
+// An attribute that always shows the same text (say the newline yourself).
+std::unique_ptr<Attribute> text_attribute(std::string text);
+// An attribute of two functions, either of which may be empty (EIO).
+std::unique_ptr<Attribute> function_attribute(Show show, Store store = {});
+
+// An attribute to be added.
+struct AttributeSpec {
+  std::string name;
+  Mode mode = 0444;
+  std::unique_ptr<Attribute> attribute;
+  // Asked once, when the attribute is added, with no lock held: the mode it shall have, 0 to leave it out.
+  // The kernel's is_visible.
+  InlineFunction<Mode(), 16> is_visible = {};
+};
+
+}  // namespace umdev::tree
