@@ -144,9 +144,7 @@ Result<AddressSpace::State::MappingList> AddressSpace::State::cover(IovaRange ra
   for (Iova at = range.iova;;) {
     const std::shared_ptr<Mapping>* mapping = find(at);
     if (mapping == nullptr) return fail(EINVAL, "nothing is mapped there");
-    if (Result<> checked = (*mapping)->check(access, pinning); !checked) {
-      return std::unexpected(checked.error());
-    }
+    UMDEV_TRY((*mapping)->check(access, pinning));
     found.push_back(*mapping);
     if ((*mapping)->range.last() >= range.last()) return found;
     at = (*mapping)->range.last() + 1;
@@ -167,9 +165,7 @@ Result<DmaPin> AddressSpace::State::pin(DmaUser& user, IovaRange range, Access a
     const std::shared_ptr<Mapping>* found = find(range.iova);
     if (found == nullptr) return fail(EINVAL, "nothing is mapped there");
     if ((*found)->range.contains(range)) {
-      if (Result<> checked = (*found)->check(access, true); !checked) {
-        return std::unexpected(checked.error());
-      }
+      UMDEV_TRY((*found)->check(access, true));
       if (record->pins >= limits.pins_per_user) return fail(ENOMEM, "the user holds too many pins");
       add_pin(**found, *record);
       mapping = *found;
