@@ -1,0 +1,326 @@
+#include "umdev/os/event_loop.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+
+#include "umdev/os/system_error.h"
+#include "umdev/os/timer_queue.h"
+#include "umdev/support/mutex.h"
+
+namespace umdev::os {
+
+// What other threads reach.
+struct EventLoop::Shared {
+  // Wakes the loop if it sleeps; once per sleep, whoever comes first.
+  void wake() UMDEV_REQUIRES(mutex) {
+    if (!sleeping) return;
+    sleeping = false;
+    waker.signal();
+  }
+
+  Mutex mutex;
+  std::vector<Work> posted UMDEV_GUARDED_BY(mutex);
+  TimerQueue timers UMDEV_GUARDED_BY(mutex);
+  bool sleeping UMDEV_GUARDED_BY(mutex) = false;
+  EventFd waker;
+};
+
+// The loop's thread only: what is being worked off.
+struct EventLoop::Batch {
+  // A burst of posts must not hold memory for ever.
+  static constexpr std::size_t kept_capacity = 4096;
+
+  bool has_work() const { return next < work.size(); }
+
+  std::array<epoll_event, 64> events;
+  std::vector<Work> work;
+  std::size_t next = 0;
+};
+
+struct Watch::State {
+  int fd;
+  std::uint32_t events;
+  WatchCallback callback;
+  bool ended = false;
+  State* next_ended = nullptr;
+};
+
+class EventLoop::LoopTimer final : public Timer::Pending {
+ public:
+  LoopTimer(std::shared_ptr<Shared> shared, Time when, Work work) : shared_(std::move(shared)) {
+    entry_.when = when;
+    entry_.work = std::move(work);
+    Lock lock(shared_->mutex);
+    shared_->timers.add(entry_);
+    if (&shared_->timers.first() == &entry_) shared_->wake();
+  }
+  LoopTimer(const LoopTimer&) = delete;
+  LoopTimer& operator=(const LoopTimer&) = delete;
+  // The work is destroyed with the entry, outside the lock, since it may complete something.
+  ~LoopTimer() override {
+    Lock lock(shared_->mutex);
+    if (entry_.is_queued()) shared_->timers.remove(entry_);
+  }
+
+ private:
+  const std::shared_ptr<Shared> shared_;
+  QueuedTimer entry_;
+};
+
+Result<std::unique_ptr<EventLoop>> EventLoop::create() {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return fail_errno("epoll_create1 failed");
+  auto shared = std::make_shared<Shared>();
+  shared->waker = UMDEV_TRY(EventFd::create());
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = nullptr;  // the one entry that is no watch
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, shared->waker.get(), &event) != 0)
+    return fail_errno("cannot watch the loop's own eventfd");
+  return std::unique_ptr<EventLoop>(new EventLoop(std::move(epoll), std::move(shared)));
+}
+
+EventLoop::EventLoop(UniqueFd epoll, std::shared_ptr<Shared> shared)
+    : epoll_(std::move(epoll)), shared_(std::move(shared)), batch_(std::make_unique<Batch>()) {}
+
+EventLoop::~EventLoop() {
+  UMDEV_ASSERT(thread_ == 0, "a running loop is destroyed");
+  while (discard_pending()) {
+  }
+  UMDEV_ASSERT(watches_ == 0, "a watch outlives its loop");
+}
+
+void EventLoop::post(Work work) {
+  Lock lock(shared_->mutex);
+  shared_->posted.push_back(std::move(work));
+  shared_->wake();
+}
+
+Time EventLoop::now() const {
+  return std::chrono::steady_clock::now();
+}
+
+Timer EventLoop::at(Time when, Work work) {
+  return Timer(std::make_unique<LoopTimer>(shared_, when, std::move(work)));
+}
+
+void EventLoop::stop() {
+  stopping_ = true;
+  Lock lock(shared_->mutex);
+  shared_->wake();
+}
+
+bool EventLoop::on_loop_thread() const {
+  const unsigned long thread = thread_;
+  return thread == 0 || thread == ::pthread_self();
+}
+
+void EventLoop::assert_on_loop_thread() const {
+  UMDEV_ASSERT(on_loop_thread(), "only for the loop's thread");
+}
+
+void EventLoop::enter() {
+  unsigned long nobody = 0;
+  UMDEV_ASSERT(thread_.compare_exchange_strong(nobody, ::pthread_self()), "the loop runs already");
+}
+
+void EventLoop::leave() {
+  stopping_ = false;
+  thread_ = 0;
+}
+
+void EventLoop::run() {
+  enter();
+  while (!stopping_) turn(std::nullopt);
+  leave();
+}
+
+std::size_t EventLoop::run_once(Duration wait) {
+  enter();
+  const std::size_t ran = turn(std::max(wait, Duration::zero()));
+  leave();
+  return ran;
+}
+
+std::size_t EventLoop::turn(std::optional<Duration> wait) {
+  std::size_t ran = dispatch(wait_for_events(wait));
+  ran += run_due_timers();
+  ran += run_posted();
+  return ran;
+}
+
+int EventLoop::wait_for_events(std::optional<Duration> wait) {
+  {
+    Lock lock(shared_->mutex);
+    if (batch_->has_work() || !shared_->posted.empty() || stopping_) {
+      wait = Duration::zero();
+    } else if (!shared_->timers.empty()) {
+      const Duration due = std::max(shared_->timers.first().when - now(), Duration::zero());
+      wait = wait ? std::min(*wait, due) : due;
+    }
+    shared_->sleeping = wait != Duration::zero();
+  }
+  timespec timeout{};
+  if (wait) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*wait);
+    timeout.tv_sec = seconds.count();
+    timeout.tv_nsec = (*wait - seconds).count();
+  }
+  auto& events = batch_->events;
+  const int count = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                   wait ? &timeout : nullptr, nullptr);
+  UMDEV_ASSERT(count >= 0 || errno == EINTR, "epoll_pwait2 failed");
+  if (wait != Duration::zero()) {
+    Lock lock(shared_->mutex);
+    shared_->sleeping = false;
+  }
+  return std::max(count, 0);
+}
+
+std::size_t EventLoop::dispatch(int count) {
+  std::size_t ran = 0;
+  dispatching_ = true;
+  for (int index = 0; index < count; ++index) {
+    const epoll_event& event = batch_->events[static_cast<std::size_t>(index)];
+    auto* state = static_cast<Watch::State*>(event.data.ptr);
+    if (state == nullptr) {
+      shared_->waker.take();
+      continue;
+    }
+    if (state->ended) continue;  // by an earlier callback of this batch
+    state->callback(event.events);
+    ++ran;
+  }
+  free_ended_watches();
+  dispatching_ = false;
+  return ran;
+}
+
+std::size_t EventLoop::run_due_timers() {
+  std::size_t ran = 0;
+  // Measured once: a timer that sets itself again at once does not keep the loop from its descriptors.
+  std::optional<Time> due_before;
+  for (;; ++ran) {
+    Work work;
+    {
+      Lock lock(shared_->mutex);
+      if (shared_->timers.empty() || stopping_) return ran;
+      if (!due_before) due_before = now();
+      QueuedTimer& first = shared_->timers.first();
+      if (first.when > *due_before) return ran;
+      shared_->timers.remove(first);
+      work = std::move(first.work);
+    }
+    work();
+  }
+}
+
+std::size_t EventLoop::run_posted() {
+  if (!batch_->has_work()) {
+    if (batch_->work.capacity() > Batch::kept_capacity) std::vector<Work>().swap(batch_->work);
+    batch_->work.clear();
+    batch_->next = 0;
+    Lock lock(shared_->mutex);
+    batch_->work.swap(shared_->posted);
+  }
+  std::size_t ran = 0;
+  for (Work work; !stopping_ && next_posted(work); ++ran) {
+    work();
+    work.reset();
+  }
+  return ran;
+}
+
+bool EventLoop::next_posted(Work& work) {
+  if (!batch_->has_work()) return false;
+  work = std::move(batch_->work[batch_->next++]);
+  return true;
+}
+
+bool EventLoop::discard_pending() {
+  UMDEV_ASSERT(thread_ == 0, "the loop runs");
+  bool found = false;
+  for (Work work; next_posted(work); work.reset()) found = true;
+  std::vector<Work> posted;
+  {
+    Lock lock(shared_->mutex);
+    posted.swap(shared_->posted);
+  }
+  found = found || !posted.empty();
+  posted.clear();
+  for (;;) {
+    Work work;
+    Lock lock(shared_->mutex);
+    if (shared_->timers.empty()) return found;
+    QueuedTimer& first = shared_->timers.first();
+    shared_->timers.remove(first);
+    work = std::move(first.work);
+    found = true;
+  }
+}
+
+Result<Watch> EventLoop::watch(int fd, std::uint32_t events, WatchCallback callback) {
+  assert_on_loop_thread();
+  auto state = std::make_unique<Watch::State>(
+      Watch::State{.fd = fd, .events = events, .callback = std::move(callback)});
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = state.get();
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    return fail_errno("cannot watch the descriptor");
+  ++watches_;
+  return Watch(this, state.release());
+}
+
+void EventLoop::end_watch(Watch::State* state) {
+  assert_on_loop_thread();
+  // A descriptor that was closed first may live on in the kernel (when a client holds a copy) and would call
+  // back for ever.
+  const int result = ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, state->fd, nullptr);
+  UMDEV_ASSERT(result == 0, "a descriptor was closed before its watch ended");
+  --watches_;
+  state->ended = true;
+  if (!dispatching_) {
+    delete state;
+    return;
+  }
+  // The batch may name it still, and its callback may be the one that runs.
+  state->next_ended = std::exchange(ended_watches_, state);
+}
+
+void EventLoop::free_ended_watches() {
+  // One at a time: what a callback captured may own another watch.
+  while (ended_watches_ != nullptr) {
+    const std::unique_ptr<Watch::State> state(std::exchange(ended_watches_, ended_watches_->next_ended));
+  }
+}
+
+Watch& Watch::operator=(Watch&& other) noexcept {
+  if (this != &other) {
+    cancel();
+    loop_ = other.loop_;
+    state_ = std::exchange(other.state_, nullptr);
+  }
+  return *this;
+}
+
+void Watch::set_events(std::uint32_t events) {
+  UMDEV_ASSERT(state_ != nullptr, "the watch has ended");
+  loop_->assert_on_loop_thread();
+  if (state_->events == events) return;
+  state_->events = events;
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = state_;
+  const int result = ::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, state_->fd, &event);
+  UMDEV_ASSERT(result == 0, "a descriptor was closed before its watch ended");
+}
+
+void Watch::cancel() {
+  if (state_ != nullptr) loop_->end_watch(std::exchange(state_, nullptr));
+}
+
+}  // namespace umdev::os

@@ -1,0 +1,49 @@
+#include "umdev/os/thread.h"
+
+#include <pthread.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <system_error>
+
+namespace umdev::os {
+namespace {
+
+// Blocks the signals of other people for a while. What the thread's own instructions raise stays open, above
+// all SIGBUS: a blocked one would end the process instead of reaching FaultGuard.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (const int own : {SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT, SIGPROF})
+      sigdelset(&blocked, own);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &before_);
+  }
+  ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+Result<std::thread> start_thread(const char* name, Work body) {
+  std::array<char, 16> short_name{};
+  std::snprintf(short_name.data(), short_name.size(), "%s", name);
+  const BlockedSignals blocked;  // the new thread inherits the mask
+  try {
+    std::thread thread([short_name, work = std::move(body)]() mutable {
+      ::pthread_setname_np(::pthread_self(), short_name.data());
+      work();
+    });
+    return thread;
+  } catch (const std::system_error&) {  // the only way in which std::thread says so
+    return fail(EAGAIN, "the system has no thread left");
+  }
+}
+
+}  // namespace umdev::os
