@@ -23,8 +23,8 @@ struct DeviceAttribute {
 
 // Must outlive the devices that show it.
 struct AttributeGroup {
-  std::string_view name;  // the subdirectory it makes; none when empty
-  std::span<const DeviceAttribute> attributes;
+  std::string_view name = {};  // the subdirectory it makes; none when empty
+  std::span<const DeviceAttribute> attributes = {};
   // Asked once for each attribute, when the group is added: the mode, 0 to leave it out. Null: as the
   // attribute says. A named group of which nothing is visible makes its directory all the same, as in the
   // kernel.

@@ -65,13 +65,13 @@ class Bus : public std::enable_shared_from_this<Bus> {
   friend class Driver;
   class DriverEntry;
   struct DeviceProbe;
-  struct DriverProbe;
 
   Bus(Model& model, std::string name, std::unique_ptr<const BusPolicy> policy);
   Result<> publish();
-  Result<> publish_driver(const std::shared_ptr<Driver>& driver);
+  Result<tree::NodeHandle> publish_driver(const std::shared_ptr<Driver>& driver);
+  void probe_all(const std::shared_ptr<Driver>& driver, Done<> done);
   void unregister_driver(const std::shared_ptr<Driver>& driver, RemovePolicy policy, Done<> done);
-  Result<> insert(const std::shared_ptr<Device>& device);
+  void insert(const std::shared_ptr<Device>& device);
   void erase(const std::shared_ptr<Device>& device);
 
   Model& model_;

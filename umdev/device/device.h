@@ -122,36 +122,50 @@ class Device : public std::enable_shared_from_this<Device> {
   friend class Bus;
   enum class Life : std::uint8_t { made, adding, added, removing, removed };
   enum class Request : std::uint8_t { attach, detach, remove };
+  enum class Unbinding : std::uint8_t { no, entering, entered };  // begin_remove: called, has returned
   struct Operation;
 
   // publish.cc
   Result<tree::Directory> find_place();
   Result<> publish(Stage& stage);
   Result<> publish_binding(Driver& driver);
-  Result<> publish_groups(Driver& driver);
+  Result<> publish_driver_groups(Driver& driver);
+  std::string subsystem() const;
+  void emit_now(Action action, Environment extra);
   Environment environment() const;
   static Result<std::string> show_uevent(Device& device, const DeviceAttribute&);
   static void store_uevent(Device& device, const DeviceAttribute&, std::string_view text,
                            Done<std::size_t> done);
   static Result<std::string> show_dev(Device& device, const DeviceAttribute&);
-  static const AttributeGroup uevent_group;
-  static const AttributeGroup dev_group;
+  static const AttributeGroup& uevent_group();
+  static const AttributeGroup& dev_group();
 
   // binding.cc: the steps of an operation, each called when the one before has ended.
   void request(std::unique_ptr<Operation> operation);
   void start(std::unique_ptr<Operation> operation);
   void finish(std::unique_ptr<Operation> operation, Result<> result);
+  void end_operation(Done<> done, Result<> result);
   void begin_attach(std::unique_ptr<Operation> operation);
   Result<> ask_observers(Operation& operation);
   void probed(std::unique_ptr<Operation> operation, Result<> result);
   void bound(std::unique_ptr<Operation> operation);
   void bind_failed(std::unique_ptr<Operation> operation, Error error);
   void begin_detach(std::unique_ptr<Operation> operation);
+  void remove_driver_groups(std::unique_ptr<Operation> operation);
   void remove_driver(std::unique_ptr<Operation> operation);
   void driver_removed(std::unique_ptr<Operation> operation, Result<> result);
   void unbound(std::unique_ptr<Operation> operation);
+  void forget_driver(Operation& operation);
   void begin_removal(std::unique_ptr<Operation> operation);
+  void remove_links(std::unique_ptr<Operation> operation);
+  void links_removed(std::unique_ptr<Operation> operation);
   void remove_directory(std::unique_ptr<Operation> operation);
+  void directory_removed(std::unique_ptr<Operation> operation);
+  // The next step of this operation, as a completion.
+  Done<> then(std::unique_ptr<Operation> operation, void (Device::*step)(std::unique_ptr<Operation>));
+  Done<> then(std::unique_ptr<Operation> operation,
+              void (Device::*step)(std::unique_ptr<Operation>, Result<>));
+  void request_detach(std::shared_ptr<Driver> driver, RemovePolicy policy, bool limited, Done<> done);
 
   Model& model_;
   const std::string name_;
@@ -164,6 +178,9 @@ class Device : public std::enable_shared_from_this<Device> {
   Life life_ UMDEV_GUARDED_BY(mutex_) = Life::made;
   bool busy_ UMDEV_GUARDED_BY(mutex_) = false;  // an operation runs
   bool bound_ UMDEV_GUARDED_BY(mutex_) = false;
+  bool forced_ UMDEV_GUARDED_BY(mutex_) = false;  // a request that waits is a forced one
+  Unbinding unbinding_ UMDEV_GUARDED_BY(mutex_) = Unbinding::no;
+  std::uint32_t unbinding_ticket_ UMDEV_GUARDED_BY(mutex_) = 0;
   std::list<std::unique_ptr<Operation>> waiting_ UMDEV_GUARDED_BY(mutex_);
   std::shared_ptr<Driver> driver_ UMDEV_GUARDED_BY(mutex_);
   std::shared_ptr<void> driver_data_ UMDEV_GUARDED_BY(mutex_);

@@ -43,6 +43,10 @@ class Driver : public std::enable_shared_from_this<Driver> {
     done();
   }
 
+  // begin_remove, under RemovePolicy::wait, has returned and waits still, and now somebody wants it to be
+  // forced. May come more than once, and may just miss the completion.
+  virtual void force_remove(Device&) {}
+
   // The driver (a VFIO one) hands the device's DMA to its user: it may be bound beside others of its kind
   // while a user owns the IOMMU group. The kernel's driver_managed_dma.
   virtual bool manages_dma() const { return false; }
@@ -64,7 +68,6 @@ class Driver : public std::enable_shared_from_this<Driver> {
  private:
   friend class Bus;
   friend class Device;
-  struct Unregistration;
 
   // Counts the device as this driver's; ENODEV when the driver is not registered (any more) on that bus.
   Result<> take(const std::shared_ptr<Device>& device);

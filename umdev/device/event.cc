@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "umdev/support/uuid.h"
 
@@ -31,6 +32,18 @@ std::optional<std::string_view> Uevent::value(std::string_view key) const {
       return entry.substr(key.size() + 1);
   }
   return std::nullopt;
+}
+
+Uevent make_uevent(Action action, std::string devpath, std::string subsystem, Environment extra,
+                   Environment rest) {
+  Uevent event{.action = action, .devpath = std::move(devpath), .subsystem = std::move(subsystem)};
+  event.environment.reserve(4 + extra.size() + rest.size());
+  event.environment.push_back("ACTION=" + std::string(to_string(action)));
+  event.environment.push_back("DEVPATH=" + event.devpath);
+  event.environment.push_back("SUBSYSTEM=" + event.subsystem);
+  std::ranges::move(extra, std::back_inserter(event.environment));
+  std::ranges::move(rest, std::back_inserter(event.environment));
+  return event;
 }
 
 Result<SyntheticEvent> parse_synthetic_event(std::string_view text) {

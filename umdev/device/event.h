@@ -26,17 +26,22 @@ struct Uevent {
   std::string subsystem;  // the bus's name, else the class's
   // All keys, those above too, as the netlink message has them: ACTION, DEVPATH, SUBSYSTEM, what the event
   // itself adds, [MAJOR MINOR DEVNAME [DEVMODE]], [DRIVER], what the device adds, SEQNUM.
-  Environment environment;
+  Environment environment = {};
   std::uint64_t sequence = 0;  // SEQNUM: one count for a whole model, from 1
 
   // The value of a key of the environment.
   std::optional<std::string_view> value(std::string_view key) const;
 };
 
+// Puts the environment together: ACTION, DEVPATH, SUBSYSTEM, `extra` (the event's own), `rest` (the
+// object's).
+Uevent make_uevent(Action action, std::string devpath, std::string subsystem, Environment extra = {},
+                   Environment rest = {});
+
 // What a write to an `uevent` attribute asks for: "ACTION [UUID [KEY=VALUE]...]".
 struct SyntheticEvent {
   Action action;
-  Environment environment;  // SYNTH_UUID=..., SYNTH_ARG_KEY=VALUE...
+  Environment environment = {};  // SYNTH_UUID=..., SYNTH_ARG_KEY=VALUE...
 };
 // EINVAL for an unknown action, a malformed UUID, or arguments that are not alphanumeric KEY=VALUE. A newline
 // at the end does not matter.
@@ -50,7 +55,7 @@ class Events {
   using Subscription = tree::Feed<Uevent>::Subscription;
   using Wake = tree::Feed<Uevent>::Wake;
 
-  // See Feed::subscribe.
+  // See tree::Feed::subscribe.
   Subscription subscribe(std::size_t capacity, Wake wake = {}) {
     return feed_.subscribe(capacity, std::move(wake));
   }

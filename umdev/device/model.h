@@ -80,6 +80,7 @@ class SharedDirectory {
   Model* model_ = nullptr;
   tree::NodeRef parent_;
   tree::Directory directory_;
+  const std::string* name_ = nullptr;  // the key's, in the model's map
 };
 
 }  // namespace umdev::device
