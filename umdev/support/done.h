@@ -19,8 +19,8 @@ class [[nodiscard]] Done {
   Done() = default;
   template <typename Callable>
     requires std::is_invocable_v<Callable&, Result<T>>
-  Done(Callable&& callable)
-      : callback_(std::forward<Callable>(callable)) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): a lambda is passed as it is
+  Done(Callable&& callable) : callback_(std::forward<Callable>(callable)) {}
 
   Done(Done&& other) noexcept = default;
   Done& operator=(Done&& other) noexcept {

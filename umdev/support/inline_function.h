@@ -22,13 +22,13 @@ class InlineFunction<R(Arguments...), capacity> {
   template <typename Callable>
     requires(!std::is_same_v<std::remove_cvref_t<Callable>, InlineFunction> &&
              std::is_invocable_r_v<R, std::remove_cvref_t<Callable>&, Arguments...>)
-  InlineFunction(Callable&& callable) {  // NOLINT(google-explicit-constructor): a lambda is passed as it is
+  // NOLINTNEXTLINE(google-explicit-constructor): a lambda is passed as it is
+  InlineFunction(Callable&& callable) : operations_(&operations_for<std::remove_cvref_t<Callable>>) {
     using Stored = std::remove_cvref_t<Callable>;
     static_assert(sizeof(Stored) <= capacity, "captures too much: capture a pointer to a struct instead");
     static_assert(alignof(Stored) <= alignof(std::max_align_t));
     static_assert(std::is_nothrow_move_constructible_v<Stored>);
     new (storage_) Stored(std::forward<Callable>(callable));
-    operations_ = &operations_for<Stored>;
   }
 
   InlineFunction(InlineFunction&& other) noexcept { take(other); }

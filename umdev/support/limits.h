@@ -21,6 +21,8 @@ struct Limits {
   // removal stops waiting.
   std::chrono::nanoseconds request_period = std::chrono::seconds(10);
   std::chrono::nanoseconds force_deadline = std::chrono::seconds(5);
+  // vfio: after how long a removal that waits for its users cuts them off after all.
+  std::chrono::nanoseconds remove_deadline = std::chrono::hours(1);
   // iommu: how long an unmap waits for the last pin before the device is faulted.
   std::chrono::nanoseconds unmap_deadline = std::chrono::seconds(10);
   // vfio: accesses of one device file that may be under way at once.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "umdev/iommu/dma_pin.h"
 #include "umdev/support/bytes.h"
@@ -9,6 +10,8 @@
 #include "umdev/vfio/irq_set.h"
 
 namespace umdev::vfio {
+
+class VirtualMachine;
 
 // One container's use of one device, from before open_device() to after close_device(). The framework
 // implements it; a driver may keep the reference between those two. Safe from any thread.
@@ -30,6 +33,9 @@ class User {
 
   // The user's interrupts: raise() and lower() are the device's, masks and eventfds the framework's.
   virtual IrqSet& irqs() = 0;
+
+  // The virtual machine that the user told the group of before it opened the device (KVM's place), or null.
+  virtual std::shared_ptr<VirtualMachine> virtual_machine() const { return nullptr; }
 
   // A number that no other user of this core has or had.
   virtual std::uint64_t id() const = 0;

@@ -1,0 +1,278 @@
+#include "umdev/vfio/device_file.h"
+
+#include "umdev/support/deadline.h"
+#include "umdev/vfio/device_user.h"
+#include "umdev/vfio/driver_call.h"
+#include "umdev/vfio/file_access.h"
+#include "umdev/vfio/registered_device.h"
+
+namespace umdev::vfio {
+namespace {
+
+std::vector<IrqInfo> irq_infos(const RegisteredDevice& device) {
+  const auto stay = device.enter();
+  std::vector<IrqInfo> infos(device.device().info().num_irqs);
+  for (std::uint32_t index = 0; index < infos.size(); ++index)
+    if (const auto info = device.device().irq_info(index)) infos[index] = *info;
+  return infos;
+}
+
+}  // namespace
+
+DeviceFile::DeviceFile(std::shared_ptr<RegisteredDevice> device, std::shared_ptr<DeviceUser> user)
+    : device_(std::move(device)), user_(std::move(user)) {}
+
+DeviceFile::~DeviceFile() {
+  close_once();
+  const std::unique_ptr<FileAccess> spare(spare_.exchange(nullptr));
+}
+
+void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
+                      Done<std::shared_ptr<DeviceFile>> done) {
+  if (!device->try_get()) return done(fail(ENODEV, "the device is being removed"));
+  struct Opening {
+    std::shared_ptr<RegisteredDevice> device;
+    std::shared_ptr<DeviceUser> user;
+    Done<std::shared_ptr<DeviceFile>> done;
+    Done<> next;
+  };
+  auto opening = std::make_shared<Opening>();
+  opening->user = std::make_shared<DeviceUser>(device, std::move(container_user), irq_infos(*device),
+                                               device->next_user_id());
+  opening->device = std::move(device);
+  opening->done = std::move(done);
+  opening->device->device_set().queue().post([opening](Done<> next) {
+    opening->next = std::move(next);
+    opening->device->open_user(opening->user, [opening](Result<std::shared_ptr<DeviceUser>> user) {
+      opening->user.reset();
+      if (!user) {
+        opening->device->put();
+        opening->done(std::unexpected(user.error()));
+      } else {
+        std::shared_ptr<DeviceFile> file(
+            new DeviceFile(opening->device, std::move(*user)));  // its constructor is private
+        opening->device->add_file(file);
+        opening->done(std::move(file));
+      }
+      opening->next();
+    });
+  });
+}
+
+void DeviceFile::close_once() {
+  if (closed_.exchange(true)) return;
+  device_->device_set().queue().post([device = device_](Done<> next) {
+    auto after = std::make_shared<Done<>>(std::move(next));
+    device->close_user([device, after](Result<>) {
+      device->put();
+      (*after)();
+    });
+  });
+}
+
+void DeviceFile::set_events(std::shared_ptr<DeviceFileEvents> events) {
+  const std::shared_ptr<DeviceFileEvents> told = events;
+  {
+    Lock lock(mutex_);
+    std::swap(events_, events);
+  }
+  if (told && revoked_.load()) told->revoked();
+}
+
+Result<> DeviceFile::usable() const {
+  if (cut_.load()) [[unlikely]]
+    return fail(ENODEV, "the device was taken away");
+  if (device_->faulted()) [[unlikely]]
+    return fail(EIO, "the device is faulted");
+  return {};
+}
+
+// --- What the device is.
+
+Result<DeviceInfo> DeviceFile::info() const {
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  return driver_call([&] { return device_->device().info(); });
+}
+
+Result<RegionInfo> DeviceFile::region_info(std::uint32_t index) const {
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  if (index >= device_->region_bounds().size()) return fail(EINVAL, "the device has no such region");
+  return driver_call([&] { return device_->device().region_info(index); });
+}
+
+Result<IrqInfo> DeviceFile::irq_info(std::uint32_t index) const {
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  return driver_call([&]() -> Result<IrqInfo> {
+    if (index >= device_->device().info().num_irqs)
+      return fail(EINVAL, "the device has no such interrupt index");
+    return device_->device().irq_info(index);
+  });
+}
+
+// --- Accesses.
+
+Result<> DeviceFile::check_range(std::uint32_t region, std::uint64_t offset, std::size_t size,
+                                 std::uint32_t needed) const {
+  const auto& bounds = device_->region_bounds();
+  if (region >= bounds.size()) return fail(EINVAL, "the device has no such region");
+  if (!range_fits(offset, size, bounds[region].size))
+    return fail(EINVAL, "the access does not lie inside the region");
+  if ((bounds[region].flags & needed) == 0) return fail(EINVAL, "the region cannot be accessed so");
+  return {};
+}
+
+namespace {
+void start(Device& device, ReadRequest request) {
+  device.read(std::move(request));
+}
+void start(Device& device, WriteRequest request) {
+  device.write(std::move(request));
+}
+}  // namespace
+
+template <typename Request>
+void DeviceFile::access(std::uint32_t region, std::uint64_t offset, Bytes data, std::shared_ptr<void> owner,
+                        Done<std::size_t> done) {
+  constexpr std::uint32_t needed = std::is_same_v<Request, ReadRequest> ? abi::vfio_region_info_flag_read
+                                                                        : abi::vfio_region_info_flag_write;
+  const auto stay = device_->enter();
+  if (const auto usable_now = usable(); !usable_now) return done(std::unexpected(usable_now.error()));
+  if (const auto fits = check_range(region, offset, data.size(), needed); !fits)
+    return done(std::unexpected(fits.error()));
+  if (data.empty()) return done(std::size_t{0});
+  if (in_flight_.fetch_add(1, std::memory_order_relaxed) >= device_->limits().accesses_per_file) {
+    in_flight_.fetch_sub(1, std::memory_order_relaxed);
+    return done(fail(EAGAIN, "too many accesses are under way"));
+  }
+  FileAccess& access = FileAccess::begin(
+      shared_from_this(), {.user = user_.get(), .region = region, .offset = offset, .data = data},
+      std::move(owner), std::move(done));
+  const FileAccess::Ref frame(access);
+  driver_call([&] { start(device_->device(), Request(access)); });
+  access.driver_returned();
+}
+
+void DeviceFile::read(std::uint32_t region, std::uint64_t offset, Bytes into, std::shared_ptr<void> owner,
+                      Done<std::size_t> done) {
+  access<ReadRequest>(region, offset, into, std::move(owner), std::move(done));
+}
+
+void DeviceFile::write(std::uint32_t region, std::uint64_t offset, ConstBytes from,
+                       std::shared_ptr<void> owner, Done<std::size_t> done) {
+  // A WriteRequest shows its driver constant bytes only.
+  const Bytes data(const_cast<std::byte*>(from.data()),
+                   from.size());  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  access<WriteRequest>(region, offset, data, std::move(owner), std::move(done));
+}
+
+// --- The rest.
+
+void DeviceFile::reset(Done<> done) {
+  struct Resetting {
+    std::shared_ptr<DeviceFile> file;
+    RegisteredDevice::Stay stay;
+    Done<> done;
+    Done<> next;
+  };
+  auto resetting = std::make_shared<Resetting>(shared_from_this(), device_->enter(), std::move(done));
+  device_->device_set().queue().post([resetting](Done<> next) {
+    resetting->next = std::move(next);
+    DeviceFile& self = *resetting->file;
+    Done<> finished([resetting](Result<> result) {
+      resetting->done(std::move(result));
+      resetting->next();
+      resetting->file.reset();
+    });
+    if (const auto usable_now = self.usable(); !usable_now)
+      return finished(std::unexpected(usable_now.error()));
+    Done<> bounded = with_deadline<void>(
+        self.device_->host().clock(), self.device_->limits().access_deadline, std::move(finished),
+        [device = self.device_] { device->fault("a reset was not completed in time"); });
+    driver_call([&] { self.device_->device().reset(*self.user_, std::move(bounded)); });
+  });
+}
+
+Result<> DeviceFile::set_irqs(IrqRequest& request) {
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  Device& device = device_->device();
+  return driver_call([&]() -> Result<> {
+    const std::uint32_t num_irqs = device.info().num_irqs;
+    IrqInfo info;
+    if (request.index < num_irqs)
+      if (const auto known = device.irq_info(request.index)) info = *known;
+    UMDEV_TRY(validate_irq_request(request, num_irqs, info));
+    return device.set_irqs(*user_, request);
+  });
+}
+
+Result<std::vector<MmapExtent>> DeviceFile::mmap(const MmapRequest& request) {
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  if (request.length == 0) return fail(EINVAL, "a mapping is not empty");
+  UMDEV_TRY(check_range(request.region, request.offset, request.length, abi::vfio_region_info_flag_mmap));
+  return driver_call([&] { return device_->device().mmap(*user_, request); });
+}
+
+Result<std::vector<std::byte>> DeviceFile::feature(const FeatureRequest& request) {
+  constexpr std::uint32_t get_and_set = abi::vfio_device_feature_get | abi::vfio_device_feature_set;
+  constexpr std::uint32_t known =
+      abi::vfio_device_feature_mask | get_and_set | abi::vfio_device_feature_probe;
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  if ((request.flags & ~known) != 0) return fail(EINVAL, "unknown feature flags");
+  if ((request.flags & abi::vfio_device_feature_probe) == 0 && (request.flags & get_and_set) == get_and_set)
+    return fail(EINVAL, "a feature is read or written, not both");
+  return driver_call([&] { return device_->device().device_feature(*user_, request); });
+}
+
+Result<std::uint32_t> DeviceFile::ioctl(IoctlRequest request) {
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  return driver_call([&] { return device_->device().ioctl(*user_, request); });
+}
+
+const std::shared_ptr<Container>& DeviceFile::container() const {
+  return user_->container();
+}
+
+User& DeviceFile::user() const {
+  return *user_;
+}
+
+// --- The registration's side.
+
+void DeviceFile::announce_request(unsigned count) {
+  std::shared_ptr<DeviceFileEvents> events;
+  {
+    Lock lock(mutex_);
+    events = events_;
+  }
+  if (events) events->release_requested(count);
+}
+
+void DeviceFile::revoke() {
+  if (revoked_.exchange(true)) return;
+  std::shared_ptr<DeviceFileEvents> events;
+  {
+    Lock lock(mutex_);
+    events = events_;
+  }
+  if (events) events->revoked();
+}
+
+void DeviceFile::cut() {
+  cut_.store(true);
+  std::vector<FileAccess::Ref> under_way;
+  {
+    Lock lock(mutex_);
+    for (FileAccess* access : under_way_) under_way.emplace_back(*access);
+  }
+  for (const auto& access : under_way) access->answer_instead(Error{ENODEV, "the device was taken away"});
+  close_once();
+}
+
+}  // namespace umdev::vfio

@@ -1,0 +1,109 @@
+// An open VFIO device: what every door works on.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "umdev/support/bytes.h"
+#include "umdev/support/done.h"
+#include "umdev/vfio/access.h"
+#include "umdev/vfio/device.h"
+#include "umdev/vfio/group.h"
+
+namespace umdev::vfio {
+
+class DeviceUser;
+class FileAccess;
+class RegisteredDevice;
+
+// Told what happens to an open device from outside. Called on any thread, with no lock held.
+class DeviceFileEvents {
+ public:
+  virtual ~DeviceFileEvents() = default;
+  // The device is being removed and its users are asked to let go; again every 10 seconds, with a rising
+  // count.
+  virtual void release_requested(unsigned /*count*/) {}
+  // The device is being taken away by force: drop the file. After a while it is cut: every call answers
+  // ENODEV. At most once.
+  virtual void revoked() {}
+};
+
+// One open of a device (VFIO_GROUP_GET_DEVICE_FD). Its shared_ptr is the file's reference count: a duplicated
+// descriptor is a copy, the last one gone closes the device. Thread-safe: accesses run in parallel. Every
+// call answers ENODEV after the device was taken away and EIO after it was faulted.
+class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
+ public:
+  // The core's: opens `device` for the container that `user` holds.
+  static void open(std::shared_ptr<RegisteredDevice> device, ContainerUser user,
+                   Done<std::shared_ptr<DeviceFile>> done);
+  ~DeviceFile();
+  DeviceFile(const DeviceFile&) = delete;
+  DeviceFile& operator=(const DeviceFile&) = delete;
+
+  // Replaces whoever is told; null for nobody.
+  void set_events(std::shared_ptr<DeviceFileEvents> events) UMDEV_EXCLUDES(mutex_);
+
+  // VFIO_DEVICE_GET_INFO, GET_REGION_INFO, GET_IRQ_INFO. EINVAL for an index that the device does not have.
+  Result<DeviceInfo> info() const;
+  Result<RegionInfo> region_info(std::uint32_t index) const;
+  Result<IrqInfo> irq_info(std::uint32_t index) const;
+
+  // Accesses `region` at `offset`; completes with the number of bytes done, inline where the device answers
+  // inline. EINVAL when the range does not lie inside the region or the region cannot be read (written);
+  // ETIMEDOUT when the device did not answer in time (it is then faulted); EAGAIN with too many accesses
+  // under way. An empty range succeeds with 0 and asks nobody. `owner` keeps the buffer alive for as long as
+  // a driver may touch it, which may be after `done`: at a deadline the driver still has it.
+  void read(std::uint32_t region, std::uint64_t offset, Bytes into, std::shared_ptr<void> owner,
+            Done<std::size_t> done);
+  void write(std::uint32_t region, std::uint64_t offset, ConstBytes from, std::shared_ptr<void> owner,
+             Done<std::size_t> done);
+
+  // VFIO_DEVICE_RESET.
+  void reset(Done<> done);
+  // VFIO_DEVICE_SET_IRQS; validates, then asks the device.
+  Result<> set_irqs(IrqRequest& request);
+  // EINVAL for a region that cannot be mapped or a range outside it.
+  Result<std::vector<MmapExtent>> mmap(const MmapRequest& request);
+  // VFIO_DEVICE_FEATURE that the core does not answer: checks GET with SET, then asks the device. ENOTTY
+  // unknown.
+  Result<std::vector<std::byte>> feature(const FeatureRequest& request);
+  Result<std::uint32_t> ioctl(IoctlRequest request);
+
+  const std::shared_ptr<Container>& container() const;
+  const RegisteredDevice& device() const { return *device_; }
+  User& user() const;
+
+ private:
+  friend class FileAccess;
+  friend class RegisteredDevice;
+  DeviceFile(std::shared_ptr<RegisteredDevice> device, std::shared_ptr<DeviceUser> user);
+
+  Result<> usable() const;
+  Result<> check_range(std::uint32_t region, std::uint64_t offset, std::size_t size,
+                       std::uint32_t needed) const;
+  template <typename Request>
+  void access(std::uint32_t region, std::uint64_t offset, Bytes data, std::shared_ptr<void> owner,
+              Done<std::size_t> done);
+  // Registration's side: tells the events; then cuts the file off, which closes it.
+  void announce_request(unsigned count);
+  void revoke();
+  void cut();
+  void close_once();
+
+  const std::shared_ptr<RegisteredDevice> device_;
+  const std::shared_ptr<DeviceUser> user_;
+  std::atomic<bool> cut_ = false;
+  std::atomic<bool> closed_ = false;
+  std::atomic<bool> revoked_ = false;
+  std::atomic<std::uint32_t> in_flight_ = 0;
+  // One slot kept for the next access, so that a session that has one access at a time never allocates.
+  std::atomic<FileAccess*> spare_ = nullptr;
+  mutable Mutex mutex_;
+  std::shared_ptr<DeviceFileEvents> events_ UMDEV_GUARDED_BY(mutex_);
+  // Accesses that the driver did not complete inline.
+  std::vector<FileAccess*> under_way_ UMDEV_GUARDED_BY(mutex_);
+};
+
+}  // namespace umdev::vfio

@@ -1,0 +1,63 @@
+#include "umdev/vfio/device_user.h"
+
+#include "umdev/vfio/driver_call.h"
+#include "umdev/vfio/registered_device.h"
+
+namespace umdev::vfio {
+
+// VFIO_PIN_PAGES_MAX_ENTRIES: as many page pointers as fit into a page.
+static constexpr std::uint64_t pin_size_max = 512 * iommu::page_size;
+
+DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
+                       std::vector<IrqInfo> irqs, std::uint64_t id)
+    : device_(std::move(device)),
+      container_user_(std::move(container_user)),
+      container_(container_user_.container()),
+      iommu_(container_user_.iommu()),
+      virtual_machine_(container_user_.file()->virtual_machine()),
+      irqs_(std::move(irqs), device_->watcher()),
+      id_(id) {}
+
+DeviceUser::~DeviceUser() {
+  UMDEV_ASSERT(!attached_, "a device user went away without its close");
+}
+
+Result<iommu::DmaPin> DeviceUser::pin(iommu::IovaRange range, iommu::Access access) {
+  if (!device_->device().pins_memory()) return fail(EINVAL, "a device without dma_unmap cannot pin");
+  if (range.size > pin_size_max) return fail(E2BIG, "more than 512 pages in one pin");
+  if (device_->group()->iommu_group().device_count() > 1)
+    return fail(EINVAL, "a group of more than one device cannot pin");
+  return iommu_->pin(*this, range, access);
+}
+
+void DeviceUser::dma_read(iommu::Iova iova, Bytes into, Done<> done) {
+  iommu_->dma_read(*this, iova, into, std::move(done));
+}
+
+void DeviceUser::dma_write(iommu::Iova iova, ConstBytes from, Done<> done) {
+  iommu_->dma_write(*this, iova, from, std::move(done));
+}
+
+void DeviceUser::dma_unmap(iommu::IovaRange range) {
+  const auto stay = device_->enter();
+  if (!device_->device().pins_memory()) return;
+  driver_call([&] { device_->device().dma_unmap(*this, range); });
+}
+
+void DeviceUser::pins_revoked(iommu::IovaRange) {
+  device_->fault("it did not unpin memory that its user unmapped");
+}
+
+void DeviceUser::attach() {
+  attached_ = true;
+  iommu_->register_user(*this);
+}
+
+void DeviceUser::detach() {
+  attached_ = false;
+  irqs_.disable_all();
+  iommu_->unregister_user(*this);
+  container_user_.release();
+}
+
+}  // namespace umdev::vfio

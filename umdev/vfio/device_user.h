@@ -1,0 +1,55 @@
+// One container's use of one device, as the core keeps it.
+#pragma once
+
+#include <memory>
+
+#include "umdev/iommu/iommu_driver.h"
+#include "umdev/vfio/group.h"
+#include "umdev/vfio/irq_set.h"
+#include "umdev/vfio/user.h"
+
+namespace umdev::vfio {
+
+class RegisteredDevice;
+
+// Holds the container's use (so the group cannot leave it), the device's interrupts for this user, and the
+// way to its memory. Shared by the device files and by accesses that a driver still has; made at the first
+// open, closed at the last.
+class DeviceUser final : public User, public iommu::DmaUser {
+ public:
+  DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
+             std::vector<IrqInfo> irqs, std::uint64_t id);
+  ~DeviceUser() override;
+
+  // ^User
+  Result<iommu::DmaPin> pin(iommu::IovaRange range, iommu::Access access) override;
+  void dma_read(iommu::Iova iova, Bytes into, Done<> done) override;
+  void dma_write(iommu::Iova iova, ConstBytes from, Done<> done) override;
+  IrqSet& irqs() override { return irqs_; }
+  std::uint64_t id() const override { return id_; }
+  std::shared_ptr<VirtualMachine> virtual_machine() const override { return virtual_machine_; }
+
+  // ^iommu::DmaUser
+  void dma_unmap(iommu::IovaRange range) override;
+  void pins_revoked(iommu::IovaRange range) override;
+
+  const std::shared_ptr<Container>& container() const { return container_; }
+  RegisteredDevice& device() const { return *device_; }
+
+  // The core's steps round open_device and close_device: the IOMMU driver learns of the user, and forgets it
+  // (revoking what it left pinned); then the container's use ends.
+  void attach();
+  void detach();
+
+ private:
+  bool attached_ = false;  // the device set's queue only
+  const std::shared_ptr<RegisteredDevice> device_;
+  ContainerUser container_user_;
+  const std::shared_ptr<Container> container_;
+  const std::shared_ptr<iommu::IommuInstance> iommu_;
+  const std::shared_ptr<VirtualMachine> virtual_machine_;
+  IrqSet irqs_;
+  const std::uint64_t id_;
+};
+
+}  // namespace umdev::vfio

@@ -1,0 +1,80 @@
+#include "umdev/vfio/file_access.h"
+
+#include <algorithm>
+
+namespace umdev::vfio {
+
+FileAccess& FileAccess::begin(std::shared_ptr<DeviceFile> file, Target target, std::shared_ptr<void> owner,
+                              Done<std::size_t> done) {
+  FileAccess* access = file->spare_.exchange(nullptr, std::memory_order_acq_rel);
+  if (access == nullptr) access = std::make_unique<FileAccess>().release();  // drop_reference() deletes it
+  access->target_ = target;
+  access->owner_ = std::move(owner);
+  access->done_ = std::move(done);
+  access->stay_.emplace(*file->device_);
+  access->file_ = std::move(file);
+  access->state_.store(State::inside_call, std::memory_order_relaxed);
+  access->references_.store(1, std::memory_order_relaxed);  // the driver's request
+  return *access;
+}
+
+void FileAccess::driver_returned() {
+  State expected = State::inside_call;
+  if (!state_.compare_exchange_strong(expected, State::waiting)) return;
+  DeviceFile& file = *file_;
+  Timer timer = file.device_->host().clock().after(
+      file.device_->limits().access_deadline, [self = Ref(*this)]() mutable {
+        self->file_->device_->fault("an access was not completed in time");
+        self->answer_instead(Error{ETIMEDOUT, "the device did not answer in time"});
+      });
+  Lock lock(file.mutex_);
+  // The driver may have answered meanwhile; whoever answers takes the entry away under this lock, after the
+  // state changed.
+  if (state_.load() != State::waiting) return;
+  deadline_ = std::move(timer);
+  file.under_way_.push_back(this);
+}
+
+bool FileAccess::win_answer(bool only_if_waiting) {
+  State state = state_.load();
+  while (state != State::answered && !(only_if_waiting && state != State::waiting)) {
+    if (!state_.compare_exchange_weak(state, State::answered)) continue;
+    if (state == State::waiting) {
+      Timer deadline;  // cancelled after the lock is dropped: its work holds a reference on this
+      Lock lock(file_->mutex_);
+      deadline = std::move(deadline_);
+      std::erase(file_->under_way_, this);
+    }
+    return true;
+  }
+  return false;
+}
+
+void FileAccess::answer(Result<std::size_t> result) {
+  if (result && *result > target_.data.size()) {
+    file_->device_->fault("it answered an access with more bytes than were asked for");
+    result = fail(EIO, "the device answered with more bytes than were asked for");
+  }
+  file_->in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  Done<std::size_t> done = std::move(done_);
+  done(std::move(result));
+}
+
+void FileAccess::complete(Result<std::size_t> result) {
+  if (win_answer(/*only_if_waiting=*/false)) answer(std::move(result));
+}
+
+void FileAccess::answer_instead(Error error) {
+  if (win_answer(/*only_if_waiting=*/true)) answer(std::unexpected(error));
+}
+
+void FileAccess::drop_reference() {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  owner_.reset();
+  stay_.reset();
+  const std::shared_ptr<DeviceFile> file = std::move(file_);
+  // Becomes the file's spare; what was there before goes.
+  const std::unique_ptr<FileAccess> surplus(file->spare_.exchange(this, std::memory_order_acq_rel));
+}
+
+}  // namespace umdev::vfio

@@ -1,0 +1,67 @@
+// One access of one device file, from the door's call to the driver's last word.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "umdev/support/host.h"
+#include "umdev/vfio/access.h"
+#include "umdev/vfio/device_file.h"
+#include "umdev/vfio/registered_device.h"
+
+namespace umdev::vfio {
+
+// Counted by whoever may still touch it: the frame that called the driver, the driver's request, the
+// deadline's timer. It is answered exactly once: by the driver, by the deadline, or by the file being cut
+// off.
+class FileAccess final : public AccessSlot {
+ public:
+  // A counted reference.
+  class Ref {
+   public:
+    explicit Ref(FileAccess& access) : access_(&access) {
+      access.references_.fetch_add(1, std::memory_order_relaxed);
+    }
+    Ref(Ref&& other) noexcept : access_(std::exchange(other.access_, nullptr)) {}
+    Ref& operator=(Ref&&) = delete;
+    ~Ref() {
+      if (access_ != nullptr) access_->drop_reference();
+    }
+    FileAccess& operator*() const { return *access_; }
+    FileAccess* operator->() const { return access_; }
+
+   private:
+    FileAccess* access_;
+  };
+
+  // Begins an access, with the spare slot of the file or a new one.
+  static FileAccess& begin(std::shared_ptr<DeviceFile> file, Target target, std::shared_ptr<void> owner,
+                           Done<std::size_t> done);
+
+  // After the driver's call returned: when it has not answered, the deadline runs from now.
+  void driver_returned();
+
+  // ^AccessSlot
+  void complete(Result<std::size_t> result) override;
+  void let_go() override { drop_reference(); }
+
+  // Answers in the driver's place.
+  void answer_instead(Error error);
+
+ private:
+  enum class State : std::uint8_t { inside_call, waiting, answered };
+
+  bool win_answer(bool only_if_waiting);
+  void answer(Result<std::size_t> result);
+  void drop_reference();
+
+  std::atomic<std::uint32_t> references_ = 0;
+  std::atomic<State> state_ = State::answered;
+  std::shared_ptr<DeviceFile> file_;
+  std::optional<RegisteredDevice::Stay> stay_;
+  std::shared_ptr<void> owner_;
+  Done<std::size_t> done_;
+  Timer deadline_;  // guarded by the file's mutex
+};
+
+}  // namespace umdev::vfio

@@ -1,0 +1,168 @@
+#include "umdev/vfio/group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "umdev/support/assert.h"
+#include "umdev/vfio/device_file.h"
+#include "umdev/vfio/registered_device.h"
+
+namespace umdev::vfio {
+
+std::string Group::name() const {
+  const std::string number = std::to_string(iommu_group_->number());
+  return no_iommu() ? "noiommu-" + number : number;
+}
+
+Result<std::shared_ptr<GroupFile>> Group::open(Caller caller) {
+  {
+    Lock lock(mutex_);
+    if (retired_ || devices_.empty()) return fail(ENODEV, "the group has no device");
+    if (no_iommu() && !caller.sys_rawio) return fail(EPERM, "a no-iommu group needs CAP_SYS_RAWIO");
+    if (opened_) return fail(EBUSY, "the group is open already");
+    opened_ = true;
+  }
+  auto file = std::make_shared<GroupFile>(shared_from_this(), caller);
+  Lock lock(mutex_);
+  file_ = file;
+  return file;
+}
+
+std::shared_ptr<GroupFile> Group::open_file() const {
+  Lock lock(mutex_);
+  return file_.lock();
+}
+
+void Group::add_device(std::shared_ptr<RegisteredDevice> device) {
+  Lock lock(mutex_);
+  devices_.push_back(std::move(device));
+}
+
+void Group::remove_device(const RegisteredDevice& device) {
+  Lock lock(mutex_);
+  std::erase_if(devices_, [&](const auto& known) { return known.get() == &device; });
+}
+
+void Group::retire() {
+  Lock lock(mutex_);
+  retired_ = true;
+  if (container_) detach_container();
+}
+
+std::vector<std::shared_ptr<RegisteredDevice>> Group::devices() const {
+  Lock lock(mutex_);
+  return devices_;
+}
+
+void Group::file_released() {
+  Lock lock(mutex_);
+  if (container_) detach_container();
+  virtual_machine_.reset();
+  opened_ = false;
+}
+
+void Group::detach_container() {
+  container_->detach_group(*iommu_group_);
+  container_.reset();
+  container_users_ = 0;
+}
+
+Result<GroupStatus> GroupFile::status() const {
+  Lock lock(group_->mutex_);
+  if (group_->retired_) return fail(ENODEV, "the group's last device was removed");
+  if (group_->container_) return GroupStatus{.viable = true, .container_set = true};
+  return GroupStatus{.viable = group_->iommu_group_->viable() && !group_->iommu_group_->claimed()};
+}
+
+Result<> GroupFile::set_container(const std::shared_ptr<Container>& container) {
+  Lock lock(group_->mutex_);
+  if (group_->container_) return fail(EINVAL, "the group is in a container already");
+  if (group_->retired_) return fail(ENODEV, "the group's last device was removed");
+  UMDEV_TRY(container->attach_group(group_->iommu_group_, caller_));
+  group_->container_ = container;
+  group_->container_users_ = 1;
+  return {};
+}
+
+Result<> GroupFile::unset_container() {
+  std::shared_ptr<Container> container;
+  Lock lock(group_->mutex_);
+  if (!group_->container_) return fail(EINVAL, "the group is in no container");
+  if (group_->container_users_ != 1) return fail(EBUSY, "the group's container is in use");
+  container = group_->container_;
+  group_->detach_container();
+  return {};
+}
+
+std::shared_ptr<Container> GroupFile::container() const {
+  Lock lock(group_->mutex_);
+  return group_->container_;
+}
+
+Result<std::shared_ptr<RegisteredDevice>> GroupFile::find_device(std::string_view name) const {
+  for (auto& device : group_->devices()) {
+    const int match = device->match(name);
+    if (match < 0) return fail(-match, "the device refused the name");
+    if (match > 0) return device;
+  }
+  return fail(ENODEV, "the group has no device of that name");
+}
+
+void GroupFile::get_device(std::string_view name, Done<std::shared_ptr<DeviceFile>> done) {
+  auto device = find_device(name);
+  if (!device) return done(std::unexpected(device.error()));
+  auto user = ContainerUser::acquire(shared_from_this());
+  if (!user) return done(std::unexpected(user.error()));
+  DeviceFile::open(std::move(*device), std::move(*user), std::move(done));
+}
+
+bool GroupFile::has_device(const RegisteredDevice& device) const {
+  const auto devices = group_->devices();
+  return std::any_of(devices.begin(), devices.end(),
+                     [&](const auto& known) { return known.get() == &device; });
+}
+
+void GroupFile::set_virtual_machine(std::weak_ptr<VirtualMachine> machine) {
+  Lock lock(group_->mutex_);
+  std::swap(group_->virtual_machine_, machine);
+}
+
+std::shared_ptr<VirtualMachine> GroupFile::virtual_machine() const {
+  Lock lock(group_->mutex_);
+  return group_->virtual_machine_.lock();
+}
+
+Result<ContainerUser> ContainerUser::acquire(const std::shared_ptr<GroupFile>& file) {
+  Group& group = *file->shared_group();
+  Lock lock(group.mutex_);
+  if (!group.container_) return fail(EINVAL, "the group is in no container");
+  auto iommu = UMDEV_TRY(group.container_->iommu());
+  if (group.no_iommu() && !file->caller().sys_rawio)
+    return fail(EPERM, "a no-iommu group needs CAP_SYS_RAWIO");
+  ++group.container_users_;
+  return ContainerUser(file, group.container_, std::move(iommu));
+}
+
+ContainerUser& ContainerUser::operator=(ContainerUser&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  file_ = std::move(other.file_);
+  container_ = std::move(other.container_);
+  iommu_ = std::move(other.iommu_);
+  return *this;
+}
+
+void ContainerUser::release() {
+  if (!file_) return;
+  {
+    Group& group = *file_->shared_group();
+    Lock lock(group.mutex_);
+    // A group that was retired has left its container already.
+    if (group.container_users_ > 1) --group.container_users_;
+  }
+  iommu_.reset();
+  container_.reset();
+  file_.reset();
+}
+
+}  // namespace umdev::vfio
