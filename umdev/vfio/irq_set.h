@@ -3,70 +3,77 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
-#include "umdev/os/event_fd.h"
-#include "umdev/os/unique_fd.h"
 #include "umdev/support/error.h"
-#include "umdev/support/inline_function.h"
-#include "umdev/support/mutex.h"
+#include "umdev/vfio/fd_watcher.h"
 #include "umdev/vfio/irq_request.h"
 
 namespace umdev::vfio {
 
-// Calls back when a descriptor becomes readable. The daemon's is an epoll loop, a test's is a fake.
-class FdWatcher {
- public:
-  // Destroying it ends the watch; the callback may still be running then, so it must own what it touches.
-  class Watch {
-   public:
-    virtual ~Watch() = default;
-  };
-  virtual ~FdWatcher() = default;
-  // `readable` is called once for each time the descriptor was found readable; it drains the descriptor
-  // itself. Any thread.
-  virtual Result<std::unique_ptr<Watch>> watch(int fd, InlineFunction<void(), 64> readable) = 0;
-};
+// How a device's indexes are numbered. `pci`: 0 is INTx, 1 MSI, 2 MSI-X, of which one may be enabled at a
+// time. `other`: every index is on its own.
+enum class IrqLayout : std::uint8_t { pci, other };
 
-// Semantics of vfio-pci, for every device: INTx is level triggered and masked when it is signalled
-// (AUTOMASKED), an interrupt raised while masked is remembered and delivered at unmask, unmask eventfds work;
-// MSI and MSI-X are edges; only one of INTx, MSI and MSI-X is active at a time; other indexes (ERR, REQ) are
-// one-shot signals.
+// Semantics of vfio-pci, for every device. What an index does follows from the flags that the device reports
+// for it:
+//   AUTOMASKED  level triggered. The device's line stays high from raise() to lower(), whatever the user sets
+//               up. A high line signals once, which masks; at unmask a line that is still high signals once
+//               more, and one that was lowered in between does not. Disabling keeps the line: it signals
+//               again when the user enables the index anew.
+//   otherwise   an edge: each raise() signals once; without an eventfd it is lost, as in the kernel.
+//   MASKABLE    MASK and UNMASK are possible (ENOTTY for others). An edge or a pulse() that comes while
+//               masked is remembered, and signals once at unmask, however many there were.
+//   EVENTFD     takes eventfds (ENOTTY for others).
+//   NORESIZE    vectors beyond those that the index was enabled with need a disable first (EINVAL).
+// By number, because the flags do not tell: on a PCI device INTx, MSI and MSI-X exclude one another (EINVAL).
+// By kind: MSI and MSI-X of a PCI device, and every edge index with more than one vector, are set up as a
+// block, in which an empty descriptor enables the index and leaves a vector silent; an edge index with one
+// vector otherwise (ERR, REQ) is a notification, enabled exactly while it has an eventfd.
 //
-// raise() and lower() never block and may be called from any thread, also while the user replaces its
-// eventfds: an eventfd that was replaced is never signalled after set() has returned.
+// raise(), lower() and pulse() never wait and take no lock. They may be called from any thread, also while
+// the user replaces its eventfds: an eventfd that was replaced is never signalled after set() has returned.
+// An index or vector that the device does not have is ignored, for its number may come from a guest.
 class IrqSet {
  public:
-  // `infos[index]` is what the device answers to GET_IRQ_INFO. `watcher` (may be null: then unmask eventfds
-  // are refused with ENOTTY) must outlive this.
-  IrqSet(std::vector<IrqInfo> infos, FdWatcher* watcher);
+  // `infos[index]` is what the device answers to GET_IRQ_INFO; a count of 0 for what it does not implement.
+  // `watcher` (may be null: then unmask eventfds are refused with ENOTTY) must outlive this.
+  IrqSet(std::vector<IrqInfo> infos, FdWatcher* watcher, IrqLayout layout = IrqLayout::pci);
+  // No device may raise any more.
   ~IrqSet();
   IrqSet(const IrqSet&) = delete;
   IrqSet& operator=(const IrqSet&) = delete;
 
-  // Raises a vector. For an AUTOMASKED index it sets the line, and signals unless the index is masked; for an
-  // edge it signals once. A vector without an eventfd is silently skipped, as in the kernel.
+  // Raises a vector: sets the line of an AUTOMASKED index, signals an edge.
   void raise(std::uint32_t index, std::uint32_t vector = 0);
   // Lowers the line of an AUTOMASKED index: what has not been delivered yet will not be. No effect on edges.
   void lower(std::uint32_t index, std::uint32_t vector = 0);
+  // One event, for a device that has no line to lower: signals an AUTOMASKED index once (and masks it), or
+  // once at unmask. lower() does not take it back. For an edge the same as raise().
+  void pulse(std::uint32_t index, std::uint32_t vector = 0);
 
   // True when the user has enabled this index (it has trigger eventfds, or an empty one that stands for
-  // "enabled, silent").
+  // "enabled, silent"). Takes no lock.
   bool enabled(std::uint32_t index) const;
 
-  // SET_IRQS, validated already (validate_irq_request). EINVAL, ENOTTY, EBUSY, EBADF as vfio-pci answers.
+  // SET_IRQS. EINVAL, ENOTTY, EBUSY, ERANGE, EBADF as vfio-pci answers. Checks the request as
+  // validate_irq_request does, so that a driver may make up requests of its own. Takes the descriptors that
+  // it keeps; those of a refused request are closed by it or left.
+  // NONE and BOOL with TRIGGER are the loop-back test: they signal, and neither mask nor ask the mask.
+  // A block whose eventfds are not all good ends with every vector of the block silent, and the index
+  // disabled if this request would have enabled it; other indexes then stay as they were.
   Result<> set(IrqRequest& request);
 
   // Disables every index and drops every eventfd: the user closed, or the device was taken away.
   void disable_all();
-  // What a device reset does: pending interrupts are forgotten and lines are low; the set-up stays.
+  // What a device reset does: pending interrupts are forgotten and lines are low; the set-up stays, masks
+  // included.
   void clear_pending();
 
  private:
   struct Index;
   class State;
-  const std::shared_ptr<State> state_;
+  const std::unique_ptr<State> state_;
 };
 
 }  // namespace umdev::vfio
