@@ -1,0 +1,108 @@
+#include "umdev/vfio_user/frame_assembler.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "umdev/support/assert.h"
+
+namespace umdev::vfio_user {
+
+using abi::VfioUserHeader;
+
+FrameAssembler::FrameAssembler(std::size_t max_message, std::size_t buffer)
+    : max_message_(std::max(max_message, sizeof(VfioUserHeader))),
+      usual_capacity_(std::max(buffer, sizeof(VfioUserHeader))),
+      capacity_(usual_capacity_),
+      buffer_(std::make_unique_for_overwrite<std::byte[]>(usual_capacity_)) {}
+
+Bytes FrameAssembler::space() {
+  const std::size_t held = end_ - begin_;
+  if (begin_ > 0) {
+    std::memmove(buffer_.get(), buffer_.get() + begin_, held);
+    base_ += begin_;
+    begin_ = 0;
+    end_ = held;
+  }
+  if (held == capacity_)
+    resize(std::min(capacity_ * 2, std::max(max_message_, usual_capacity_)));
+  else if (held == 0 && capacity_ > usual_capacity_)
+    resize(usual_capacity_);
+  UMDEV_ASSERT(end_ < capacity_, "more bytes were asked for while a whole message waits");
+  return {buffer_.get() + end_, capacity_ - end_};
+}
+
+void FrameAssembler::resize(std::size_t capacity) {
+  auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+  std::memcpy(larger.get(), buffer_.get(), end_);
+  buffer_ = std::move(larger);
+  capacity_ = capacity;
+}
+
+void FrameAssembler::commit(std::size_t count) {
+  UMDEV_ASSERT(count <= capacity_ - end_, "more bytes than there was space");
+  const std::uint64_t from = base_ + end_;
+  end_ += count;
+  const std::uint64_t to = base_ + end_;
+  std::optional<std::uint64_t> last_start;
+  for (;;) {
+    if (scan_ >= from && scan_ < to) last_start = scan_;
+    if (scan_ > to || to - scan_ < sizeof(VfioUserHeader)) break;
+    const auto size =
+        load_le<std::uint32_t>({buffer_.get(), end_}, scan_ - base_ + offsetof(VfioUserHeader, size));
+    if (!size || !check_size(*size)) break;  // next() says so when it comes there
+    scan_ += *size;
+  }
+  if (!incoming_.empty() || incoming_.lost()) attach(last_start);
+}
+
+void FrameAssembler::attach(std::optional<std::uint64_t> start) {
+  if (start) {
+    slot_for(*start).fds = std::move(incoming_);
+  } else {
+    slot_for(base_ + begin_).fds.set_lost();
+  }
+  incoming_.clear();
+}
+
+FrameAssembler::Attached& FrameAssembler::slot_for(std::uint64_t position) {
+  for (Attached& slot : attached_)
+    if (slot.position == position) return slot;
+  for (Attached& slot : attached_)
+    if (slot.position == no_position || slot.position < base_ + begin_) {
+      slot.fds.clear();
+      slot.position = position;
+      return slot;
+    }
+  UMDEV_ASSERT(false, "more bytes were committed while whole messages waited");
+}
+
+Result<> FrameAssembler::check_size(std::uint32_t size) const {
+  if (size < sizeof(VfioUserHeader)) return fail(EBADMSG, "a message smaller than its header");
+  if (size > max_message_) return fail(EMSGSIZE, "a message larger than any may be");
+  return {};
+}
+
+Result<std::optional<Frame>> FrameAssembler::next() {
+  if (handed_out_ != nullptr) {
+    handed_out_->fds.clear();
+    handed_out_->position = no_position;
+    handed_out_ = nullptr;
+  }
+  const auto header = load_struct<VfioUserHeader>({buffer_.get(), end_}, begin_);
+  if (!header) return std::nullopt;
+  UMDEV_TRY(check_size(header->size));
+  if (header->size > end_ - begin_) return std::nullopt;
+
+  Frame frame{.header = *header,
+              .payload = ConstBytes(buffer_.get() + begin_, header->size).subspan(sizeof(VfioUserHeader)),
+              .fds = &none_};
+  for (Attached& slot : attached_) {
+    if (slot.position != base_ + begin_) continue;
+    frame.fds = &slot.fds;
+    handed_out_ = &slot;
+  }
+  begin_ += header->size;
+  return frame;
+}
+
+}  // namespace umdev::vfio_user

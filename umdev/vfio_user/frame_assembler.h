@@ -1,0 +1,85 @@
+// Bytes in arbitrary pieces become messages. No I/O.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "umdev/abi/vfio_user.h"
+#include "umdev/os/fd_batch.h"
+#include "umdev/support/bytes.h"
+#include "umdev/support/error.h"
+
+namespace umdev::vfio_user {
+
+// One message. `payload` and `fds` are the assembler's and stay good until its next call.
+struct Frame {
+  abi::VfioUserHeader header{};
+  ConstBytes payload;
+  os::FdBatch* fds = nullptr;  // never null; what is left in it is closed with the next frame
+};
+
+// Cuts a stream into messages. One buffer, which grows with the bytes that really came (a header that
+// promises much costs nothing) up to the largest message. Not thread-safe. Once the buffer is there, nothing
+// is allocated.
+//
+// The order of use: receive into space() and incoming_fds(), commit(), then next() until it has nothing; only
+// then space() again.
+//
+// Which message descriptors belong to. A sender attaches them to the first byte of a message. A receive on a
+// Linux stream socket hands out the bytes before that in the same call, and never a byte that was sent by a
+// later call. So descriptors that come with a piece belong to the last message that begins in it. When none
+// begins there they belong to nobody: they are closed, and fds->lost() says so in the message under way.
+class FrameAssembler {
+ public:
+  // `max_message` bounds one message, header included; `buffer` is the size that the buffer has while no
+  // message is larger.
+  FrameAssembler(std::size_t max_message, std::size_t buffer);
+
+  // Where the next bytes go; never empty. Precondition: next() had nothing.
+  Bytes space();
+  // Where the descriptors of the next bytes go.
+  os::FdBatch& incoming_fds() { return incoming_; }
+  // `count` bytes were put into space(), and their descriptors into incoming_fds().
+  void commit(std::size_t count);
+
+  // The next message; nothing when more bytes are needed. An error is a broken frame (EBADMSG a size below
+  // the header's, EMSGSIZE one above the largest message) and stays: the stream has lost its frames.
+  Result<std::optional<Frame>> next();
+
+  // True when a part of a message has arrived.
+  bool inside_message() const { return end_ > begin_; }
+  // Bytes that wait in the buffer.
+  std::size_t pending() const { return end_ - begin_; }
+  std::size_t capacity() const { return capacity_; }
+
+ private:
+  struct Attached {
+    std::uint64_t position = no_position;
+    os::FdBatch fds;
+  };
+  static constexpr std::uint64_t no_position = UINT64_MAX;
+
+  Result<> check_size(std::uint32_t size) const;
+  void attach(std::optional<std::uint64_t> start);
+  Attached& slot_for(std::uint64_t position);
+  void resize(std::size_t capacity);
+
+  const std::size_t max_message_;
+  const std::size_t usual_capacity_;
+  std::size_t capacity_;
+  std::unique_ptr<std::byte[]> buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::uint64_t base_ = 0;  // the position in the stream of buffer_[0]
+  std::uint64_t scan_ = 0;  // the position of the first message whose size has not been looked at
+  os::FdBatch incoming_;
+  os::FdBatch none_;
+  // A message that began earlier and is incomplete may have some, and one that began in the last piece.
+  std::array<Attached, 2> attached_;
+  Attached* handed_out_ = nullptr;
+};
+
+}  // namespace umdev::vfio_user

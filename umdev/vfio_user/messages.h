@@ -1,0 +1,63 @@
+// Messages as values: payloads checked before a field is touched, and the heads of replies. Pure: no I/O, no
+// state.
+//
+// A request's argsz says how large a reply the client takes; it must cover the fixed structure, as the
+// kernel's minsz rule wants (EINVAL). Bytes behind a fixed structure are ignored, except where data follow.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "umdev/abi/vfio_user.h"
+#include "umdev/support/bytes.h"
+#include "umdev/support/error.h"
+
+namespace umdev::vfio_user {
+
+// What kind of message a header announces.
+bool is_command(const abi::VfioUserHeader& header);
+bool is_reply(const abi::VfioUserHeader& header);
+// The sender wants no reply, not even of an error.
+bool wants_reply(const abi::VfioUserHeader& header);
+
+// "REGION_READ"; "unknown" for a number without a name.
+std::string_view command_name(std::uint16_t command);
+// Above every command number that has a name.
+inline constexpr std::uint16_t command_count = 19;
+
+// EINVAL for a payload too short, an argsz too small, or (DMA_MAP and DMA_UNMAP) flags that this wire does
+// not have: VFIO_DMA_MAP_FLAG_VADDR shares its bit with another server's MMAP flag.
+Result<abi::VfioUserDmaMap> decode_dma_map(ConstBytes payload);
+Result<abi::VfioUserDmaUnmap> decode_dma_unmap(ConstBytes payload);
+Result<abi::VfioUserDeviceInfo> decode_device_info(ConstBytes payload);
+Result<abi::VfioUserRegionInfo> decode_region_info(ConstBytes payload);
+Result<abi::VfioUserIrqInfo> decode_irq_info(ConstBytes payload);
+
+struct IrqSetMessage {
+  abi::VfioUserIrqSet fixed{};
+  ConstBytes bools;  // what follows the structure
+};
+Result<IrqSetMessage> decode_irq_set(ConstBytes payload);
+
+// E2BIG: more than `count_max` bytes.
+Result<abi::VfioUserRegionAccess> decode_region_read(ConstBytes payload, std::uint32_t count_max);
+
+struct RegionWriteMessage {
+  abi::VfioUserRegionAccess fixed{};
+  ConstBytes data;
+};
+// E2BIG as above; EINVAL when there are not exactly `count` bytes of data.
+Result<RegionWriteMessage> decode_region_write(ConstBytes payload, std::uint32_t count_max);
+
+// The header of a command with `payload_size` bytes behind it.
+abi::VfioUserHeader make_command(std::uint16_t message_id, abi::VfioUserCommand command,
+                                 std::size_t payload_size, std::uint32_t flags = 0);
+// The header of the reply to `request`, and of an error reply, which is a bare header. `code` is an errno.
+abi::VfioUserHeader make_reply(const abi::VfioUserHeader& request, std::size_t payload_size);
+abi::VfioUserHeader make_error_reply(const abi::VfioUserHeader& request, int code);
+
+// What a reply's header says: nothing, or the peer's error with its errno (EPROTO for an errno that cannot be
+// one).
+Result<> result_of(const abi::VfioUserHeader& reply);
+
+}  // namespace umdev::vfio_user
