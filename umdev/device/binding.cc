@@ -31,11 +31,13 @@ Done<> Device::then(std::unique_ptr<Operation> operation,
 // --- One at a time.
 
 void Device::request(std::unique_ptr<Operation> operation) {
-  enum class Outcome : std::uint8_t { starts, waits, refused } outcome = Outcome::waits;
+  enum class Outcome : std::uint8_t { starts, waits, refused, absent } outcome = Outcome::waits;
   std::shared_ptr<Driver> hurried;
   {
     Lock lock(mutex_);
-    if (!busy_) {
+    if (life_ == Life::made || life_ == Life::removed) {
+      outcome = Outcome::absent;
+    } else if (!busy_) {
       busy_ = true;
       forced_ = false;
       outcome = Outcome::starts;
@@ -50,6 +52,7 @@ void Device::request(std::unique_ptr<Operation> operation) {
     }
   }
   if (outcome == Outcome::starts) return start(std::move(operation));
+  if (outcome == Outcome::absent) return operation->done(fail(ENODEV, "the device is not there"));
   if (outcome == Outcome::refused)
     return operation->done(fail(EAGAIN, "too many requests wait for the device"));
   if (hurried) hurried->force_remove(*this);

@@ -129,9 +129,10 @@ Result<> Device::publish(Stage& stage) {
   if (stage) stage(transaction, directory);
   links_ = UMDEV_TRY(transaction.commit());
   nodes_ = links_.split(directory.node());
+  std::string path = directory.path();
   Lock lock(mutex_);
   directory_ = directory;
-  path_ = directory.path();
+  path_ = std::move(path);
   return {};
 }
 
