@@ -1,7 +1,9 @@
 // How something that was registered ends.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <utility>
 
 #include "umdev/support/assert.h"
 #include "umdev/support/done.h"
@@ -19,10 +21,28 @@ enum class RemovePolicy : std::uint8_t { wait, busy, force };
 // asserts that what was asked for has ended or can no longer touch its owner.
 class [[nodiscard]] Registration {
  public:
-  class Entry {
+  class Entry : public std::enable_shared_from_this<Entry> {
    public:
     virtual ~Entry() = default;
+
+   private:
+    friend class Registration;
+    // Called until it succeeded under RemovePolicy::busy, or once under another policy.
     virtual void unregister(RemovePolicy policy, Done<> done) = 0;
+
+    void end(RemovePolicy policy, Done<> done) {
+      if (ended_) return done();
+      if (policy != RemovePolicy::busy) {
+        ended_ = true;
+        return unregister(policy, std::move(done));
+      }
+      auto asked = std::make_shared<Done<>>(std::move(done));
+      unregister(policy, [self = shared_from_this(), asked](Result<> result) {
+        if (result) self->ended_ = true;
+        (*asked)(std::move(result));
+      });
+    }
+    std::atomic<bool> ended_ = false;
   };
 
   Registration() = default;
@@ -43,16 +63,14 @@ class [[nodiscard]] Registration {
   // it stays registered). Never blocks. Any thread.
   void unregister(RemovePolicy policy, Done<> done) {
     UMDEV_ASSERT(entry_, "unregistered twice");
-    if (policy == RemovePolicy::busy) {
-      entry_->unregister(policy, std::move(done));
-      return;
-    }
-    std::exchange(entry_, nullptr)->unregister(policy, std::move(done));
+    const std::shared_ptr<Entry> entry =
+        policy == RemovePolicy::busy ? entry_ : std::exchange(entry_, nullptr);
+    entry->end(policy, std::move(done));
   }
 
  private:
   void end() {
-    if (entry_) std::exchange(entry_, nullptr)->unregister(RemovePolicy::force, Done<>([](Result<>) {}));
+    if (entry_) std::exchange(entry_, nullptr)->end(RemovePolicy::force, Done<>([](Result<>) {}));
   }
 
   std::shared_ptr<Entry> entry_;

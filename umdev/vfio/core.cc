@@ -24,7 +24,7 @@ class IommuDriverEntry final : public Registration::Entry {
 }  // namespace
 
 // The registration of one device: the steps of its end.
-class Core::DeviceEntry final : public Registration::Entry, public std::enable_shared_from_this<DeviceEntry> {
+class Core::DeviceEntry final : public Registration::Entry {
  public:
   DeviceEntry(Core& core, std::shared_ptr<RegisteredDevice> device, bool emulated)
       : core_(core), device_(std::move(device)), emulated_(emulated) {}
@@ -34,10 +34,11 @@ class Core::DeviceEntry final : public Registration::Entry, public std::enable_s
       return done(std::unexpected(begun.error()));
     core_.hide_device(device_);
     done_ = std::move(done);
-    device_->wait_for_users(policy, [self = shared_from_this()](Result<>) {
-      self->core_.finish_device(self->device_, self->emulated_);
-      self->done_();
-    });
+    device_->wait_for_users(policy,
+                            [self = std::static_pointer_cast<DeviceEntry>(shared_from_this())](Result<>) {
+                              self->core_.finish_device(self->device_, self->emulated_);
+                              self->done_();
+                            });
   }
 
  private:

@@ -8,6 +8,15 @@ namespace umdev::vfio {
 // VFIO_PIN_PAGES_MAX_ENTRIES: as many page pointers as fit into a page.
 static constexpr std::uint64_t pin_size_max = 512 * iommu::page_size;
 
+namespace {
+
+IrqLayout irq_layout(const RegisteredDevice& device) {
+  const bool pci = (device.device().info().flags & abi::vfio_device_flags_pci) != 0;
+  return pci ? IrqLayout::pci : IrqLayout::other;
+}
+
+}  // namespace
+
 DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
                        std::vector<IrqInfo> irqs, std::uint64_t id)
     : device_(std::move(device)),
@@ -15,7 +24,7 @@ DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser c
       container_(container_user_.container()),
       iommu_(container_user_.iommu()),
       virtual_machine_(container_user_.file()->virtual_machine()),
-      irqs_(std::move(irqs), device_->watcher()),
+      irqs_(std::move(irqs), device_->watcher(), irq_layout(*device_)),
       id_(id) {}
 
 DeviceUser::~DeviceUser() {
