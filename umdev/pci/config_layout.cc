@@ -1,0 +1,172 @@
+#include "umdev/pci/config_layout.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "umdev/support/assert.h"
+
+namespace umdev::pci {
+namespace {
+
+std::uint16_t bar_offset(std::uint32_t index) {
+  return static_cast<std::uint16_t>(abi::pci_base_address_0 + 4 * index);
+}
+
+// The bits of an address that a function decodes: the ones that sizing reads back as 1.
+std::uint64_t address_bits(std::uint64_t size) {
+  return ~(size - 1);
+}
+
+std::uint32_t type_bits(const Bar& bar) {
+  if (bar.kind == Bar::Kind::io) return abi::pci_base_address_space_io;
+  const std::uint32_t width =
+      bar.kind == Bar::Kind::memory64 ? abi::pci_base_address_mem_type_64 : abi::pci_base_address_mem_type_32;
+  return width | (bar.prefetchable ? abi::pci_base_address_mem_prefetch : 0);
+}
+
+}  // namespace
+
+ConfigLayout::ConfigLayout(std::uint16_t size) : image_(size), writable_(size), write_1_clears_(size) {
+  UMDEV_ASSERT(size == abi::pci_cfg_space_size || size == abi::pci_cfg_space_exp_size,
+               "configuration space has 256 or 4096 bytes");
+}
+
+void ConfigLayout::set_bytes(std::uint16_t offset, ConstBytes value, ConstBytes writable,
+                             ConstBytes write_1_clears) {
+  UMDEV_ASSERT(range_fits(offset, value.size(), image_.size()), "outside configuration space");
+  std::ranges::copy(value, image_.begin() + offset);
+  std::ranges::copy(writable, writable_.begin() + offset);
+  std::ranges::copy(write_1_clears, write_1_clears_.begin() + offset);
+}
+
+void ConfigLayout::set_text(std::uint16_t offset, std::string_view text) {
+  const std::vector<std::byte> none(text.size());
+  set_bytes(offset, std::as_bytes(std::span(text)), none, none);
+}
+
+void ConfigLayout::identify(const Identity& identity) {
+  set<std::uint16_t>(abi::pci_vendor_id, identity.vendor);
+  set<std::uint16_t>(abi::pci_device_id, identity.device);
+  set<std::uint16_t>(abi::pci_subsystem_vendor_id, identity.subsystem_vendor);
+  set<std::uint16_t>(abi::pci_subsystem_id, identity.subsystem);
+  set<std::uint32_t>(abi::pci_revision_id, (identity.class_code << 8) | identity.revision);
+  set<std::uint8_t>(abi::pci_cache_line_size, 0, 0xff);
+  allow_command(abi::pci_command_master);
+}
+
+void ConfigLayout::allow_command(std::uint16_t bits) {
+  const auto allowed = *load_le<std::uint16_t>(writable_, abi::pci_command);
+  const auto power_on = *load_le<std::uint16_t>(image_, abi::pci_command);
+  set<std::uint16_t>(abi::pci_command, power_on, allowed | bits);
+}
+
+void ConfigLayout::add_bar(std::uint32_t index, const Bar& bar) {
+  const bool wide = bar.kind == Bar::Kind::memory64;
+  const std::uint64_t least = bar.kind == Bar::Kind::io ? 4 : 16;
+  UMDEV_ASSERT(bar.kind != Bar::Kind::none, "a BAR is ports or memory");
+  UMDEV_ASSERT(index + (wide ? 1 : 0) < bars_.size(), "a function has six BARs");
+  UMDEV_ASSERT(std::has_single_bit(bar.size) && bar.size >= least, "the size of a BAR is a power of two");
+  UMDEV_ASSERT(wide || bar.size <= (1ULL << 31), "the BAR is too large for 32 bits");
+  bars_[index] = bar;
+  const std::uint64_t decoded = address_bits(bar.size);
+  set<std::uint32_t>(bar_offset(index), type_bits(bar), static_cast<std::uint32_t>(decoded));
+  if (wide) set<std::uint32_t>(bar_offset(index + 1), 0, static_cast<std::uint32_t>(decoded >> 32));
+  allow_command(bar.kind == Bar::Kind::io ? abi::pci_command_io : abi::pci_command_memory);
+}
+
+void ConfigLayout::add_rom(std::uint32_t size) {
+  UMDEV_ASSERT(std::has_single_bit(size) && size >= 2048, "the size of a ROM is a power of two from 2048");
+  rom_size_ = size;
+  const auto decoded = static_cast<std::uint32_t>(address_bits(size));
+  set<std::uint32_t>(abi::pci_rom_address, 0, decoded | abi::pci_rom_address_enable);
+}
+
+void ConfigLayout::add_interrupt_pin(std::uint8_t pin) {
+  UMDEV_ASSERT(pin >= 1 && pin <= 4, "interrupt pins are INTA to INTD");
+  set<std::uint8_t>(abi::pci_interrupt_pin, pin);
+  set<std::uint8_t>(abi::pci_interrupt_line, 0, 0xff);
+  allow_command(abi::pci_command_intx_disable);
+}
+
+std::uint8_t ConfigLayout::interrupt_pin() const {
+  return *load_le<std::uint8_t>(image_, abi::pci_interrupt_pin);
+}
+
+std::uint8_t ConfigLayout::add_capability(std::uint8_t id, ConstBytes body) {
+  const std::uint16_t offset = next_capability_;
+  UMDEV_ASSERT(range_fits(offset, body.size() + 2, abi::pci_cfg_space_size), "no room for the capability");
+  const std::vector<std::byte> none(body.size());
+  set<std::uint8_t>(offset, id);
+  set<std::uint8_t>(offset + abi::pci_cap_list_next, 0);
+  set_bytes(offset + 2, body, none, none);
+  set<std::uint8_t>(last_link_, static_cast<std::uint8_t>(offset));
+  last_link_ = offset + abi::pci_cap_list_next;
+  next_capability_ = static_cast<std::uint16_t>((offset + 2 + body.size() + 3) & ~std::size_t{3});
+  const auto status = *load_le<std::uint16_t>(image_, abi::pci_status);
+  set<std::uint16_t>(abi::pci_status, status | abi::pci_status_cap_list);
+  return static_cast<std::uint8_t>(offset);
+}
+
+std::uint8_t ConfigLayout::add_power_management() {
+  const std::array<std::byte, abi::pci_pm_sizeof - 2> body{};
+  const std::uint8_t offset = add_capability(abi::pci_cap_id_pm, body);
+  set<std::uint16_t>(offset + abi::pci_pm_pmc, 3);  // version 1.2, D0 and D3 only
+  set<std::uint16_t>(offset + abi::pci_pm_ctrl, abi::pci_pm_ctrl_no_soft_reset, abi::pci_pm_ctrl_state_mask,
+                     abi::pci_pm_ctrl_pme_status);
+  watch(offset + abi::pci_pm_ctrl, 2);
+  return offset;
+}
+
+std::uint8_t ConfigLayout::add_msi(const MsiCapability& msi) {
+  UMDEV_ASSERT(std::has_single_bit(msi.vectors) && msi.vectors <= 32, "MSI has 1, 2, 4, 8, 16 or 32 vectors");
+  const std::size_t address = msi.address_64bit ? 8 : 4;
+  const std::vector<std::byte> body(2 + address + (msi.maskable ? 12 : 2));
+  const std::uint8_t offset = add_capability(abi::pci_cap_id_msi, body);
+  const auto capable = static_cast<std::uint16_t>(std::countr_zero(msi.vectors) << 1);
+  set<std::uint16_t>(offset + abi::pci_msi_flags,
+                     static_cast<std::uint16_t>(capable | (msi.address_64bit ? abi::pci_msi_flags_64bit : 0) |
+                                                (msi.maskable ? abi::pci_msi_flags_maskbit : 0)),
+                     abi::pci_msi_flags_enable | abi::pci_msi_flags_qsize);
+  set<std::uint32_t>(offset + abi::pci_msi_address_lo, 0, ~3U);
+  if (msi.address_64bit) set<std::uint32_t>(offset + abi::pci_msi_address_hi, 0, ~0U);
+  const std::uint16_t data = offset + (msi.address_64bit ? abi::pci_msi_data_64 : abi::pci_msi_data_32);
+  set<std::uint16_t>(data, 0, 0xffff);
+  if (msi.maskable) {
+    const std::uint16_t mask = offset + (msi.address_64bit ? abi::pci_msi_mask_64 : abi::pci_msi_mask_32);
+    set<std::uint32_t>(mask, 0, static_cast<std::uint32_t>((1ULL << msi.vectors) - 1));
+  }
+  msi_vectors_ = msi.vectors;
+  watch(offset + abi::pci_msi_flags, 2);
+  return offset;
+}
+
+std::uint8_t ConfigLayout::add_msix(const MsixCapability& msix) {
+  UMDEV_ASSERT(msix.vectors >= 1 && msix.vectors <= 2048, "MSI-X has 1 to 2048 vectors");
+  UMDEV_ASSERT(((msix.table_offset | msix.pba_offset) & abi::pci_msix_table_bir) == 0,
+               "MSI-X structures are 8-byte aligned");
+  const std::array<std::byte, abi::pci_cap_msix_sizeof - 2> body{};
+  const std::uint8_t offset = add_capability(abi::pci_cap_id_msix, body);
+  set<std::uint16_t>(offset + abi::pci_msix_flags, static_cast<std::uint16_t>(msix.vectors - 1),
+                     abi::pci_msix_flags_enable | abi::pci_msix_flags_maskall);
+  set<std::uint32_t>(offset + abi::pci_msix_table, msix.table_offset | msix.table_bar);
+  set<std::uint32_t>(offset + abi::pci_msix_pba, msix.pba_offset | msix.pba_bar);
+  msix_vectors_ = msix.vectors;
+  watch(offset + abi::pci_msix_flags, 2);
+  return offset;
+}
+
+std::uint8_t ConfigLayout::add_vendor_capability(ConstBytes body) {
+  std::vector<std::byte> with_length(1 + body.size());
+  with_length[0] = static_cast<std::byte>(3 + body.size());
+  std::ranges::copy(body, with_length.begin() + 1);
+  return add_capability(abi::pci_cap_id_vndr, with_length);
+}
+
+void ConfigLayout::watch(std::uint16_t offset, std::uint8_t size) {
+  UMDEV_ASSERT(size == 1 || size == 2 || size == 4, "a watched register has 1, 2 or 4 bytes");
+  UMDEV_ASSERT(range_fits(offset, size, image_.size()), "outside configuration space");
+  UMDEV_ASSERT(watch_count_ < watches_.size(), "too many watched registers");
+  watches_[watch_count_++] = {offset, size};
+}
+
+}  // namespace umdev::pci

@@ -1,0 +1,100 @@
+// A PCI function as a VFIO device: regions and interrupts out of its layout, configuration space, reset. What
+// is left to a driver is what stands behind the BARs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "umdev/pci/config_space.h"
+#include "umdev/support/mutex.h"
+#include "umdev/vfio/device.h"
+
+namespace umdev::pci {
+
+// What all instances of one model share; never changes.
+struct Model {
+  // Counts the interrupts that the layout shows: INTx with a pin, MSI and MSI-X with their capabilities, and
+  // one REQ, by which the user is asked to let go of the device.
+  explicit Model(ConfigLayout layout);
+
+  ConfigLayout config;
+  // By VFIO index. A driver may change what the constructor counted.
+  std::array<std::uint32_t, abi::vfio_pci_num_irqs> irq_counts{};
+};
+
+// Shared by the instances of a model and whoever creates more of them.
+using ModelRef = std::shared_ptr<const Model>;
+ModelRef share(Model model);
+
+// Regions lie at index << 40, config space has 256 or 4096 bytes, interrupts are those of vfio-pci. The MSI-X
+// table and its pending bits are no emulation of this class: vectors are set up through SET_IRQS, and a BAR
+// that shows them is the driver's as any other.
+//
+// The device is at power-on whenever it has no user, so nothing of one user is seen by the next.
+//
+// Threads: as vfio::Device. Configuration space is guarded here; what a driver keeps of its own, it guards
+// itself. None of the functions that a driver implements is called with a lock held.
+class PciDevice : public vfio::Device {
+ public:
+  // ^vfio::Device
+  vfio::DeviceInfo info() const override;
+  Result<vfio::RegionInfo> region_info(std::uint32_t index) const override;
+  Result<vfio::IrqInfo> irq_info(std::uint32_t index) const override;
+  void open_device(vfio::User& user, Done<> done) override;
+  void close_device(vfio::User& user, Done<> done) override;
+  void read(vfio::ReadRequest request) override;
+  void write(vfio::WriteRequest request) override;
+  void reset(vfio::User& user, Done<> done) override;
+  // Raises the REQ interrupt of every user that has set it up.
+  void request(unsigned count) override;
+
+ protected:
+  explicit PciDevice(ModelRef model);
+
+  // An access to a BAR, or to the ROM (index 6, reads only), that lies wholly inside it. A read fills all of
+  // `into`. Both are answered at once; a driver that answers later overrides read() and write() for these
+  // regions and hands the rest to this class. The defaults answer EINVAL.
+  virtual Result<> bar_read(vfio::User& user, std::uint32_t bar, std::uint64_t offset, Bytes into);
+  virtual Result<> bar_write(vfio::User& user, std::uint32_t bar, std::uint64_t offset, ConstBytes from);
+
+  // Back to power-on: the user's reset, and the end of the last user. Configuration space is there already,
+  // and interrupts are set up as before but low. Lower your lines and forget everything.
+  virtual void function_reset() {}
+
+  // A write changed a watched register. With writes running in parallel, config() may be further on already.
+  virtual void config_changed(vfio::User& /*user*/, const ConfigChange& /*change*/) {}
+
+  // The interrupts of whoever uses the device; nobody, nothing happens. Never block.
+  void raise_irq(std::uint32_t index, std::uint32_t vector = 0) UMDEV_EXCLUDES(mutex_);
+  void lower_irq(std::uint32_t index, std::uint32_t vector = 0) UMDEV_EXCLUDES(mutex_);
+
+  // A copy of the register (its value at this moment), and setting it whatever a user might do to it.
+  template <std::unsigned_integral T>
+  T config_value(std::uint16_t offset) const UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    return config_.value<T>(offset);
+  }
+  template <std::unsigned_integral T>
+  void set_config_value(std::uint16_t offset, T value) UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    config_.set_value<T>(offset, value);
+  }
+
+  const Model& model() const { return *model_; }
+
+ private:
+  Result<> read_region(vfio::ReadRequest& request);
+  Result<> write_region(vfio::WriteRequest& request);
+  Result<> write_config(vfio::WriteRequest& request) UMDEV_EXCLUDES(mutex_);
+  std::uint64_t region_size(std::uint32_t index) const;
+  void power_on() UMDEV_EXCLUDES(mutex_);
+
+  const ModelRef model_;
+  mutable Mutex mutex_;  // a leaf: no function of the driver is called inside it
+  ConfigSpace config_ UMDEV_GUARDED_BY(mutex_);
+  std::vector<vfio::User*> users_ UMDEV_GUARDED_BY(mutex_);
+};
+
+}  // namespace umdev::pci
