@@ -1,0 +1,51 @@
+#include "umdev/mdev/resource_ledger.h"
+
+#include <algorithm>
+
+namespace umdev::mdev {
+
+ResourceLedger::Lease& ResourceLedger::Lease::operator=(Lease&& other) noexcept {
+  if (this == &other) return *this;
+  give_back();
+  ledger_ = std::move(other.ledger_);
+  drawn_ = std::move(other.drawn_);
+  return *this;
+}
+
+void ResourceLedger::Lease::give_back() {
+  if (!ledger_) return;
+  const std::shared_ptr<ResourceLedger> ledger = std::move(ledger_);
+  Lock lock(ledger->mutex_);
+  for (const auto& [name, amount] : drawn_) ledger->free_.at(name) += amount;
+}
+
+ResourceLedger::ResourceLedger(const Resources& totals) : free_(totals.begin(), totals.end()) {}
+
+Result<ResourceLedger::Lease> ResourceLedger::draw(const Resources& cost) {
+  Lock lock(mutex_);
+  for (const auto& [name, amount] : cost) {
+    const auto counter = free_.find(name);
+    if (counter == free_.end()) return fail(EINVAL, "the parent has no such resource");
+    if (counter->second < amount) return fail(ENOSPC, "the parent's resources are used up");
+  }
+  for (const auto& [name, amount] : cost) free_.at(name) -= amount;
+  return Lease(shared_from_this(), cost);
+}
+
+std::uint32_t ResourceLedger::available(const Resources& cost) const {
+  std::uint64_t least = UINT32_MAX;
+  Lock lock(mutex_);
+  for (const auto& [name, amount] : cost) {
+    const auto counter = free_.find(name);
+    if (counter == free_.end()) return 0;
+    if (amount > 0) least = std::min(least, counter->second / amount);
+  }
+  return static_cast<std::uint32_t>(least);
+}
+
+bool ResourceLedger::covers(const Resources& cost) const {
+  Lock lock(mutex_);
+  return std::all_of(cost.begin(), cost.end(), [&](const auto& item) { return free_.contains(item.first); });
+}
+
+}  // namespace umdev::mdev

@@ -1,0 +1,32 @@
+// The generic bus driver: makes a VFIO device of every instance (the kernel's vfio_mdev.ko, and what later kernels' vendor
+// drivers do by themselves).
+#pragma once
+
+#include "umdev/mdev/bus_driver.h"
+
+namespace umdev::vfio {
+class Core;
+}
+
+namespace umdev::mdev {
+
+class VfioMdev final : public BusDriver {
+ public:
+  // The core must outlive it.
+  explicit VfioMdev(vfio::Core& core) : core_(core) {}
+
+  std::string_view name() const override { return "vfio_mdev"; }
+  std::string_view module_name() const override { return "vfio_mdev"; }
+  // Every device API that VFIO has.
+  std::span<const std::string_view> device_apis() const override;
+  // Registers the vendor's device with VFIO: the instance gets an IOMMU group, a VFIO group and a vfioN. Errors as
+  // Core::register_emulated_device.
+  void probe_instance(Instance& instance, Done<> done) override;
+  // Undoes it, when its users have let go.
+  void remove_instance(Instance& instance, RemovePolicy policy, Done<> done) override;
+
+ private:
+  vfio::Core& core_;
+};
+
+}  // namespace umdev::mdev
