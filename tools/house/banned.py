@@ -45,8 +45,9 @@ BANS = [
         under=LIBRARIES, outside=("umdev/os/",)),
     Ban("sleep", r"\bsleep_(?:for|until)\s*\(|(?<![\w.])u?sleep\s*\(|\bnanosleep\s*\(",
         "set a timer on the Clock: nothing here waits", under=LIBRARIES, outside=("umdev/os/",)),
-    Ban("thread", r"\bstd::j?thread\b(?!::id)|\bpthread_create\b",
-        "a driver starts no threads: derive from BlockingDevice", under=("drivers/",)),
+    Ban("thread", r"\bstd::(?:jthread|async)\b|\bstd::thread\b(?!::id)|\bpthread_create\b",
+        "a driver and a pure room start no threads; a driver may derive from BlockingDevice",
+        under=("drivers/", "umdev/support/", "umdev/abi/", "umdev/tree/", "umdev/ioctl/")),
 ]
 
 OWNED_AT_ONCE = re.compile(r"\b(?:unique|shared)_ptr\s*<[^;{}]*>\s*(?:\w+\s*)?[({]\s*$")

@@ -24,7 +24,7 @@ PURE = {"umdev/support", "umdev/abi", "umdev/tree", "umdev/ioctl"}
 SYSTEM_HEADERS = re.compile(
     r"(sys|linux|asm|asm-generic|net|netinet|arpa)/.*|"
     r"(unistd|fcntl|poll|pthread|signal|sched|spawn|dirent|dlfcn|termios|mqueue|semaphore|ifaddrs|pwd|grp)\.h|"
-    r"csignal|filesystem|fstream|iostream|thread|future"
+    r"csignal|filesystem|fstream|iostream"
 )
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)', re.MULTILINE)
