@@ -62,7 +62,7 @@ def may_see(room: str, other: str) -> str | None:
     if layer in DOORS and other_layer in DOORS and (layer, other_layer) not in SHARED_PLUMBING:
         return "a door never sees another door"
     if ORDER.index(other_layer) > ORDER.index(layer):
-        return f"{other} is above {room}"
+        return f"{other} is built on {room}, not the other way round"
     return None
 
 
