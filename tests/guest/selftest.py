@@ -138,7 +138,7 @@ class FailuresInTheGuest(unittest.TestCase):
     ) -> None:
         """Each boot that must fail is used for several failures. All of them must be seen, and no others."""
         with looped_card(first, second) as card:
-            result = guest.check_serial(kit, card, **(card_ids | {"count": 2048, "patience": 1.0} | options))
+            result = guest.check_serial(kit, card, **(card_ids | {"count": 2048} | options))
         self.assertEqual((result.code, result.qemu_status, result.timed_out), (1, 0, False), result.report())
         self.assertEqual(len(result.failures), len(expected), result.report())
         for failure, words in zip(result.failures, expected):
@@ -164,24 +164,24 @@ class FailuresInTheGuest(unittest.TestCase):
 
     def test_a_silent_line_and_bytes_that_come_twice_are_seen(self):
         self.check_failures(
-            "ttyS1 nothing came back for 1000 ms",
+            "ttyS1 nothing came back for 2000 ms",
             "ttyS2 more came back than was sent",
             first=lambda data, begin: b"",
             second=lambda data, begin: data + data,
             count=8,
+            patience=2.0,
         )
 
 
 class FailuresAroundTheGuest(unittest.TestCase):
     def test_a_guest_that_hangs_is_killed_in_time(self):
-        result = plain_boot("echo '@@STEP asleep'; sleep 1000", timeout=8.0)
+        result = plain_boot("echo '@@STEP asleep'; sleep 1000", timeout=6.0)
         self.assertTrue(result.timed_out)
         self.assertFalse(result.ok)
-        self.assertEqual(result.values("asleep"), [""])
-        self.assertLess(result.seconds, 10.0)
+        self.assertLess(result.seconds, 6.0 + guest.kill_grace)
 
     def test_a_guest_that_panics_is_seen(self):
-        result = plain_boot("echo c >/proc/sysrq-trigger", timeout=40.0)
+        result = plain_boot("echo c >/proc/sysrq-trigger")
         self.assertFalse(result.timed_out, result.report())
         self.assertIn("the guest ended before its check did", result.problems)
 
@@ -226,7 +226,7 @@ class FailuresAroundTheGuest(unittest.TestCase):
     def test_a_flood_is_bounded_in_time_and_size(self):
         result = plain_boot("", kit=stand_in("exec yes"), timeout=1.0)
         self.assertTrue(result.timed_out)
-        self.assertLess(result.seconds, 3.0)
+        self.assertLess(result.seconds, 1.0 + guest.kill_grace)
         self.assertLessEqual(len(result.console), guest.console_limit)
 
     def test_no_process_is_left_when_the_caller_fails(self):
@@ -239,6 +239,13 @@ class FailuresAroundTheGuest(unittest.TestCase):
             with self.subTest(script), self.assertRaisesRegex(RuntimeError, "given up"):
                 plain_boot("", kit=stand_in(script), on_step=give_up)
             self.assertTrue(ends_soon(pids[0]))
+
+    def test_what_starts_on_one_cpu_stays_there_and_the_caller_does_not(self):
+        before = os.sched_getaffinity(0)
+        with guest.one_cpu():
+            result = plain_boot("", kit=stand_in("echo @@STEP cpus $(nproc); echo '@@END 0'"))
+        self.assertEqual(result.values("cpus"), ["1"])
+        self.assertEqual(os.sched_getaffinity(0), before)
 
     def test_a_child_that_outlives_qemu_is_killed(self):
         result = plain_boot(
