@@ -12,6 +12,16 @@
 
 namespace umdev::os {
 
+namespace {
+
+// Compared before it is subtracted: the caller's time may lie anywhere.
+Duration time_until(Time when) {
+  const Time now = std::chrono::steady_clock::now();
+  return when <= now ? Duration::zero() : when - now;
+}
+
+}  // namespace
+
 // What other threads reach.
 struct EventLoop::Shared {
   // Wakes the loop if it sleeps; once per sleep, whoever comes first.
@@ -158,7 +168,7 @@ int EventLoop::wait_for_events(std::optional<Duration> wait) {
     if (batch_->has_work() || !shared_->posted.empty() || stopping_) {
       wait = Duration::zero();
     } else if (!shared_->timers.empty()) {
-      const Duration due = std::max(shared_->timers.first().when - now(), Duration::zero());
+      const Duration due = time_until(shared_->timers.first().when);
       wait = wait ? std::min(*wait, due) : due;
     }
     shared_->sleeping = wait != Duration::zero();

@@ -19,9 +19,10 @@ enum class Protection : std::uint8_t { none, read, read_write };
 class Mapping {
  public:
   // Maps `length` bytes of a file from `offset` on, shared. EINVAL when the length is zero, the offset is no
-  // multiple of the page size, or the range wraps; EACCES when the descriptor does not allow the protection;
-  // ENODEV when the file cannot be mapped; ENOMEM when the process has too many mappings. Bytes beyond the
-  // end of the file raise SIGBUS when touched: see FaultGuard.
+  // multiple of the file's page size (a file on hugetlbfs has larger ones), or the range wraps; EACCES when
+  // the descriptor does not allow the protection; ENODEV when the file cannot be mapped; ENOMEM when the
+  // process has too many mappings. Bytes beyond the end of the file raise SIGBUS when touched: see
+  // FaultGuard.
   static Result<Mapping> of_fd(int fd, std::uint64_t offset, std::size_t length, Protection protection);
 
   // Maps `length` zero bytes that belong to this process only. Memory is taken when it is touched.
@@ -38,6 +39,9 @@ class Mapping {
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   Protection protection() const { return protection_; }
+  // The size in bytes of the pages it consists of, and its size in whole pages.
+  std::size_t page_bytes() const { return page_bytes_; }
+  std::size_t mapped_size() const { return (size_ + page_bytes_ - 1) / page_bytes_ * page_bytes_; }
 
   // What is mapped. bytes() asserts that it may be read, writable_bytes() that it may be written.
   ConstBytes bytes() const;
@@ -45,21 +49,20 @@ class Mapping {
 
   // Puts zero pages that belong to this process over a part, in place and at once: whoever reads or writes
   // there at this moment sees either the old pages or the new ones, and no pointer becomes invalid. This is
-  // how memory is taken away from users who do not let go. Offset and length in bytes, multiples of the page
-  // size (a length that ends at size() may be odd); EINVAL otherwise; ENOMEM when the process has too many
-  // mappings, and then nothing has changed. Any thread.
+  // how memory is taken away from users who do not let go. Offset and length in bytes, multiples of
+  // page_bytes() (a length that ends at size() may be odd); EINVAL otherwise; ENOMEM when the process has too
+  // many mappings, and then nothing has changed. Any thread.
   Result<> replace_with_zero_pages(std::size_t offset, std::size_t length);
 
   void reset();
 
  private:
-  Mapping(std::byte* data, std::size_t size, Protection protection)
-      : data_(data), size_(size), protection_(protection) {}
-  static Result<Mapping> map(int fd, std::uint64_t offset, std::size_t length, Protection protection,
-                             int flags);
+  struct Request;
+  static Result<Mapping> map(const Request& request);
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t page_bytes_ = 1;
   Protection protection_ = Protection::none;
 };
 

@@ -60,6 +60,7 @@ class Condition {
   bool wait_for(Mutex& mutex, Duration duration) UMDEV_REQUIRES(mutex) {
     return condition_.wait_for(mutex, duration) == std::cv_status::no_timeout;
   }
+  void notify_one() { condition_.notify_one(); }
   void notify_all() { condition_.notify_all(); }
 
  private:

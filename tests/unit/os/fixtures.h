@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -36,6 +37,16 @@ inline std::vector<std::byte> bytes_from(const std::string& text) {
 
 inline std::string text_from(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// A file of two huge pages; empty when this machine has none to give.
+inline UniqueFd create_huge_file(std::size_t huge_page) {
+  UniqueFd fd(::memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB));
+  if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(2 * huge_page)) != 0) return {};
+  void* probe = ::mmap(nullptr, 2 * huge_page, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (probe == MAP_FAILED) return {};
+  ::munmap(probe, 2 * huge_page);
+  return fd;
 }
 
 // A directory of its own, gone at the end.

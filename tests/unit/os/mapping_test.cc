@@ -135,6 +135,23 @@ TEST(Mapping, replacing_bad_ranges_is_einval) {
   EXPECT_EQ(mapping->bytes()[0], mark);
 }
 
+// Clients may share huge pages, which the kernel does not cut: it answers EINVAL where it would for any other
+// mapping unmap or replace a part.
+TEST(Mapping, of_huge_pages_is_handled_in_huge_pages_only) {
+  constexpr std::size_t huge_page = 2 << 20;
+  const UniqueFd fd = create_huge_file(huge_page);
+  if (!fd) GTEST_SKIP() << "no huge pages of 2 MiB here (vm.nr_hugepages)";
+  EXPECT_EQ(Mapping::of_fd(fd.get(), page_size(), huge_page, Protection::read).error().code, EINVAL);
+  auto mapping = Mapping::of_fd(fd.get(), 0, huge_page + 1, Protection::read_write);
+  ASSERT_TRUE(mapping);
+  EXPECT_EQ(mapping->page_bytes(), huge_page);
+  EXPECT_EQ(mapping->mapped_size(), 2 * huge_page);
+  mapping->writable_bytes()[huge_page] = mark;
+  EXPECT_EQ(mapping->replace_with_zero_pages(0, page_size()).error().code, EINVAL);
+  EXPECT_TRUE(mapping->replace_with_zero_pages(huge_page, 1));
+  EXPECT_EQ(mapping->bytes()[huge_page], std::byte{0});
+}
+
 // The rule that revocation rests on: no access fails while the pages are exchanged.
 TEST(Mapping, replacing_is_invisible_to_who_reads_and_writes_at_that_moment) {
   const auto fd = create_memfd("test", 16 * page_size());

@@ -73,7 +73,7 @@ TEST_F(UnixListenerAt, a_path_longer_than_an_address_works) {
   std::string directory = scratch_.path();
   for (int depth = 0; depth < 3; ++depth) directory += "/" + std::string(100, 'd');
   std::filesystem::create_directories(directory);
-  for (const std::size_t length : {1, 41, 80}) {
+  for (const std::size_t length : {1U, 41U, 80U}) {
     const std::string path = directory + "/" + std::string(length, 's');
     const auto listener = listen_at(path, 0600);
     ASSERT_TRUE(listener) << length;
