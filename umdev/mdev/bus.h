@@ -1,16 +1,16 @@
-// The mediated device core: the box in the middle between drivers of physical devices (ParentDriver) and drivers of the mdev bus
-// (BusDriver).
+// The mediated device core: the box in the middle between drivers of physical devices (ParentDriver) and
+// drivers of the mdev bus (BusDriver).
 //
-// Creating an instance takes four steps, in this order: the vendor makes the device; it is added to the mdev bus; its bus driver
-// adds it to an IOMMU group; and to a VFIO group. Removing undoes them. What the tree shows of it is complete before the first
-// event tells of it.
+// Creating an instance takes four steps, in this order: the vendor makes the device; it is added to the mdev
+// bus; its bus driver adds it to an IOMMU group; and to a VFIO group. Removing undoes them. What the tree
+// shows of it is complete before the first event tells of it.
 //
-// Threads: every function from any thread; none blocks. Completions come inline or later, on whichever thread ended the matter.
-// Two creations, or a creation and a removal of different UUIDs, really run in parallel.
-// Locks: Registry and ResourceLedger have one short lock each, the bus one for its list of parents; all are leaves. None is held
-// while a ParentDriver, a BusDriver or a Done is called.
-// Lifetimes: the bus outlives its registrations. An instance lives until its last user has gone; its UUID stays taken, and its
-// resources drawn, until then.
+// Threads: every function from any thread; none blocks. Completions come inline or later, on whichever thread
+// ended the matter. Two creations, or a creation and a removal of different UUIDs, really run in parallel.
+// Locks: Registry and ResourceLedger have one short lock each, the bus one for its list of parents; all are
+// leaves. None is held while a ParentDriver, a BusDriver or a Done is called. Lifetimes: the bus outlives its
+// registrations. An instance lives until its last user has gone; its UUID stays taken, and its resources
+// drawn, until then.
 #pragma once
 
 #include <map>
@@ -32,7 +32,8 @@ namespace umdev::mdev {
 
 class Bus {
  public:
-  // Makes bus/mdev and class/mdev_bus in the model. `model` and `host` outlive the bus. EEXIST: the model has them already.
+  // Makes bus/mdev and class/mdev_bus in the model. `model` and `host` outlive the bus. EEXIST: the model has
+  // them already.
   static Result<std::unique_ptr<Bus>> create(device::Model& model, DeviceHost& host, const Limits& limits);
   ~Bus();
   Bus(const Bus&) = delete;
@@ -41,20 +42,23 @@ class Bus {
   // EINVAL: the driver takes no device API; EEXIST, EBUSY: see device::Bus::register_driver.
   Result<Registration> register_driver(std::shared_ptr<BusDriver> driver, Done<> probed = {});
 
-  // Offers a parent's types. EINVAL: see Parent::create; EEXIST: the device is a parent already, or another one has its name.
-  // Emits "change" of the parent with MDEV_STATE=registered. Unregistering refuses creations from now on (ENODEV), removes every
-  // instance (by the policy: `busy` is EBUSY while there is one; the vendor cannot refuse), takes the types away, and emits
-  // MDEV_STATE=unregistered.
-  Result<Registration> register_parent(ParentSpec spec, std::unique_ptr<ParentDriver> driver) UMDEV_EXCLUDES(mutex_);
+  // Offers a parent's types. EINVAL: see Parent::create; EEXIST: the device is a parent already, or another
+  // one has its name. Emits "change" of the parent with MDEV_STATE=registered. Unregistering refuses
+  // creations from now on (ENODEV), removes every instance (by the policy: `busy` is EBUSY while there is
+  // one; the vendor cannot refuse), takes the types away, and emits MDEV_STATE=unregistered.
+  Result<Registration> register_parent(ParentSpec spec, std::unique_ptr<ParentDriver> driver)
+      UMDEV_EXCLUDES(mutex_);
 
   // Makes an instance. When it completes with success the instance is complete in the tree and can be opened.
-  // In the order in which they are found: ENODEV no such parent; EINVAL no such type; EEXIST the UUID is taken, by whatever
-  // parent, in whatever state; EUSERS max_instances; ENODEV the parent is going; ENOSPC its resources are short; then the
-  // vendor's error, ETIMEDOUT when it does not answer, then the bus driver's (ENODEV when that is not there).
+  // In the order in which they are found: ENODEV no such parent; EINVAL no such type; EEXIST the UUID is
+  // taken, by whatever parent, in whatever state; EUSERS max_instances; ENODEV the parent is going; ENOSPC
+  // its resources are short; then the vendor's error, ETIMEDOUT when it does not answer, then the bus
+  // driver's (ENODEV when that is not there).
   void create(CreateRequest request, Done<> done);
 
-  // Removes an instance. ENODEV unknown, or its parent is going; EAGAIN its creation has not ended or another removal has begun;
-  // the vendor's refusal (EBUSY) unless forced; EBUSY in use, under RemovePolicy::busy. `wait` completes when the last user has
+  // Removes an instance. ENODEV unknown, or its parent is going; EAGAIN its creation has not ended or another
+  // removal has begun (but `force` makes that one stop waiting, and ends with it); the vendor's refusal
+  // (EBUSY) unless forced; EBUSY in use, under RemovePolicy::busy. `wait` completes when the last user has
   // let go; `force` takes it away.
   void remove(const Uuid& uuid, RemovePolicy policy, Done<> done);
 
@@ -78,7 +82,10 @@ class Bus {
 
   Bus(device::Model& model, DeviceHost& host, const Limits& limits, std::shared_ptr<device::Bus> bus,
       std::shared_ptr<device::Class> parent_class);
-  void remove_instance(std::shared_ptr<Instance> instance, RemovePolicy policy, bool forced, Gate::Pass pass, Done<> done);
+  void remove_instance(std::shared_ptr<Instance> instance, RemovePolicy policy, bool forced, Gate::Pass pass,
+                       Done<> done);
+  // The same for one that is being removed already; false when there is none such.
+  bool force_removal(const Uuid& uuid, Done<>& done);
   void unregister_parent(const std::shared_ptr<Parent>& parent, RemovePolicy policy, Done<> done);
   void remove_children(const std::shared_ptr<Parent>& parent, RemovePolicy policy, Done<> done);
 

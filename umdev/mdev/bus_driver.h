@@ -10,12 +10,13 @@ namespace umdev::mdev {
 
 class Instance;
 
-// A driver on the bus "mdev" (the kernel's struct mdev_driver). Derive from it and register it with Bus::register_driver. Probe
-// adds the instance to VFIO, remove takes it out again: that is a bus driver's whole duty.
-// Threads: as device::Driver.
+// A driver on the bus "mdev" (the kernel's struct mdev_driver). Derive from it and register it with
+// Bus::register_driver. Probe adds the instance to VFIO, remove takes it out again: that is a bus driver's
+// whole duty. Threads: as device::Driver.
 class BusDriver : public device::Driver {
  public:
-  // The device APIs ("vfio-pci", ...) whose instances it takes. Mandatory: registering a driver without any is EINVAL.
+  // The device APIs ("vfio-pci", ...) whose instances it takes. Mandatory: registering a driver without any
+  // is EINVAL.
   virtual std::span<const std::string_view> device_apis() const = 0;
 
   virtual void probe_instance(Instance& instance, Done<> done) = 0;

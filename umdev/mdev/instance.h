@@ -15,11 +15,12 @@ namespace umdev::mdev {
 class Parent;
 class Type;
 
-// A device on the mdev bus, named by its UUID, below its parent. Shared by the registry, the tree, and whatever bus driver it is
-// bound to; VFIO keeps it too while a file is open. All members from any thread.
+// A device on the mdev bus, named by its UUID, below its parent. Shared by the registry, the tree, and
+// whatever bus driver it is bound to; VFIO keeps it too while a file is open. All members from any thread.
 class Instance final : public device::Device {
  public:
-  Instance(std::shared_ptr<Parent> parent, const Type& type, const CreateRequest& request, std::shared_ptr<device::Bus> bus);
+  Instance(std::shared_ptr<Parent> parent, const Type& type, const CreateRequest& request,
+           std::shared_ptr<device::Bus> bus);
 
   // The instance that a show or store of instance_groups() is about.
   static Instance& from(device::Device& device) { return static_cast<Instance&>(device); }
@@ -30,8 +31,8 @@ class Instance final : public device::Device {
   const Owner& owner() const { return owner_; }
   const Attributes& attributes() const { return attributes_; }
 
-  // The vendor's device, for the bus driver that is being probed: the one that creation made, or, when an earlier binding had
-  // used that up, a new one from the vendor.
+  // The vendor's device, for the bus driver that is being probed: the one that creation made, or, when an
+  // earlier binding had used that up, a new one from the vendor.
   void take_device(Done<std::unique_ptr<vfio::Device>> done) UMDEV_EXCLUDES(mutex_);
 
   // The VFIO device that a bus driver made of it; null while none is bound.
@@ -44,6 +45,11 @@ class Instance final : public device::Device {
   void set_device(std::unique_ptr<vfio::Device> device) UMDEV_EXCLUDES(mutex_);
   // Gives back what it drew: when its removal has ended, the last user gone.
   void release();
+  // A removal that goes on stops waiting for the users. `done` is called with its end; false (and `done`
+  // untouched) when it has ended already.
+  bool force_removal(Done<>& done) UMDEV_EXCLUDES(mutex_);
+  // The removal has ended, or was refused: whoever forced it is told.
+  void end_removal(const Result<>& result) UMDEV_EXCLUDES(mutex_);
 
   const std::shared_ptr<Parent> mdev_parent_;
   const Type& type_;
@@ -55,6 +61,8 @@ class Instance final : public device::Device {
   mutable Mutex mutex_;
   std::unique_ptr<vfio::Device> device_ UMDEV_GUARDED_BY(mutex_);
   std::shared_ptr<vfio::RegisteredDevice> vfio_device_ UMDEV_GUARDED_BY(mutex_);
+  bool removed_ UMDEV_GUARDED_BY(mutex_) = false;
+  std::vector<Done<>> removal_waiters_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::mdev

@@ -22,21 +22,25 @@ class Parent;
 struct ParentSpec {
   // The physical device, added to the model. Its name is the parent's name in class/mdev_bus.
   std::shared_ptr<device::Device> device;
-  std::vector<TypeSpec> types;                  // at least one
-  Resources resources;                          // the totals of its ledger
-  std::optional<std::uint32_t> max_instances;   // of all types together: EUSERS when they are used up
-  // The bus driver that each instance is attached to; creation fails when it is not there or its probe does. Empty: instances are
-  // offered to every bus driver that takes their device API, now or when one is registered (the rule of kernels 4.10 to 5.12).
+  std::vector<TypeSpec> types;                 // at least one
+  Resources resources;                         // the totals of its ledger
+  std::optional<std::uint32_t> max_instances;  // of all types together: EUSERS when they are used up
+  // The bus driver that each instance is attached to; creation fails when it is not there or its probe does.
+  // Empty: instances are offered to every bus driver that takes their device API, now or when one is
+  // registered (the rule of kernels 4.10 to 5.12).
   std::string bus_driver = "vfio_mdev";
 };
 
 // One type of one parent.
 class Type {
  public:
-  Type(Parent& parent, TypeSpec spec, std::string id) : parent_(parent), spec_(std::move(spec)), id_(std::move(id)) {}
+  Type(Parent& parent, TypeSpec spec, std::string id)
+      : parent_(parent), spec_(std::move(spec)), id_(std::move(id)) {}
   const std::string& id() const { return id_; }
   const TypeSpec& spec() const { return spec_; }
-  const std::string& pretty_name() const { return spec_.pretty_name.empty() ? spec_.name : spec_.pretty_name; }
+  const std::string& pretty_name() const {
+    return spec_.pretty_name.empty() ? spec_.name : spec_.pretty_name;
+  }
   Parent& parent() const { return parent_; }
   // How many more can be made; advisory, since nothing is reserved.
   std::uint32_t available() const;
@@ -56,9 +60,10 @@ class Type {
 // Shared by the bus, its registration and its instances. All members from any thread.
 class Parent : public std::enable_shared_from_this<Parent> {
  public:
-  // EINVAL: no device, no driver, no type, a type without name or device_api, a cost that the ledger does not have, two types of
-  // one name.
-  static Result<std::shared_ptr<Parent>> create(Bus& bus, ParentSpec spec, std::unique_ptr<ParentDriver> driver);
+  // EINVAL: no device, no driver, no type, a type without name or device_api, a cost that the ledger does not
+  // have, two types of one name.
+  static Result<std::shared_ptr<Parent>> create(Bus& bus, ParentSpec spec,
+                                                std::unique_ptr<ParentDriver> driver);
 
   const std::string& name() const { return spec_.device->name(); }
   const ParentSpec& spec() const { return spec_; }

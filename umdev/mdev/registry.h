@@ -27,8 +27,8 @@ class Registry {
   // EEXIST in whatever state it is; ENOSPC over the limit of instances.
   Result<> reserve(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
   void activate(const Uuid& uuid, std::shared_ptr<Instance> instance) UMDEV_EXCLUDES(mutex_);
-  // Claims an active instance for its one removal. ENODEV: unknown; EAGAIN: its create has not ended, or another removal has
-  // begun.
+  // Claims an active instance for its one removal. ENODEV: unknown; EAGAIN: its create has not ended, or
+  // another removal has begun.
   Result<std::shared_ptr<Instance>> begin_removal(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
   // The removal was refused: it is active again.
   void cancel_removal(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);

@@ -12,8 +12,8 @@
 
 namespace umdev::mdev {
 
-// Named counters that the types of one parent share, so that creating one type may lower what is left of another. Thread-safe;
-// shared, since what was drawn may outlive the parent.
+// Named counters that the types of one parent share, so that creating one type may lower what is left of
+// another. Thread-safe; shared, since what was drawn may outlive the parent.
 class ResourceLedger : public std::enable_shared_from_this<ResourceLedger> {
  public:
   // What was drawn; gives it back when it goes. Move-only.
@@ -27,16 +27,19 @@ class ResourceLedger : public std::enable_shared_from_this<ResourceLedger> {
 
    private:
     friend class ResourceLedger;
-    Lease(std::shared_ptr<ResourceLedger> ledger, Resources drawn) : ledger_(std::move(ledger)), drawn_(std::move(drawn)) {}
+    Lease(std::shared_ptr<ResourceLedger> ledger, Resources drawn)
+        : ledger_(std::move(ledger)), drawn_(std::move(drawn)) {}
     std::shared_ptr<ResourceLedger> ledger_;
     Resources drawn_;
   };
 
   explicit ResourceLedger(const Resources& totals);
 
-  // Draws all of `cost` or nothing. ENOSPC when something is short; EINVAL for a name that the ledger does not have.
+  // Draws all of `cost` or nothing. ENOSPC when something is short; EINVAL for a name that the ledger does
+  // not have.
   Result<Lease> draw(const Resources& cost) UMDEV_EXCLUDES(mutex_);
-  // How often `cost` could be drawn at this moment: the scarcest counter decides. UINT32_MAX for a cost of nothing.
+  // How often `cost` could be drawn at this moment: the scarcest counter decides. UINT32_MAX for a cost of
+  // nothing.
   std::uint32_t available(const Resources& cost) const UMDEV_EXCLUDES(mutex_);
   // True when every name of `cost` is known.
   bool covers(const Resources& cost) const UMDEV_EXCLUDES(mutex_);

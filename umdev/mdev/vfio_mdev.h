@@ -1,5 +1,5 @@
-// The generic bus driver: makes a VFIO device of every instance (the kernel's vfio_mdev.ko, and what later kernels' vendor
-// drivers do by themselves).
+// The generic bus driver: makes a VFIO device of every instance (the kernel's vfio_mdev.ko, and what later
+// kernels' vendor drivers do by themselves).
 #pragma once
 
 #include "umdev/mdev/bus_driver.h"
@@ -19,8 +19,8 @@ class VfioMdev final : public BusDriver {
   std::string_view module_name() const override { return "vfio_mdev"; }
   // Every device API that VFIO has.
   std::span<const std::string_view> device_apis() const override;
-  // Registers the vendor's device with VFIO: the instance gets an IOMMU group, a VFIO group and a vfioN. Errors as
-  // Core::register_emulated_device.
+  // Registers the vendor's device with VFIO: the instance gets an IOMMU group, a VFIO group and a vfioN.
+  // Errors as Core::register_emulated_device.
   void probe_instance(Instance& instance, Done<> done) override;
   // Undoes it, when its users have let go.
   void remove_instance(Instance& instance, RemovePolicy policy, Done<> done) override;

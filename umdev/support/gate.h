@@ -1,4 +1,5 @@
-// Counts what is under way, refuses what comes after the end was announced, and says when the last of it is over.
+// Counts what is under way, refuses what comes after the end was announced, and says when the last of it is
+// over.
 #pragma once
 
 #include <cstdint>

@@ -157,19 +157,28 @@ void RegisteredDevice::wait_for_users(RemovePolicy policy, Done<> finished) {
     in_use = references_ > 0;
   }
   if (in_use) {
-    Timer timer = host().clock().after(force ? limits().force_deadline : limits().remove_deadline,
-                                       [weak = weak_from_this()] {
-                                         if (auto self = weak.lock())
-                                           self->host().post([self] { self->cut_files(); });
-                                       });
-    {
-      Lock lock(mutex_);
-      if (phase_ == Phase::unregistering) force_timer_ = std::move(timer);
-    }
+    arm_cut_timer(force ? limits().force_deadline : limits().remove_deadline);
     if (force) revoke_files();
     ask_again();
   }
   finish_if_unused();
+}
+
+void RegisteredDevice::arm_cut_timer(Duration limit) {
+  Timer timer = host().clock().after(limit, [weak = weak_from_this()] {
+    if (auto self = weak.lock()) self->host().post([self] { self->cut_files(); });
+  });
+  Lock lock(mutex_);
+  if (phase_ == Phase::unregistering) std::swap(force_timer_, timer);
+}
+
+void RegisteredDevice::force() {
+  {
+    Lock lock(mutex_);
+    if (phase_ != Phase::unregistering || revoked_) return;
+  }
+  arm_cut_timer(limits().force_deadline);
+  revoke_files();
 }
 
 bool RegisteredDevice::destroy() {

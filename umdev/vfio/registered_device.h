@@ -110,12 +110,15 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   Result<> begin_unregister(RemovePolicy policy) UMDEV_EXCLUDES(mutex_);
   void wait_for_users(RemovePolicy policy, Done<> finished) UMDEV_EXCLUDES(mutex_);
   bool destroy();
+  // While a wait goes on: stop waiting, take the device away as RemovePolicy::force does.
+  void force() UMDEV_EXCLUDES(mutex_);
 
  private:
   enum class Phase : std::uint8_t { registered, unregistering, gone };
 
   void ask_again();
   void arm_request_timer() UMDEV_EXCLUDES(mutex_);
+  void arm_cut_timer(Duration limit) UMDEV_EXCLUDES(mutex_);
   void revoke_files();
   void cut_files();
   void finish_if_unused();

@@ -1,0 +1,136 @@
+#include "umdev/mdev/instance.h"
+
+#include <charconv>
+
+#include "umdev/mdev/bus.h"
+#include "umdev/support/deadline.h"
+
+namespace umdev::mdev {
+namespace {
+
+// As kstrtoul with base 0: decimal, 0x hexadecimal or 0 octal, one newline at the end.
+Result<unsigned long> parse_number(std::string_view text) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  int base = 10;
+  if (text.starts_with("0x") || text.starts_with("0X")) {
+    base = 16;
+    text.remove_prefix(2);
+  } else if (text.size() > 1 && text.starts_with('0')) {
+    base = 8;
+    text.remove_prefix(1);
+  }
+  unsigned long value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error == std::errc::result_out_of_range) return fail(ERANGE, "the number is too large");
+  if (error != std::errc() || end != text.data() + text.size()) return fail(EINVAL, "not a number");
+  return value;
+}
+
+// A write of anything but 0 removes the instance, and completes when it is gone: the kernel's blocking write.
+void store_remove(device::Device& device, const device::DeviceAttribute&, std::string_view text,
+                  Done<std::size_t> done) {
+  const auto number = parse_number(text);
+  if (!number) return done(std::unexpected(number.error()));
+  const std::size_t size = text.size();
+  if (*number == 0) return done(size);
+  Instance& instance = Instance::from(device);
+  auto written = std::make_shared<Done<std::size_t>>(std::move(done));
+  instance.mdev_parent().bus().remove(instance.uuid(), RemovePolicy::wait, [written, size](Result<> result) {
+    (*written)(result ? Result<std::size_t>(size) : std::unexpected(result.error()));
+  });
+}
+
+constexpr device::DeviceAttribute remove_attribute{
+    .name = "remove", .mode = 0200, .show = nullptr, .store = store_remove, .context = nullptr};
+constexpr device::AttributeGroup instance_group{
+    .name = {}, .attributes = std::span(&remove_attribute, 1), .is_visible = nullptr};
+
+std::vector<const device::AttributeGroup*> groups_of(const Parent& parent) {
+  std::vector<const device::AttributeGroup*> groups{&instance_group};
+  const device::AttributeGroups vendor = parent.driver().instance_groups();
+  groups.insert(groups.end(), vendor.begin(), vendor.end());
+  return groups;
+}
+
+}  // namespace
+
+Instance::Instance(std::shared_ptr<Parent> parent, const Type& type, const CreateRequest& request,
+                   std::shared_ptr<device::Bus> bus)
+    : device::Device(parent->bus().model(), {.name = request.uuid.to_string(),
+                                             .parent = parent->device(),
+                                             .bus = std::move(bus),
+                                             .groups = groups_of(*parent)}),
+      mdev_parent_(std::move(parent)),
+      type_(type),
+      uuid_(request.uuid),
+      owner_(request.owner),
+      attributes_(request.attributes) {}
+
+void Instance::take_device(Done<std::unique_ptr<vfio::Device>> done) {
+  std::unique_ptr<vfio::Device> device;
+  {
+    Lock lock(mutex_);
+    device = std::move(device_);
+  }
+  if (device) return done(std::move(device));
+  // A second binding: the vendor makes the device anew.
+  const CreateRequest request{.parent = mdev_parent_->name(),
+                              .type = type_.id(),
+                              .uuid = uuid_,
+                              .owner = owner_,
+                              .attributes = attributes_};
+  Bus& bus = mdev_parent_->bus();
+  mdev_parent_->driver().create(request, type_, bus.host(),
+                                with_deadline<std::unique_ptr<vfio::Device>>(
+                                    bus.host().clock(), bus.limits().access_deadline, std::move(done), {}));
+}
+
+void Instance::set_device(std::unique_ptr<vfio::Device> device) {
+  Lock lock(mutex_);
+  device_ = std::move(device);
+}
+
+std::shared_ptr<vfio::RegisteredDevice> Instance::vfio_device() const {
+  Lock lock(mutex_);
+  return vfio_device_;
+}
+
+void Instance::set_vfio_device(std::shared_ptr<vfio::RegisteredDevice> device) {
+  Lock lock(mutex_);
+  std::swap(vfio_device_, device);
+}
+
+bool Instance::force_removal(Done<>& done) {
+  std::shared_ptr<vfio::RegisteredDevice> device;
+  {
+    Lock lock(mutex_);
+    if (removed_) return false;
+    removal_waiters_.push_back(std::move(done));
+    device = vfio_device_;
+  }
+  if (device) device->force();
+  return true;
+}
+
+void Instance::end_removal(const Result<>& result) {
+  std::vector<Done<>> waiters;
+  {
+    Lock lock(mutex_);
+    removed_ = result.has_value();
+    waiters.swap(removal_waiters_);
+  }
+  for (Done<>& waiter : waiters) waiter(result);
+}
+
+void Instance::release() {
+  std::unique_ptr<vfio::Device> unused;
+  {
+    Lock lock(mutex_);
+    unused = std::move(device_);
+  }
+  unused.reset();
+  lease_.give_back();
+  instance_slot_.give_back();
+}
+
+}  // namespace umdev::mdev

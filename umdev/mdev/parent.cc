@@ -1,0 +1,135 @@
+#include "umdev/mdev/parent.h"
+
+#include <algorithm>
+
+#include "umdev/mdev/bus.h"
+
+namespace umdev::mdev {
+namespace {
+
+// A write of a UUID makes an instance; it completes when that is complete.
+class CreateAttribute final : public tree::Attribute {
+ public:
+  explicit CreateAttribute(const Type& type) : type_(type) {}
+  void store(std::string_view text, Done<std::size_t> done) override {
+    const auto uuid = Uuid::parse_create(text);
+    if (!uuid) return done(std::unexpected(uuid.error()));
+    auto written = std::make_shared<Done<std::size_t>>(std::move(done));
+    Parent& parent = type_.parent();
+    parent.bus().create({.parent = parent.name(),
+                         .type = type_.id(),
+                         .uuid = *uuid,
+                         .owner = {.door = "tree"},
+                         .attributes = {}},
+                        [written, size = text.size()](Result<> result) {
+                          (*written)(result ? Result<std::size_t>(size) : std::unexpected(result.error()));
+                        });
+  }
+
+ private:
+  const Type& type_;
+};
+
+class AvailableAttribute final : public tree::Attribute {
+ public:
+  explicit AvailableAttribute(const Type& type) : type_(type) {}
+  Result<std::string> show() override { return std::to_string(type_.available()) + "\n"; }
+
+ private:
+  const Type& type_;
+};
+
+Result<> check(const ParentSpec& spec, const ResourceLedger& ledger) {
+  if (spec.types.empty()) return fail(EINVAL, "a parent offers at least one type");
+  for (const TypeSpec& type : spec.types) {
+    if (type.name.empty()) return fail(EINVAL, "a type has a name");
+    if (type.device_api.empty()) return fail(EINVAL, "a type has a device API");
+    if (!ledger.covers(type.cost))
+      return fail(EINVAL, "a type costs something that the parent does not have");
+    if (std::count_if(spec.types.begin(), spec.types.end(),
+                      [&](const TypeSpec& other) { return other.name == type.name; }) != 1)
+      return fail(EINVAL, "two types have one name");
+  }
+  return {};
+}
+
+constexpr std::string_view instances_counter = "instances";
+
+}  // namespace
+
+std::uint32_t Type::available() const {
+  const std::uint32_t slots = parent_.instance_counter().available({{std::string(instances_counter), 1}});
+  if (const auto answer = parent_.driver().available(*this)) return std::min(*answer, slots);
+  return std::min(slots, parent_.ledger().available(spec_.cost));
+}
+
+Result<std::shared_ptr<Parent>> Parent::create(Bus& bus, ParentSpec spec,
+                                               std::unique_ptr<ParentDriver> driver) {
+  if (!spec.device) return fail(EINVAL, "a parent is a device");
+  if (!driver) return fail(EINVAL, "a parent has a driver");
+  std::shared_ptr<Parent> parent(
+      new Parent(bus, std::move(spec), std::move(driver)));  // its constructor is private
+  UMDEV_TRY(check(parent->spec_, *parent->ledger_));
+  return parent;
+}
+
+Parent::Parent(Bus& bus, ParentSpec spec, std::unique_ptr<ParentDriver> driver)
+    : bus_(bus),
+      spec_(std::move(spec)),
+      driver_(std::move(driver)),
+      ledger_(std::make_shared<ResourceLedger>(spec_.resources)),
+      instance_counter_(std::make_shared<ResourceLedger>(
+          Resources{{std::string(instances_counter), spec_.max_instances.value_or(UINT32_MAX)}})) {
+  const std::string prefix = device::dev_driver_string(*spec_.device) + "-";
+  for (const TypeSpec& type : spec_.types)
+    types_.push_back(std::make_unique<Type>(*this, type, prefix + type.name));
+}
+
+const Type* Parent::find_type(std::string_view id) const {
+  for (const auto& type : types_)
+    if (type->id() == id) return type.get();
+  return nullptr;
+}
+
+Result<> Parent::publish() {
+  const tree::Directory directory = spec_.device->directory();
+  tree::Transaction transaction(bus_.model().tree());
+  const tree::Directory types = transaction.add_directory(directory, "mdev_supported_types");
+  for (const auto& type : types_) publish_type(transaction, types, *type);
+  device::stage_groups(transaction, directory, spec_.device, driver_->parent_groups());
+  nodes_ = UMDEV_TRY(transaction.commit());
+  auto link = bus_.parent_class().add_link(*spec_.device);
+  if (!link) {
+    unpublish_types();
+    return std::unexpected(link.error());
+  }
+  link_ = std::move(*link);
+  return {};
+}
+
+void Parent::publish_type(tree::Transaction& transaction, const tree::Directory& types, Type& type) {
+  type.directory_ = transaction.add_directory(types, type.id());
+  const auto text = [&](std::string name, const std::string& value) {
+    transaction.add_attribute(type.directory_,
+                              {.name = std::move(name), .attribute = tree::text_attribute(value + "\n")});
+  };
+  transaction.add_attribute(
+      type.directory_,
+      {.name = "create", .mode = 0200, .attribute = std::make_unique<CreateAttribute>(type)});
+  transaction.add_attribute(type.directory_, {.name = "available_instances",
+                                              .attribute = std::make_unique<AvailableAttribute>(type)});
+  text("name", type.pretty_name());
+  text("device_api", type.spec().device_api);
+  if (!type.spec().description.empty()) text("description", type.spec().description);
+  type.devices_directory_ = transaction.add_directory(type.directory_, "devices");
+}
+
+void Parent::unpublish_link() {
+  link_.remove();
+}
+
+void Parent::unpublish_types() {
+  nodes_.remove(Done<>([](Result<>) {}));
+}
+
+}  // namespace umdev::mdev

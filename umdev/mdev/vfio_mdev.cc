@@ -1,0 +1,52 @@
+#include "umdev/mdev/vfio_mdev.h"
+
+#include <array>
+
+#include "umdev/abi/vfio.h"
+#include "umdev/mdev/instance.h"
+#include "umdev/vfio/core.h"
+
+namespace umdev::mdev {
+namespace {
+
+constexpr std::array<std::string_view, 5> all_device_apis{
+    abi::vfio_device_api_pci_string, abi::vfio_device_api_platform_string, abi::vfio_device_api_amba_string,
+    abi::vfio_device_api_ccw_string, abi::vfio_device_api_ap_string};
+
+// The driver data of a bound instance.
+struct Binding {
+  Registration registration;
+};
+
+}  // namespace
+
+std::span<const std::string_view> VfioMdev::device_apis() const {
+  return all_device_apis;
+}
+
+void VfioMdev::probe_instance(Instance& instance, Done<> done) {
+  auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());
+  auto probed = std::make_shared<Done<>>(std::move(done));
+  instance.take_device([this, shared, probed](Result<std::unique_ptr<vfio::Device>> device) {
+    if (!device) return (*probed)(std::unexpected(device.error()));
+    auto registered = core_.register_emulated_device(std::move(*device), {.parent = shared});
+    if (!registered) return (*probed)(std::unexpected(registered.error()));
+    shared->set_vfio_device(std::move(registered->device));
+    auto binding = std::make_shared<Binding>();
+    binding->registration = std::move(registered->registration);
+    shared->set_driver_data(std::move(binding));
+    (*probed)({});
+  });
+}
+
+void VfioMdev::remove_instance(Instance& instance, RemovePolicy policy, Done<> done) {
+  auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());
+  auto binding = std::static_pointer_cast<Binding>(instance.driver_data());
+  auto removed = std::make_shared<Done<>>(std::move(done));
+  binding->registration.unregister(policy, [shared, binding, removed](Result<> result) {
+    if (result) shared->set_vfio_device(nullptr);
+    (*removed)(std::move(result));
+  });
+}
+
+}  // namespace umdev::mdev
