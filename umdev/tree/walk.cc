@@ -19,7 +19,8 @@ std::string_view take_component(std::string_view& path) {
   return component;
 }
 
-// The way from one absolute directory to another absolute path, as the text of a link.
+// The way from one absolute directory to another absolute path, as the text of a link. Like kernfs it goes by
+// a directory above the target, never by the target itself: from /a/b to /a it is "../../a".
 std::string relative_path(std::string_view from_directory, std::string_view to) {
   std::string text;
   for (;;) {
@@ -27,7 +28,7 @@ std::string relative_path(std::string_view from_directory, std::string_view to) 
     std::string_view to_rest = to;
     const std::string_view from_component = take_component(from_rest);
     const std::string_view to_component = take_component(to_rest);
-    if (from_component.empty() || from_component != to_component) break;
+    if (from_component.empty() || from_component != to_component || to_rest.empty()) break;
     from_directory = from_rest;
     to = to_rest;
   }

@@ -122,8 +122,8 @@ TEST_F(Structure, D41_links_are_relative_as_in_sysfs) {
   EXPECT_EQ(tree.read_link("/bus/mdev/devices/83b8f4f2").value(), "../../../devices/virtual/mtty/83b8f4f2");
   EXPECT_EQ(tree.read_link("/devices/virtual/mtty/mdev_supported_types/mtty-1/83b8f4f2").value(),
             "../../83b8f4f2");
-  EXPECT_EQ(tree.read_link("/devices/virtual/mtty/83b8f4f2/self").value(), ".");
-  EXPECT_EQ(tree.read_link("/devices/virtual/mtty/83b8f4f2/up").value(), "..");
+  EXPECT_EQ(tree.read_link("/devices/virtual/mtty/83b8f4f2/self").value(), "../83b8f4f2");
+  EXPECT_EQ(tree.read_link("/devices/virtual/mtty/83b8f4f2/up").value(), "../../mtty");
   EXPECT_EQ(tree.read_link("/bus/mdev/module").value(), "../../module/mdev");
   EXPECT_EQ(error_of(tree.read_link("/bus/mdev")), EINVAL);
 }
