@@ -15,7 +15,7 @@ AddressSpace::~AddressSpace() {
 }
 
 // Each call keeps the state for itself, since a callback within it may destroy the space.
-Result<> AddressSpace::map(MappingRequest request) {
+Result<> AddressSpace::map(const MappingRequest& request) {
   return state_->map(request);
 }
 void AddressSpace::unmap(IovaRange range, UnmapRule rule, Done<std::uint64_t> done) {

@@ -64,7 +64,7 @@ class AddressSpace {
 
   // EINVAL an empty, wrapping or misaligned range; EEXIST it overlaps a mapping, also one that is on its way
   // out; ENOSPC no mapping is left; EFAULT the backing is shorter than the mapping.
-  Result<> map(MappingRequest request);
+  Result<> map(const MappingRequest& request);
 
   // Completes with the number of bytes that were unmapped (0 is success).
   // At once: the mappings are draining, that is, new pins and accesses of them are EINVAL as if they were

@@ -11,8 +11,6 @@ namespace umdev::iommu {
 
 namespace {
 
-using namespace abi;
-
 constexpr std::uint64_t page_mask = ~(page_size - 1);
 
 constexpr bool misaligned(std::uint64_t value) {
@@ -20,19 +18,19 @@ constexpr bool misaligned(std::uint64_t value) {
 }
 
 constexpr Access access_of(std::uint32_t flags) {
-  const bool read = (flags & vfio_dma_map_flag_read) != 0;
-  const bool write = (flags & vfio_dma_map_flag_write) != 0;
+  const bool read = (flags & abi::vfio_dma_map_flag_read) != 0;
+  const bool write = (flags & abi::vfio_dma_map_flag_write) != 0;
   return static_cast<Access>((read ? 1U : 0U) | (write ? 2U : 0U));
 }
 
 // vfio_iommu_type1_unmap_dma and the checks at the head of vfio_dma_do_unmap, in their order.
 Result<> check_unmap(const UnmapRequest& request) {
   const std::uint32_t flags = request.flags;
-  const bool dirty = (flags & vfio_dma_unmap_flag_get_dirty_bitmap) != 0;
-  const bool all = (flags & vfio_dma_unmap_flag_all) != 0;
-  const bool vaddr = (flags & vfio_dma_unmap_flag_vaddr) != 0;
-  if ((flags &
-       ~(vfio_dma_unmap_flag_get_dirty_bitmap | vfio_dma_unmap_flag_all | vfio_dma_unmap_flag_vaddr)) != 0) {
+  const bool dirty = (flags & abi::vfio_dma_unmap_flag_get_dirty_bitmap) != 0;
+  const bool all = (flags & abi::vfio_dma_unmap_flag_all) != 0;
+  const bool vaddr = (flags & abi::vfio_dma_unmap_flag_vaddr) != 0;
+  if ((flags & ~(abi::vfio_dma_unmap_flag_get_dirty_bitmap | abi::vfio_dma_unmap_flag_all |
+                 abi::vfio_dma_unmap_flag_vaddr)) != 0) {
     return fail(EINVAL, "unknown flags");
   }
   if (dirty && (all || vaddr)) return fail(EINVAL, "GET_DIRTY_BITMAP excludes ALL and VADDR");
@@ -54,10 +52,10 @@ class Type1Instance final : public IommuInstance {
 
   int check_extension(std::uint32_t extension) const override {
     switch (extension) {
-      case vfio_type1_iommu:
-      case vfio_type1v2_iommu:
-      case vfio_unmap_all:
-      case vfio_dma_cc_iommu:  // no domain that could fail to enforce it
+      case abi::vfio_type1_iommu:
+      case abi::vfio_type1v2_iommu:
+      case abi::vfio_unmap_all:
+      case abi::vfio_dma_cc_iommu:  // no domain that could fail to enforce it
         return 1;
       default:
         return 0;
@@ -87,10 +85,12 @@ class Type1Instance final : public IommuInstance {
 
   // vfio_iommu_type1_map_dma and vfio_dma_do_map, in their order.
   Result<> map(MapRequest request) override {
-    constexpr std::uint32_t prot_flags = vfio_dma_map_flag_read | vfio_dma_map_flag_write;
+    constexpr std::uint32_t prot_flags = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write;
     const IovaRange range{request.iova, request.size};
-    const bool set_vaddr = (request.flags & vfio_dma_map_flag_vaddr) != 0;
-    if ((request.flags & ~(prot_flags | vfio_dma_map_flag_vaddr)) != 0) return fail(EINVAL, "unknown flags");
+    const bool set_vaddr = (request.flags & abi::vfio_dma_map_flag_vaddr) != 0;
+    if ((request.flags & ~(prot_flags | abi::vfio_dma_map_flag_vaddr)) != 0) {
+      return fail(EINVAL, "unknown flags");
+    }
     if (request.size == 0) return fail(EINVAL, "size is 0");
     if (!range.valid() || !IovaRange{request.vaddr, request.size}.valid()) {
       return fail(EOVERFLOW, "iova or vaddr wraps");
@@ -111,7 +111,7 @@ class Type1Instance final : public IommuInstance {
 
   void unmap(const UnmapRequest& request, Done<std::uint64_t> done) override {
     if (Result<> checked = check_unmap(request); !checked) return done(std::unexpected(checked.error()));
-    const bool all = (request.flags & vfio_dma_unmap_flag_all) != 0;
+    const bool all = (request.flags & abi::vfio_dma_unmap_flag_all) != 0;
     const UnmapRule rule = all ? UnmapRule::everything : v2_ ? UnmapRule::whole : UnmapRule::first_address;
     space_.unmap({request.iova, request.size}, rule, std::move(done));
   }
@@ -146,9 +146,9 @@ Type1Driver::Type1Driver(Clock& clock, const Limits& limits) : clock_(clock), li
 
 int Type1Driver::check_extension(std::uint32_t extension) const {
   switch (extension) {
-    case vfio_type1_iommu:
-    case vfio_type1v2_iommu:
-    case vfio_unmap_all:
+    case abi::vfio_type1_iommu:
+    case abi::vfio_type1v2_iommu:
+    case abi::vfio_unmap_all:
       return 1;
     default:
       return 0;
@@ -157,10 +157,10 @@ int Type1Driver::check_extension(std::uint32_t extension) const {
 
 Result<std::shared_ptr<IommuInstance>> Type1Driver::open(std::uint32_t type) {
   switch (type) {
-    case vfio_type1_iommu:
+    case abi::vfio_type1_iommu:
       return std::make_shared<Type1Instance>(clock_, limits_, false);
-    case vfio_type1v2_iommu:
-    case vfio_type1_nesting_iommu:
+    case abi::vfio_type1v2_iommu:
+    case abi::vfio_type1_nesting_iommu:
       return std::make_shared<Type1Instance>(clock_, limits_, true);
     default:
       return fail(EINVAL, "not a type of this driver");

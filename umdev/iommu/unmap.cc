@@ -11,6 +11,7 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
   if (!range.valid()) return done(fail(EINVAL, "the range is empty or wraps"));
   const Time deadline = clock.now() + limits.unmap_deadline;
   const auto unmap = std::make_shared<Unmap>();
+  unmap->done = std::move(done);
   std::vector<std::shared_ptr<UserRecord>> told;
   bool in_use = false;
   Result<> selected;
@@ -18,7 +19,6 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
     Lock lock(mutex);
     if (Result<MappingList> found = select(range, rule)) {
       unmap->mappings = std::move(*found);
-      unmap->done = std::move(done);
       begin(*unmap, range);
       in_use = unmap->busy != 0;
       for (const auto& [user, record] : users) told.push_back(record);
@@ -26,7 +26,7 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
       selected = std::unexpected(found.error());
     }
   }
-  if (!selected) return done(std::unexpected(selected.error()));
+  if (!selected) return unmap->done(std::unexpected(selected.error()));
   // Before the users are called: should one of them never return, the unmap still ends.
   if (in_use) arm(unmap, deadline);
   tell_users(*unmap, told);

@@ -13,17 +13,18 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <new>
 
 #include "tests/unit/iommu/fixtures.h"
+#include "umdev/support/assert.h"
 
 namespace {
 thread_local std::uint64_t allocations = 0;
 
 void* counted(std::size_t size) {
   ++allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
+  void* memory = std::malloc(size);
+  UMDEV_ASSERT(memory != nullptr, "no memory");
+  return memory;
 }
 }  // namespace
 

@@ -8,13 +8,11 @@
 namespace umdev::iommu {
 namespace {
 
-using namespace abi;
-
-constexpr std::uint32_t rw = vfio_dma_map_flag_read | vfio_dma_map_flag_write;
-constexpr std::uint32_t set_vaddr = vfio_dma_map_flag_vaddr;
-constexpr std::uint32_t dirty = vfio_dma_unmap_flag_get_dirty_bitmap;
-constexpr std::uint32_t all = vfio_dma_unmap_flag_all;
-constexpr std::uint32_t vaddr = vfio_dma_unmap_flag_vaddr;
+constexpr std::uint32_t rw = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write;
+constexpr std::uint32_t set_vaddr = abi::vfio_dma_map_flag_vaddr;
+constexpr std::uint32_t dirty = abi::vfio_dma_unmap_flag_get_dirty_bitmap;
+constexpr std::uint32_t all = abi::vfio_dma_unmap_flag_all;
+constexpr std::uint32_t vaddr = abi::vfio_dma_unmap_flag_vaddr;
 constexpr std::uint64_t top = UINT64_MAX - page + 1;  // the last page
 
 class Type1 : public testing::Test {
@@ -53,8 +51,8 @@ class Type1 : public testing::Test {
   test::ManualClock clock;
   Limits limits{.mappings_per_container = 3};
   Type1Driver driver{clock, limits};
-  std::shared_ptr<IommuInstance> v1 = *driver.open(vfio_type1_iommu);
-  std::shared_ptr<IommuInstance> v2 = *driver.open(vfio_type1v2_iommu);
+  std::shared_ptr<IommuInstance> v1 = *driver.open(abi::vfio_type1_iommu);
+  std::shared_ptr<IommuInstance> v2 = *driver.open(abi::vfio_type1v2_iommu);
   FakeDmaUser user;
   std::shared_ptr<MemoryBacking> memory = std::make_shared<MemoryBacking>(16 * page);
 };
@@ -66,16 +64,16 @@ TEST_F(Type1, C15_extensions_without_and_with_an_instance) {
     int with;
   };
   const Case cases[] = {
-      {vfio_type1_iommu, 1, 1},
-      {vfio_type1v2_iommu, 1, 1},
-      {vfio_unmap_all, 1, 1},
-      {vfio_dma_cc_iommu, 0, 1},
-      {vfio_update_vaddr, 0, 0},
-      {vfio_type1_nesting_iommu, 0, 0},
-      {vfio_spapr_tce_iommu, 0, 0},
-      {vfio_eeh, 0, 0},
-      {vfio_spapr_tce_v2_iommu, 0, 0},
-      {vfio_noiommu_iommu, 0, 0},
+      {abi::vfio_type1_iommu, 1, 1},
+      {abi::vfio_type1v2_iommu, 1, 1},
+      {abi::vfio_unmap_all, 1, 1},
+      {abi::vfio_dma_cc_iommu, 0, 1},
+      {abi::vfio_update_vaddr, 0, 0},
+      {abi::vfio_type1_nesting_iommu, 0, 0},
+      {abi::vfio_spapr_tce_iommu, 0, 0},
+      {abi::vfio_eeh, 0, 0},
+      {abi::vfio_spapr_tce_v2_iommu, 0, 0},
+      {abi::vfio_noiommu_iommu, 0, 0},
       {0, 0, 0},
       {11, 0, 0},
       {UINT32_MAX, 0, 0},
@@ -98,7 +96,7 @@ TEST_F(Type1, opens_its_types_only) {
   for (const std::uint32_t type : {0U, 2U, 4U, 5U, 7U, 8U, 9U, 10U, UINT32_MAX}) {
     EXPECT_EQ(error_of(driver.open(type)), EINVAL) << type;
   }
-  const auto nesting = driver.open(vfio_type1_nesting_iommu);
+  const auto nesting = driver.open(abi::vfio_type1_nesting_iommu);
   ASSERT_TRUE(nesting.has_value());
   ASSERT_EQ(map(**nesting, 0, 2 * page), 0);
   EXPECT_EQ(unmap_error(**nesting, 0, 0, page), EINVAL) << "the rules of v2";
@@ -154,8 +152,8 @@ TEST_F(Type1, map_checks_in_the_kernels_order) {
       {"wraps before flags", 0, top, 2 * page, 0, EOVERFLOW},
       {"wraps before alignment", rw, UINT64_MAX, 2, 0, EOVERFLOW},
       {"neither READ nor WRITE", 0, 0, page, 0, EINVAL},
-      {"VADDR and READ", set_vaddr | vfio_dma_map_flag_read, 8 * page, 2 * page, 0, EINVAL},
-      {"VADDR and WRITE", set_vaddr | vfio_dma_map_flag_write, 8 * page, 2 * page, 0, EINVAL},
+      {"VADDR and READ", set_vaddr | abi::vfio_dma_map_flag_read, 8 * page, 2 * page, 0, EINVAL},
+      {"VADDR and WRITE", set_vaddr | abi::vfio_dma_map_flag_write, 8 * page, 2 * page, 0, EINVAL},
       {"iova misaligned", rw, 0x800, page, 0, EINVAL},
       {"size misaligned", rw, 0, 0x800, 0, EINVAL},
       {"vaddr misaligned", rw, 0, page, 1, EINVAL},
@@ -189,8 +187,8 @@ TEST_F(Type1, map_takes_any_address) {
 }
 
 TEST_F(Type1, flags_are_what_the_device_may_do) {
-  ASSERT_EQ(map(*v2, 0, page, vfio_dma_map_flag_read), 0);
-  ASSERT_EQ(map(*v2, page, page, vfio_dma_map_flag_write), 0);
+  ASSERT_EQ(map(*v2, 0, page, abi::vfio_dma_map_flag_read), 0);
+  ASSERT_EQ(map(*v2, page, page, abi::vfio_dma_map_flag_write), 0);
   EXPECT_EQ(error_of(v2->pin(user, {0, 1}, Access::read)), 0);
   EXPECT_EQ(error_of(v2->pin(user, {0, 1}, Access::write)), EPERM);
   EXPECT_EQ(error_of(v2->pin(user, {page, 1}, Access::write)), 0);
@@ -259,8 +257,8 @@ TEST_F(Type1, C37_v1_does_not_pin) {
 }
 
 TEST_F(Type1, C37_dma_rw_needs_read_also_to_write) {
-  ASSERT_EQ(map(*v2, 0, page, vfio_dma_map_flag_read), 0);
-  ASSERT_EQ(map(*v2, page, page, vfio_dma_map_flag_write), 0);
+  ASSERT_EQ(map(*v2, 0, page, abi::vfio_dma_map_flag_read), 0);
+  ASSERT_EQ(map(*v2, page, page, abi::vfio_dma_map_flag_write), 0);
   ASSERT_EQ(map(*v2, 2 * page, page), 0);
   EXPECT_EQ(copy_error(*v2, false, 0), 0);
   EXPECT_EQ(copy_error(*v2, true, 0), EPERM);
