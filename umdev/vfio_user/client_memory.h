@@ -1,0 +1,54 @@
+// The memory that one client lends: its files, mapped, and what can be reached by messages only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "umdev/iommu/backing.h"
+#include "umdev/os/unique_fd.h"
+#include "umdev/vfio_user/client_file.h"
+#include "umdev/vfio_user/limits.h"
+#include "umdev/vfio_user/mapping_budget.h"
+
+namespace umdev::vfio_user {
+
+// Finds or makes the mapping for a DMA_MAP. One mapping per file and protection: a process has about 65,000
+// of them, and a client may make as many maps. Not thread-safe (the session's thread); what it hands out is.
+class ClientMemory {
+ public:
+  ClientMemory(const Limits& limits, std::shared_ptr<MappingBudget> daemon);
+
+  struct Slice {
+    std::shared_ptr<iommu::Backing> backing;
+    std::uint64_t offset = 0;  // where in the backing the map begins
+  };
+
+  // Memory that the client shares by a file. The descriptor is kept when it is the first of its file. EINVAL:
+  // offset or size not page aligned, empty, or beyond the end of the file; else the errors of
+  // look_at_client_file() and ClientFile::map().
+  Result<Slice> share(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size, bool writable);
+
+  // Memory of the client's that only the client can reach: it would have to be asked by DMA_READ and
+  // DMA_WRITE, which are not spoken yet, so reading, writing and pinning it are EOPNOTSUPP. One backing for
+  // the whole address space, so the offset is the IOVA.
+  Slice reach_by_messages(std::uint64_t iova);
+
+  // Mappings of files at this moment, pinned ones that are not mapped any more included.
+  std::uint32_t mappings() const { return budget_->mappings(); }
+
+ private:
+  using Files = std::vector<std::weak_ptr<ClientFile>>;
+
+  std::shared_ptr<ClientFile> find(Files& files, std::uint64_t offset, std::uint64_t size) const;
+  void forget_unused();
+
+  const Limits limits_;
+  const std::shared_ptr<MappingBudget> budget_;
+  const std::shared_ptr<iommu::Backing> unreachable_;
+  std::map<ClientFileIdentity, Files> files_;
+  std::size_t forget_at_ = 64;
+};
+
+}  // namespace umdev::vfio_user

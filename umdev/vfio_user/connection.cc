@@ -1,0 +1,134 @@
+#include "umdev/vfio_user/connection.h"
+
+#include <sys/epoll.h>
+
+#include "umdev/os/unix_socket.h"
+
+namespace umdev::vfio_user {
+
+Connection::Connection(os::UniqueFd socket, os::EventLoop& loop, SessionWorld world, DeviceAddress device,
+                       std::shared_ptr<ConnectionOwner> owner)
+    : loop_(loop),
+      world_(world),
+      owner_(std::move(owner)),
+      socket_(std::move(socket)),
+      assembler_(world.limits->message(), world.limits->receive_buffer),
+      session_(Session::create(std::move(world), std::move(device), outbox_, *this)) {
+  if (const auto credentials = os::peer_credentials(socket_.get())) peer_ = credentials->pid;
+}
+
+Connection::~Connection() {
+  session_->end("dropped");
+}
+
+Result<> Connection::start() {
+  watch_ = UMDEV_TRY(loop_.watch(socket_.get(), EPOLLIN, [this](std::uint32_t events) { ready(events); }));
+  waits_for_ = EPOLLIN;
+  version_deadline_ = loop_.after(world_.limits->version_deadline, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->session_->has_spoken()) return;
+    self->world_.counters->silent_clients.add();
+    self->end("no VERSION in time");
+  });
+  return {};
+}
+
+void Connection::end(std::string_view reason) {
+  if (ended_) return;
+  ended_ = true;
+  const auto self = shared_from_this();
+  watch_.cancel();
+  version_deadline_.cancel();
+  session_->end(reason);
+  socket_.reset();
+  std::exchange(owner_, nullptr)->connection_ended(*this, session_->end_reason());
+}
+
+void Connection::session_changed() {
+  const auto self = shared_from_this();
+  if (!ended_) serve();
+}
+
+void Connection::ready(std::uint32_t events) {
+  const auto self = shared_from_this();
+  const bool reading = (waits_for_ & EPOLLIN) != 0;
+  // Nobody is left to take the replies. What it sent behind an operation that is under way goes with it, as
+  // the rest of a killed program's work does.
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && !reading) return end("the client went away");
+  if (reading && !receive()) return;
+  serve();
+}
+
+// False when the connection ended.
+bool Connection::receive() {
+  const auto count = os::receive(socket_.get(), assembler_.space(), assembler_.incoming_fds());
+  if (!count) {
+    if (count.error().code == EAGAIN) return true;
+    end("the client went away");
+    return false;
+  }
+  if (*count == 0) {
+    at_end_ = true;
+  } else {
+    world_.counters->bytes_received.add(*count);
+    assembler_.commit(*count);
+    drained_ = false;
+  }
+  return true;
+}
+
+void Connection::serve() {
+  do {
+    if (!handle_messages()) {
+      world_.counters->broken_frames.add();
+      flush();
+      return end("a broken frame");
+    }
+    if (!flush()) return end("the client went away");
+    if (outbox_.size() > world_.limits->output_max) return end("too many replies wait");
+  } while (!drained_ && outbox_.empty() && !session_->is_busy() && !session_->has_ended());
+
+  if (outbox_.empty() && session_->has_ended()) return end(session_->end_reason());
+  if (outbox_.empty() && at_end_ && drained_ && !session_->is_busy()) return end("the client left");
+  wait_for_events();
+}
+
+// False for a broken frame.
+bool Connection::handle_messages() {
+  while (!session_->is_busy() && !session_->has_ended() &&
+         outbox_.size() < world_.limits->output_high_water) {
+    const auto next = assembler_.next();
+    if (!next) return false;
+    drained_ = !next->has_value();
+    if (drained_) return true;
+    session_->handle(**next);
+  }
+  return true;
+}
+
+// False when nobody takes the replies any more.
+bool Connection::flush() {
+  while (!outbox_.empty()) {
+    const Outbox::Piece piece = outbox_.front();
+    const auto count = os::send(socket_.get(), piece.bytes, piece.fds);
+    if (!count) return count.error().code == EAGAIN;
+    world_.counters->bytes_sent.add(*count);
+    const bool all = *count == piece.bytes.size();
+    outbox_.sent(*count);
+    if (!all) return true;
+  }
+  return true;
+}
+
+void Connection::wait_for_events() {
+  if (!outbox_.empty())
+    waits_for_ = EPOLLOUT;
+  else if (session_->is_busy() || at_end_)
+    waits_for_ = 0;
+  else
+    waits_for_ = EPOLLIN;
+  watch_.set_events(waits_for_);
+  if (session_->has_spoken()) version_deadline_.cancel();
+}
+
+}  // namespace umdev::vfio_user

@@ -1,0 +1,81 @@
+// One socket and the session behind it: bytes in, bytes out, never waiting.
+//
+// Threads. Everything is for the thread of its loop, except what says otherwise.
+// Lifetimes. Shared: the loop's callbacks hold it while they run. Its owner keeps it, and it keeps its owner,
+// until connection_ended().
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "umdev/os/event_loop.h"
+#include "umdev/os/unique_fd.h"
+#include "umdev/vfio_user/frame_assembler.h"
+#include "umdev/vfio_user/outbox.h"
+#include "umdev/vfio_user/session.h"
+
+namespace umdev::vfio_user {
+
+class Connection;
+
+class ConnectionOwner {
+ public:
+  virtual ~ConnectionOwner() = default;
+  // The connection is over and has given everything back. On its loop's thread, once.
+  virtual void connection_ended(Connection& connection, std::string_view reason) = 0;
+};
+
+// Receives once for each time that the socket is readable, handles all whole messages that this gave, and
+// sends their replies together. While the session waits for its device, or replies wait for their client, the
+// socket is not read: what a client can make wait here is one receive buffer and the replies to it.
+class Connection final : public SessionObserver, public std::enable_shared_from_this<Connection> {
+ public:
+  // `world` names `loop` as executor and clock.
+  Connection(os::UniqueFd socket, os::EventLoop& loop, SessionWorld world, DeviceAddress device,
+             std::shared_ptr<ConnectionOwner> owner);
+  ~Connection() override;
+
+  // Begins to serve. An error ends nothing: drop the connection.
+  Result<> start();
+
+  // Ends it, whatever is under way.
+  void end(std::string_view reason);
+
+  os::EventLoop& loop() const { return loop_; }
+
+  // Any thread.
+  bool is_open() const { return session_->is_open(); }
+  std::uint32_t mappings() const { return session_->mappings(); }
+  pid_t peer() const { return peer_; }
+
+  // ^SessionObserver
+  void session_changed() override;
+
+ private:
+  void ready(std::uint32_t events);
+  bool receive();
+  void serve();
+  bool handle_messages();
+  bool flush();
+  void wait_for_events();
+
+  os::EventLoop& loop_;
+  const SessionWorld world_;
+  std::shared_ptr<ConnectionOwner> owner_;  // until the end
+  os::UniqueFd socket_;
+  pid_t peer_ = 0;
+  FrameAssembler assembler_;
+  Outbox outbox_;
+  const std::shared_ptr<Session> session_;
+  os::Watch watch_;
+  Timer version_deadline_;
+  std::uint32_t waits_for_ = 0;
+  bool drained_ = true;  // the assembler has no whole message
+  bool at_end_ = false;  // of the stream
+  bool ended_ = false;
+};
+
+}  // namespace umdev::vfio_user

@@ -1,0 +1,45 @@
+#include "umdev/vfio_user/operation.h"
+
+#include "umdev/vfio_user/session.h"
+
+namespace umdev::vfio_user {
+
+void Mailbox::close() {
+  Lock lock(mutex_);
+  executor_ = nullptr;
+}
+
+void Mailbox::post(void (Session::*act)()) {
+  Lock lock(mutex_);
+  if (executor_ == nullptr) return;
+  executor_->post([self = shared_from_this(), act] {
+    if (const auto session = self->session_.lock()) ((*session).*act)();
+  });
+}
+
+void Mailbox::post_operation_completed() {
+  post(&Session::operation_completed);
+}
+
+void Mailbox::revoked() {
+  post(&Session::device_revoked);
+}
+
+void Operation::complete_open(Result<std::shared_ptr<vfio::DeviceFile>> file) {
+  if (file) {
+    file_ = std::move(*file);
+    complete(0);
+  } else {
+    complete(std::unexpected(file.error()));
+  }
+}
+
+Bytes Operation::buffer(std::size_t size) {
+  // What one large access needed is not kept for the many small ones.
+  constexpr std::size_t kept = 65536;
+  if (buffer_.size() < size || (buffer_.size() > kept && size <= kept))
+    std::vector<std::byte>(size).swap(buffer_);
+  return Bytes(buffer_).first(size);
+}
+
+}  // namespace umdev::vfio_user

@@ -1,0 +1,33 @@
+// Where this wire or one of its clients needs its own twist: one row each, with its reason. Everything else
+// is the kernel's answer.
+#pragma once
+
+namespace umdev::vfio_user::quirks {
+
+// The kernel answers a REGION_INFO whose argsz is too small for the capabilities with FLAG_CAPS and
+// cap_offset 0. QEMU 11.1 takes that for a chain at offset 0 and refuses the device ("failed to get region 0
+// info"). It asks again because argsz in the answer is larger, so the flag is left out.
+inline constexpr bool short_region_info_says_caps = false;
+
+// The descriptor of a mappable region comes with the complete REGION_INFO, not with the short one: QEMU keeps
+// only the second, and libvfio-user's client counts descriptors by this rule.
+inline constexpr bool short_region_info_has_descriptor = false;
+
+// `offset` of the kernel's REGION_INFO is where the region begins in the device's file. This wire has no such
+// file: there it is where the region begins in the file whose descriptor comes along, and QEMU maps exactly
+// there; 0 for a region that cannot be mapped.
+inline constexpr bool region_offset_is_of_descriptor = true;
+
+// The kernel's DEVICE_INFO may be followed by capabilities. The wire's structure has no cap_offset.
+inline constexpr bool device_info_has_capabilities = false;
+
+// The kernel's SET_IRQS carries descriptor numbers, -1 for "none". The wire carries descriptors beside the
+// message, all or none: DATA_EVENTFD without any means -1 for each vector. QEMU enables MSI-X so, with one
+// silent vector.
+inline constexpr bool no_descriptors_mean_minus_one = true;
+
+// A DMA_MAP has no virtual address. The kernel's alignment rule for it is applied to the offset in the file;
+// a map without descriptor (QEMU: ROMs, holes, BARs) has none.
+inline constexpr bool offset_takes_place_of_vaddr = true;
+
+}  // namespace umdev::vfio_user::quirks

@@ -1,0 +1,170 @@
+#include "umdev/vfio_user/session.h"
+
+#include <utility>
+
+#include "umdev/support/assert.h"
+#include "umdev/vfio/core.h"
+#include "umdev/vfio_user/client_memory.h"
+#include "umdev/vfio_user/operation.h"
+
+namespace umdev::vfio_user {
+namespace {
+
+bool takes_descriptors(std::uint16_t command) {
+  return command == abi::vfio_user_dma_map || command == abi::vfio_user_device_set_irqs;
+}
+
+}  // namespace
+
+std::shared_ptr<Session> Session::create(SessionWorld world, DeviceAddress device, Outbox& outbox,
+                                         SessionObserver& observer) {
+  std::shared_ptr<Session> session(new Session(std::move(world), std::move(device), outbox, observer));
+  session->mailbox_->set_session(session);
+  return session;
+}
+
+Session::Session(SessionWorld world, DeviceAddress device, Outbox& outbox, SessionObserver& observer)
+    : world_(std::move(world)),
+      address_(std::move(device)),
+      outbox_(outbox),
+      observer_(observer),
+      mailbox_(std::make_shared<Mailbox>(*world_.executor)),
+      operation_(std::make_shared<Operation>(mailbox_)) {}
+
+Session::~Session() {
+  end("dropped");
+}
+
+void Session::end(std::string_view reason) {
+  if (has_ended()) return;
+  state_ = State::ended;
+  end_reason_ = reason;
+  pending_ = Pending::nothing;
+  mailbox_->close();
+  retry_timer_.cancel();
+  operation_.reset();
+  close_files();
+  memory_.reset();
+}
+
+// --- Messages.
+
+void Session::handle(const Frame& frame) {
+  UMDEV_ASSERT(!is_busy() && !has_ended(), "a message for a session that does not take one");
+  request_ = frame.header;
+  if (is_reply(request_)) {
+    world_.counters->unexpected_replies.add();
+    return;
+  }
+  world_.counters->message(request_.command).add();
+  if (!wants_reply(request_)) world_.counters->posted_writes.add();
+  Result<> result = check_descriptors(frame);
+  if (result) result = dispatch(frame);
+  if (result) return;
+  refuse(result.error());
+  if (state_ == State::silent && request_.command == abi::vfio_user_version) end("VERSION was refused");
+}
+
+Result<> Session::check_descriptors(const Frame& frame) const {
+  if (frame.fds->lost()) return fail(EMFILE, "descriptors of the message were lost");
+  if (frame.fds->empty()) return {};
+  if (takes_descriptors(request_.command) && frame.fds->size() <= world_.limits->fds_per_message) return {};
+  world_.counters->unexpected_descriptors.add(frame.fds->size());
+  return fail(EINVAL, "more descriptors than the message takes");
+}
+
+Result<> Session::dispatch(const Frame& frame) {
+  if (!is_command(request_)) return fail(EINVAL, "neither a command nor a reply");
+  if (state_ == State::silent && request_.command != abi::vfio_user_version)
+    return fail(EINVAL, "VERSION comes first");
+  switch (request_.command) {
+    case abi::vfio_user_version:
+      return version(frame);
+    case abi::vfio_user_dma_map:
+      return dma_map(frame);
+    case abi::vfio_user_dma_unmap:
+      return dma_unmap(frame);
+    case abi::vfio_user_device_get_info:
+      return get_info(frame);
+    case abi::vfio_user_device_get_region_info:
+      return region_info(frame);
+    case abi::vfio_user_device_get_irq_info:
+      return irq_info(frame);
+    case abi::vfio_user_device_set_irqs:
+      return set_irqs(frame);
+    case abi::vfio_user_region_read:
+      return region_read(frame);
+    case abi::vfio_user_region_write:
+      return region_write(frame);
+    case abi::vfio_user_device_reset:
+      return reset();
+    default:
+      return fail(ENOTTY, "unknown command");
+  }
+}
+
+// --- Replies.
+
+void Session::reply(ConstBytes head, ConstBytes data, os::UniqueFd fd) {
+  if (!wants_reply(request_)) return;
+  const abi::VfioUserHeader header = make_reply(request_, head.size() + data.size());
+  outbox_.send({bytes_of(header), head, data}, std::move(fd));
+}
+
+void Session::refuse(const Error& error) {
+  world_.counters->error(error.code).add();
+  if (!wants_reply(request_)) return;
+  const abi::VfioUserHeader header = make_error_reply(request_, error.code);
+  outbox_.send({bytes_of(header)});
+}
+
+// --- The operation under way.
+
+Operation& Session::start(Pending pending) {
+  pending_ = pending;
+  operation_->begin();
+  return *operation_;
+}
+
+void Session::call_returned() {
+  if (operation_->call_returned()) finish_operation();
+}
+
+void Session::operation_completed() {
+  if (has_ended() || !is_busy() || pending_ == Pending::retry || !operation_->is_answered()) return;
+  finish_operation();
+  observer_.session_changed();
+}
+
+void Session::finish_operation() {
+  const Pending finished = std::exchange(pending_, Pending::nothing);
+  const Result<std::uint64_t> result = operation_->result();
+  // A driver that was answered in place of may write to the buffer yet.
+  if (!result) operation_ = std::make_shared<Operation>(mailbox_);
+  if (!result) return finished == Pending::opening ? opening_failed(result.error()) : refuse(result.error());
+
+  Result<> answered;
+  switch (finished) {
+    case Pending::opening:
+      answered = opened();
+      break;
+    case Pending::read:
+    case Pending::write:
+      answered = accessed(*result);
+      break;
+    case Pending::unmap:
+      answered = unmapped(*result);
+      break;
+    default:
+      reply({});
+  }
+  if (!answered) refuse(answered.error());
+}
+
+void Session::device_revoked() {
+  if (has_ended()) return;
+  end("the device is being removed");
+  observer_.session_changed();
+}
+
+}  // namespace umdev::vfio_user

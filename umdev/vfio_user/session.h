@@ -1,0 +1,182 @@
+// One client of one device: a user who opened a container, chose type1v2, took the device's group and opened
+// the device, told by messages instead of system calls. No I/O: messages come in, replies go to an outbox.
+//
+// Threads. Everything here is for one thread, the one that the executor runs posted work on and the clock
+// runs timers on. What completes elsewhere (an access, an unmap, a reset, the opening) comes in through the
+// mailbox.
+// Lifetimes. Shared, because work that is posted to it may be under way when its owner drops it. The world
+// that it is lent outlives it. end() (and so the destructor) gives everything back: device file, group file,
+// container with its mappings, descriptors. Buffers that a driver still has live on by themselves.
+// Errors. A client's mistake is its answer's errno; the session goes on. It ends when VERSION is refused
+// (there is no session then), when the device is taken away, and when its owner says so (the stream ended or
+// broke).
+//
+// Messages are handled one after the other. While one waits for the device, busy() is true and the next must
+// not be given: the owner leaves it where it is, and reads no more.
+//
+// Answers:
+//   VERSION            first; EBUSY when the device has a user, the errors of opening it; EINVAL a second
+//   time anything before it EINVAL DMA_MAP            the kernel's MAP_DMA; ClientMemory::share's errors
+//   where it brings a descriptor DMA_UNMAP          the kernel's UNMAP_DMA, v2: nothing there is success and
+//   size 0 GET_INFO, REGION_INFO, IRQ_INFO, SET_IRQS, REGION_READ, REGION_WRITE, DEVICE_RESET: the device's
+//   every other        ENOTTY, the kernel's answer to a command that it does not know: REGION_IO_FDS,
+//                      REGION_WRITE_MULTI (not offered in VERSION), DEVICE_FEATURE, MIG_DATA_READ and _WRITE,
+//                      DIRTY_PAGES, DMA_READ and DMA_WRITE (ours to send), and numbers without a name
+// Descriptors with a message that takes none, or more than were offered: EINVAL. Descriptors that were lost
+// on the way: EMFILE. A message that wants no reply gets none, not even of an error. Replies are dropped,
+// since nothing was asked.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "umdev/support/host.h"
+#include "umdev/vfio/container.h"
+#include "umdev/vfio/device_file.h"
+#include "umdev/vfio_user/counters.h"
+#include "umdev/vfio_user/frame_assembler.h"
+#include "umdev/vfio_user/limits.h"
+#include "umdev/vfio_user/mapping_budget.h"
+#include "umdev/vfio_user/messages.h"
+#include "umdev/vfio_user/outbox.h"
+
+namespace umdev::vfio {
+class Core;
+class GroupFile;
+}  // namespace umdev::vfio
+
+namespace umdev::vfio_user {
+
+class ClientMemory;
+class Mailbox;
+class Operation;
+
+// Which device a session is about, and as whom it is opened.
+struct DeviceAddress {
+  std::uint32_t iommu_group = 0;  // its number
+  std::string name;               // as GROUP_GET_DEVICE_FD takes it
+  vfio::Caller caller;
+};
+
+// What a session is lent.
+struct SessionWorld {
+  vfio::Core* core = nullptr;
+  Executor* executor = nullptr;  // the session's thread; never runs work inside post()
+  Clock* clock = nullptr;        // of the same thread
+  Counters* counters = nullptr;  // of the same thread
+  const Limits* limits = nullptr;
+  std::shared_ptr<MappingBudget> budget;  // the daemon's
+};
+
+// Told, on the session's thread, that the session did something outside handle(): it is not busy any more, it
+// has a reply, or it has ended.
+class SessionObserver {
+ public:
+  virtual ~SessionObserver() = default;
+  virtual void session_changed() = 0;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  // `outbox` and `observer` must outlive the session, or its end().
+  static std::shared_ptr<Session> create(SessionWorld world, DeviceAddress device, Outbox& outbox,
+                                         SessionObserver& observer);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Takes one message. Precondition: neither busy() nor has_ended().
+  void handle(const Frame& frame);
+
+  bool is_busy() const { return pending_ != Pending::nothing; }
+  // VERSION came, whatever became of it.
+  bool has_spoken() const { return state_ != State::silent; }
+  // No further message is taken; replies that wait should still be sent.
+  bool has_ended() const { return state_ == State::ended; }
+  // Why, for people.
+  std::string_view end_reason() const { return end_reason_; }
+
+  // Gives everything back. The observer is not called any more.
+  void end(std::string_view reason);
+
+  // Any thread, for `status`.
+  bool is_open() const { return open_now_.load(std::memory_order_relaxed); }
+  std::uint32_t mappings() const { return mappings_now_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Mailbox;
+  enum class State : std::uint8_t { silent, opening, open, ended };
+  enum class Pending : std::uint8_t { nothing, retry, opening, read, write, unmap, reset };
+
+  Session(SessionWorld world, DeviceAddress device, Outbox& outbox, SessionObserver& observer);
+
+  Result<> check_descriptors(const Frame& frame) const;
+  Result<> dispatch(const Frame& frame);
+
+  // session.cc: the mailbox's calls, the operation under way, replies.
+  void operation_completed();
+  void device_revoked();
+  Operation& start(Pending pending);
+  void call_returned();
+  void finish_operation();
+  void reply(ConstBytes head, ConstBytes data = {}, os::UniqueFd fd = {});
+  void refuse(const Error& error);
+
+  // session_open.cc
+  Result<> version(const Frame& frame);
+  void try_open();
+  void retry_open();
+  Result<> open_group();
+  void opening_failed(const Error& error);
+  Result<> opened();
+  void close_files();
+
+  // session_memory.cc
+  Result<> dma_map(const Frame& frame);
+  Result<> dma_unmap(const Frame& frame);
+  Result<> unmapped(std::uint64_t bytes);
+  void note_mappings();
+
+  // session_device.cc
+  Result<> get_info(const Frame& frame);
+  Result<> region_info(const Frame& frame);
+  Result<> irq_info(const Frame& frame);
+  Result<> set_irqs(const Frame& frame);
+  Result<> region_read(const Frame& frame);
+  Result<> region_write(const Frame& frame);
+  Result<> accessed(std::uint64_t bytes);
+  Result<> reset();
+
+  const SessionWorld world_;
+  const DeviceAddress address_;
+  Outbox& outbox_;
+  SessionObserver& observer_;
+  const std::shared_ptr<Mailbox> mailbox_;
+
+  State state_ = State::silent;
+  std::string_view end_reason_;
+  Pending pending_ = Pending::nothing;
+  abi::VfioUserHeader request_{};          // that is being answered
+  abi::VfioUserRegionAccess access_{};     // that is under way
+  abi::VfioUserDmaUnmap unmap_{};          // that is under way
+  std::uint32_t reply_data_max_ = 0;       // what the client takes in one reply
+  std::vector<std::byte> version_answer_;  // while the device is being opened
+  std::shared_ptr<Operation> operation_;
+
+  Time opening_since_{};
+  Timer retry_timer_;
+  std::shared_ptr<vfio::Container> container_;
+  std::shared_ptr<vfio::GroupFile> group_;
+  std::shared_ptr<vfio::DeviceFile> device_;
+  std::shared_ptr<iommu::IommuInstance> iommu_;
+  std::unique_ptr<ClientMemory> memory_;
+
+  std::atomic<bool> open_now_ = false;
+  std::atomic<std::uint32_t> mappings_now_ = 0;
+};
+
+}  // namespace umdev::vfio_user

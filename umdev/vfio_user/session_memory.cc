@@ -1,0 +1,53 @@
+// DMA_MAP and DMA_UNMAP: the kernel's MAP_DMA and UNMAP_DMA on the session's container.
+#include "umdev/abi/vfio.h"
+#include "umdev/vfio_user/client_memory.h"
+#include "umdev/vfio_user/operation.h"
+#include "umdev/vfio_user/quirks.h"
+#include "umdev/vfio_user/session.h"
+
+namespace umdev::vfio_user {
+
+Result<> Session::dma_map(const Frame& frame) {
+  const abi::VfioUserDmaMap map = UMDEV_TRY(decode_dma_map(frame.payload));
+  if (frame.fds->size() > 1) return fail(EINVAL, "a map is of one file");
+  ClientMemory::Slice slice;
+  if (frame.fds->empty()) {
+    slice = memory_->reach_by_messages(map.iova);
+  } else {
+    const bool writable = (map.flags & abi::vfio_dma_map_flag_write) != 0;
+    slice = UMDEV_TRY(memory_->share(frame.fds->take(0), map.offset, map.size, writable));
+  }
+  static_assert(quirks::offset_takes_place_of_vaddr);
+  UMDEV_TRY(iommu_->map({.flags = map.flags,
+                         .iova = map.iova,
+                         .size = map.size,
+                         .vaddr = frame.fds->empty() ? 0 : map.offset,
+                         .backing = std::move(slice.backing),
+                         .backing_offset = slice.offset}));
+  note_mappings();
+  reply({});
+  return {};
+}
+
+Result<> Session::dma_unmap(const Frame& frame) {
+  unmap_ = UMDEV_TRY(decode_dma_unmap(frame.payload));
+  start(Pending::unmap);
+  iommu_->unmap({.flags = unmap_.flags, .iova = unmap_.iova, .size = unmap_.size},
+                [operation = operation_](Result<std::uint64_t> bytes) { operation->complete(bytes); });
+  call_returned();
+  return {};
+}
+
+Result<> Session::unmapped(std::uint64_t bytes) {
+  note_mappings();
+  unmap_.argsz = sizeof unmap_;
+  unmap_.size = bytes;
+  reply(bytes_of(unmap_));
+  return {};
+}
+
+void Session::note_mappings() {
+  mappings_now_.store(iommu_->mapping_count(), std::memory_order_relaxed);
+}
+
+}  // namespace umdev::vfio_user

@@ -1,0 +1,91 @@
+// VERSION: who the client is, and the way of every VFIO user into the device.
+#include <algorithm>
+
+#include "umdev/abi/vfio.h"
+#include "umdev/vfio/core.h"
+#include "umdev/vfio_user/client_memory.h"
+#include "umdev/vfio_user/operation.h"
+#include "umdev/vfio_user/session.h"
+#include "umdev/vfio_user/version.h"
+
+namespace umdev::vfio_user {
+
+Result<> Session::version(const Frame& frame) {
+  if (state_ != State::silent) return fail(EINVAL, "VERSION comes once");
+  const VersionMessage proposed = UMDEV_TRY(decode_version(frame.payload, *world_.limits));
+  const VersionMessage answer = UMDEV_TRY(answer_version(proposed, *world_.limits));
+  version_answer_ = encode_version(answer);
+  reply_data_max_ = std::min(proposed.capabilities.max_data_xfer_size, world_.limits->data_transfer);
+  state_ = State::opening;
+  opening_since_ = world_.clock->now();
+  try_open();
+  return {};
+}
+
+void Session::try_open() {
+  if (const Result<> group = open_group(); !group) {
+    const bool taken = group.error().code == EBUSY && group_ == nullptr;
+    close_files();
+    // The user before us may have died just now: its connection's end is another event than our beginning.
+    if (!taken || world_.clock->now() - opening_since_ >= world_.limits->busy_grace)
+      return opening_failed(group.error());
+    pending_ = Pending::retry;
+    retry_timer_ = world_.clock->after(world_.limits->busy_poll, [weak = weak_from_this()] {
+      if (const auto session = weak.lock()) session->retry_open();
+    });
+    return;
+  }
+  start(Pending::opening);
+  group_->get_device(address_.name, [operation = operation_](Result<std::shared_ptr<vfio::DeviceFile>> file) {
+    operation->complete_open(std::move(file));
+  });
+  call_returned();
+}
+
+void Session::retry_open() {
+  if (pending_ != Pending::retry) return;
+  pending_ = Pending::nothing;
+  try_open();
+  if (!is_busy()) observer_.session_changed();
+}
+
+// Leaves group_ null when it is the group that is refused.
+Result<> Session::open_group() {
+  container_ = world_.core->open_container(address_.caller);
+  group_ = UMDEV_TRY(world_.core->open_group(address_.iommu_group, address_.caller));
+  UMDEV_TRY(group_->set_container(container_));
+  UMDEV_TRY(container_->set_iommu(abi::vfio_type1v2_iommu));
+  iommu_ = UMDEV_TRY(container_->iommu());
+  return {};
+}
+
+void Session::opening_failed(const Error& error) {
+  refuse(error);
+  end("the device could not be opened");
+}
+
+Result<> Session::opened() {
+  device_ = operation_->take_file();
+  memory_ = std::make_unique<ClientMemory>(*world_.limits, world_.budget);
+  state_ = State::open;
+  open_now_.store(true, std::memory_order_relaxed);
+  world_.counters->sessions_opened.add();
+  reply(version_answer_);
+  std::vector<std::byte>().swap(version_answer_);
+  // Last: it may tell the mailbox at once that the device is being taken away.
+  device_->set_events(mailbox_);
+  return {};
+}
+
+// Any order would do; this one leaves the core the least to sort out.
+void Session::close_files() {
+  open_now_.store(false, std::memory_order_relaxed);
+  if (device_) device_->set_events(nullptr);
+  device_.reset();
+  iommu_.reset();
+  group_.reset();
+  container_.reset();
+  mappings_now_.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace umdev::vfio_user
