@@ -235,7 +235,8 @@ void RegisteredDevice::finish_if_unused() {
   Timer force_timer;
   {
     Lock lock(mutex_);
-    if (phase_ != Phase::unregistering || references_ > 0) return;
+    // Between begin_unregister() and wait_for_users() nobody waits yet.
+    if (phase_ != Phase::unregistering || references_ > 0 || !finished_) return;
     phase_ = Phase::gone;
     finished = std::move(finished_);
     request_timer = std::move(request_timer_);
