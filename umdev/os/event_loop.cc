@@ -293,12 +293,9 @@ void EventLoop::end_watch(Watch::State* state) {
   UMDEV_ASSERT(result == 0, "a descriptor was closed before its watch ended");
   --watches_;
   state->ended = true;
-  if (!dispatching_) {
-    delete state;
-    return;
-  }
-  // The batch may name it still, and its callback may be the one that runs.
   state->next_ended = std::exchange(ended_watches_, state);
+  // In a batch of events: the batch may name it still, and its callback may be the one that runs.
+  if (!dispatching_) free_ended_watches();
 }
 
 void EventLoop::free_ended_watches() {

@@ -12,10 +12,10 @@
 namespace umdev::os {
 
 // One watched mapping. The handler reads it without a lock, at any moment; the memory of an entry is never
-// freed. `begin` is 0 while the entry is free, and is published last and taken back first.
+// freed. `begin` is null while the entry is free, and is published last and taken back first.
 struct FaultGuard::Entry {
-  std::atomic<std::uintptr_t> begin = 0;
-  std::atomic<std::uintptr_t> end = 0;
+  std::atomic<std::byte*> begin = nullptr;
+  std::atomic<std::size_t> size = 0;
   std::atomic<std::size_t> page_bytes = 0;
   std::atomic<int> protection = 0;
   std::atomic<std::uint32_t> faults = 0;
@@ -84,12 +84,11 @@ Result<FaultGuard::Registration> FaultGuard::protect(const Mapping& mapping) {
     entry = table.allocate();
   }
   if (entry == nullptr) return fail(ENOSPC, "too many client mappings");
-  const auto begin = reinterpret_cast<std::uintptr_t>(mapping.data());
   entry->faults.store(0, std::memory_order_relaxed);
   entry->protection.store(to_mmap_protection(mapping.protection()), std::memory_order_relaxed);
   entry->page_bytes.store(mapping.page_bytes(), std::memory_order_relaxed);
-  entry->end.store(begin + mapping.mapped_size(), std::memory_order_release);
-  entry->begin.store(begin, std::memory_order_release);
+  entry->size.store(mapping.mapped_size(), std::memory_order_release);
+  entry->begin.store(mapping.data(), std::memory_order_release);
   return Registration(entry);
 }
 
@@ -116,7 +115,7 @@ std::uint32_t FaultGuard::Registration::faults() const {
 
 void FaultGuard::Registration::end() {
   if (entry_ == nullptr) return;
-  entry_->begin.store(0, std::memory_order_release);
+  entry_->begin.store(nullptr, std::memory_order_release);
   Lock lock(table.mutex);
   entry_->next_free = std::exchange(table.free, entry_);
   --table.used;
@@ -136,24 +135,24 @@ bool FaultGuard::cover(std::uintptr_t address) {
 }
 
 bool FaultGuard::cover_in(Entry& entry, std::uintptr_t address) {
-  const std::uintptr_t begin = entry.begin.load(std::memory_order_acquire);
-  if (begin == 0 || address < begin) return false;
-  const std::uintptr_t end = entry.end.load(std::memory_order_acquire);
-  if (address >= end) return false;
-  const std::size_t page_bytes = entry.page_bytes.load(std::memory_order_relaxed);
-  const int protection = entry.protection.load(std::memory_order_relaxed);
+  std::byte* begin = entry.begin.load(std::memory_order_acquire);
+  if (begin == nullptr || address < reinterpret_cast<std::uintptr_t>(begin)) return false;
+  const std::size_t offset = address - reinterpret_cast<std::uintptr_t>(begin);
+  const std::size_t size = entry.size.load(std::memory_order_acquire);
+  if (offset >= size) return false;
+  const std::size_t page_bytes = entry.page_bytes.load(std::memory_order_acquire);
+  const int protection = entry.protection.load(std::memory_order_acquire);
   // The entry of the mapping that is being accessed does not change under the access. One that has changed
-  // while we looked at it belongs to another mapping, and its two ends may not belong together.
-  std::atomic_thread_fence(std::memory_order_acquire);
+  // while we looked at it belongs to another mapping, and its address and size may not belong together.
   if (entry.begin.load(std::memory_order_relaxed) != begin) return false;
 
   entry.faults.fetch_add(1, std::memory_order_release);
   table.faults.fetch_add(1, std::memory_order_relaxed);
-  const std::uintptr_t page = address - address % page_bytes;
-  if (put_zero_pages_over(reinterpret_cast<std::byte*>(page), end - page, protection)) return true;
+  const std::size_t page = offset - offset % page_bytes;
+  if (put_zero_pages_over(begin + page, size - page, protection)) return true;
   // Cutting a mapping in two takes one more of the mappings that a process can have; replacing all of it does
   // not.
-  return put_zero_pages_over(reinterpret_cast<std::byte*>(begin), end - begin, protection).has_value();
+  return put_zero_pages_over(begin, size, protection).has_value();
 }
 
 void FaultGuard::handle_signal(int signal, void* raw_info, void* context) {

@@ -96,8 +96,10 @@ void ThreadPool::post(Work work) {
   Lock lock(state_->mutex);
   state_->queue.push_back(std::move(work));
   if (state_->stopping) return;
-  if (state_->queue.size() > state_->waiting && state_->threads < state_->limits.most)
-    static_cast<void>(State::grow(state_));
+  if (state_->queue.size() > state_->waiting && state_->threads < state_->limits.most) {
+    [[maybe_unused]] const auto grown =
+        State::grow(state_);  // if not, one of the present ones takes the work
+  }
   state_->work_is_there.notify_one();
 }
 

@@ -409,7 +409,7 @@ TEST_F(EventLoopDeathTest, a_watch_from_another_thread_is_an_assertion) {
         loop_->post([&] { runs = true; });
         std::thread runner([&] { loop_->run(); });
         while (!runs) std::this_thread::yield();
-        static_cast<void>(loop_->watch(event.get(), EPOLLIN, [](std::uint32_t) {}));
+        const auto watched = loop_->watch(event.get(), EPOLLIN, [](std::uint32_t) {});
       },
       "only for the loop's thread");
 }

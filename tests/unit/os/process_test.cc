@@ -85,7 +85,7 @@ TEST(RandomUuid, is_of_version_4_and_never_the_same) {
 
 class Notify : public testing::Test {
  protected:
-  ~Notify() override { ::unsetenv("NOTIFY_SOCKET"); }
+  void TearDown() override { ::unsetenv("NOTIFY_SOCKET"); }
 };
 
 TEST_F(Notify, without_a_service_manager_nobody_is_told) {

@@ -72,11 +72,12 @@ TEST(ThreadPool, grows_no_further_than_its_limit_and_then_the_work_waits) {
   std::promise<void> release;
   auto gate = release.get_future().share();
   std::atomic<int> inside = 0;
-  for (int stuck = 0; stuck < 2; ++stuck)
+  for (int stuck = 0; stuck < 2; ++stuck) {
     pool->post([&, gate] {
       ++inside;
       gate.wait();
     });
+  }
   while (inside < 2) std::this_thread::yield();
   std::atomic<bool> ran = false;
   std::promise<void> end;
@@ -195,10 +196,11 @@ TEST(ThreadPool, posts_of_many_threads_all_run) {
   const auto pool = make_pool({.kept = 1, .most = 4});
   std::atomic<int> ran = 0;
   std::vector<std::thread> posters;
-  for (int poster = 0; poster < 4; ++poster)
+  for (int poster = 0; poster < 4; ++poster) {
     posters.emplace_back([&] {
       for (int number = 0; number < 1000; ++number) pool->post([&] { ++ran; });
     });
+  }
   for (std::thread& poster : posters) poster.join();
   while (ran < 4000) std::this_thread::yield();
   EXPECT_LE(pool->count_threads(), 4U);
