@@ -52,7 +52,7 @@ class UMDEV_SCOPED_CAPABILITY Lock {
   Mutex& mutex_;
 };
 
-// Waits on a Mutex. Only for threads that serve no client (see docs/locking.md).
+// Waits on a Mutex. Only for threads that serve no client (see ARCHITECTURE.md).
 class Condition {
  public:
   void wait(Mutex& mutex) UMDEV_REQUIRES(mutex) { condition_.wait(mutex); }
