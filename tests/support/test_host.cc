@@ -111,4 +111,10 @@ bool RecordingLog::contains(std::string_view text) const {
                      [&](const auto& line) { return line.second.find(text) != std::string::npos; });
 }
 
+void RecordingLog::clear() {
+  std::vector<std::pair<LogLevel, std::string>> dropped;
+  Lock lock(mutex_);
+  lines_.swap(dropped);
+}
+
 }  // namespace umdev::test

@@ -51,6 +51,7 @@ class RecordingLog final : public Log {
   void write(LogLevel level, std::string_view text) override;
   std::size_t count(LogLevel level) const;
   bool contains(std::string_view text) const;
+  void clear();
 
  private:
   mutable Mutex mutex_;

@@ -1,5 +1,6 @@
-// A client that dies by SIGKILL after its N-th step: killed_client_program SOCKET N. Every step is one message, some of which it does
-// not wait for, some of which it sends by halves. It ends with status 0 when it has fewer steps than N, 1 when a step failed.
+// A client that dies by SIGKILL after its N-th step: killed_client_program SOCKET N. Every step is one
+// message, some of which it does not wait for, some of which it sends by halves. It ends with status 0 when
+// it has fewer steps than N, 1 when a step failed.
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -56,8 +57,12 @@ void run(Client client, Steps step) {
   const os::EventFd event = os::EventFd::create().value();
   const int fd = event.get();
   step(client
-           .set_irqs({.flags = abi::vfio_irq_set_data_eventfd | abi::vfio_irq_set_action_trigger, .index = 0, .start = 0,
-                      .count = 1, .eventfds = std::span(&fd, 1), .bools = {}})
+           .set_irqs({.flags = abi::vfio_irq_set_data_eventfd | abi::vfio_irq_set_action_trigger,
+                      .index = 0,
+                      .start = 0,
+                      .count = 1,
+                      .eventfds = std::span(&fd, 1),
+                      .bools = {}})
            .has_value());
   for (const std::uint64_t iova : {0UL, page, 0x100000UL, 0x101000UL})
     step(client.write<std::uint64_t>(0, 0, iova).has_value());
@@ -67,7 +72,7 @@ void run(Client client, Steps step) {
   step(client.region_write_posted(0, 0, bytes_of(std::uint64_t{page})).has_value());
   step(send_part_of_read(client, 32));  // whole, but not waited for: the device is about to answer
   step(client.channel().receive().has_value());
-  step(send_part_of_read(client, 7));   // half a header
+  step(send_part_of_read(client, 7));  // half a header
 }
 
 }  // namespace

@@ -53,7 +53,8 @@ void PinningDevice::unpin_all() {
 void PinningDevice::dma_unmap(vfio::User&, iommu::IovaRange range) {
   std::vector<iommu::DmaPin> leaving;
   const std::scoped_lock lock(mutex_);
-  const auto inside = std::ranges::partition(pins_, [&](const auto& pin) { return !range.overlaps(pin.range()); });
+  const auto inside =
+      std::ranges::partition(pins_, [&](const auto& pin) { return !range.overlaps(pin.range()); });
   state_->pins -= static_cast<int>(inside.size());
   std::ranges::move(inside, std::back_inserter(leaving));
   pins_.erase(inside.begin(), inside.end());

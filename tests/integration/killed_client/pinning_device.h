@@ -11,8 +11,8 @@
 
 namespace umdev::vfio_user::test {
 
-// Region 0, by 8-byte writes: at 0 pins the page at the IOVA that is written, at 8 unpins everything. Reads of it are answered
-// after 20 ms. One interrupt.
+// Region 0, by 8-byte writes: at 0 pins the page at the IOVA that is written, at 8 unpins everything. Reads
+// of it are answered after 20 ms. One interrupt.
 class PinningDevice final : public vfio::Device {
  public:
   // What the test keeps of it. Outlives the device.
@@ -25,11 +25,14 @@ class PinningDevice final : public vfio::Device {
 
   std::string_view name() const override { return "pinning"; }
   vfio::DeviceInfo info() const override {
-    return {.flags = abi::vfio_device_flags_pci | abi::vfio_device_flags_reset, .num_regions = 1, .num_irqs = 1,
+    return {.flags = abi::vfio_device_flags_pci | abi::vfio_device_flags_reset,
+            .num_regions = 1,
+            .num_irqs = 1,
             .capabilities = {}};
   }
   Result<vfio::RegionInfo> region_info(std::uint32_t) const override {
-    return vfio::RegionInfo{.flags = abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write, .size = 64,
+    return vfio::RegionInfo{.flags = abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write,
+                            .size = 64,
                             .capabilities = {}};
   }
   Result<vfio::IrqInfo> irq_info(std::uint32_t) const override {
