@@ -1,0 +1,63 @@
+// The devices that the suite runs against, and an instance of one of them that is open.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "tests/support/mdev_world.h"
+
+namespace umdev::conformance {
+
+// A new device is one row in devices.cc.
+struct Subject {
+  const char* parent;  // and the class of its device
+  const char* type;    // "mtty-2"
+  mdev::ParentSpec (*spec)();
+  std::unique_ptr<mdev::ParentDriver> (*driver)();
+
+  friend void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.type; }
+};
+
+extern const std::vector<Subject> subjects;
+
+// The part of a test's name that says which device.
+std::string name_of(const testing::TestParamInfo<Subject>& info);
+
+// Each test gets a device of its own, created through the mdev bus and opened as a VFIO user does it.
+class Conformance : public testing::TestWithParam<Subject> {
+ protected:
+  Conformance();
+  ~Conformance() override;
+
+  // Closes the device and opens it again.
+  void reopen();
+  void close();
+
+  vfio::DeviceFile& file() { return *session.device; }
+  std::uint64_t region_size(std::uint32_t index) { return file().region_info(index).value().size; }
+  std::uint32_t region_flags(std::uint32_t index) { return file().region_info(index).value().flags; }
+  bool is_pci() { return (file().info()->flags & abi::vfio_device_flags_pci) != 0; }
+
+  // Errno, 0 for success.
+  int read(std::uint32_t region, std::uint64_t offset, std::size_t size);
+  int write(std::uint32_t region, std::uint64_t offset, std::size_t size);
+  // Each byte of a region that reads change nothing in.
+  std::vector<std::byte> config();
+  int reset();
+  // SET_IRQS; eventfds are made up, and all the same one.
+  int set_irqs(std::uint32_t flags, std::uint32_t index, std::uint32_t start, std::uint32_t count);
+  // The same with -1 for each eventfd.
+  int set_empty_eventfds(std::uint32_t index, std::uint32_t start, std::uint32_t count);
+  std::vector<std::uint32_t> indexes_with_vectors();
+
+  test::MdevWorld world;
+  Registration parent;
+  const Uuid uuid = test::MdevWorld::uuid(1);
+  test::MdevWorld::Session session;
+};
+
+}  // namespace umdev::conformance
