@@ -58,6 +58,7 @@ class MessageBacking final : public iommu::Backing {
   explicit MessageBacking(std::size_t size) : bytes_(size) {}
 
   Bytes mapped() override { return {}; }
+  bool intact() const override { return intact_; }
   void read(std::uint64_t offset, Bytes into, Done<> done) override {
     take({offset, into, {}, std::move(done)});
   }
@@ -66,6 +67,7 @@ class MessageBacking final : public iommu::Backing {
   }
 
   Bytes bytes() { return bytes_; }
+  void go_bad() { intact_ = false; }
   // From now on requests are answered inside the call.
   void answer_at_once() { at_once_ = true; }
   std::size_t pending() const {
@@ -124,6 +126,7 @@ class MessageBacking final : public iommu::Backing {
   }
 
   std::vector<std::byte> bytes_;
+  std::atomic<bool> intact_ = true;
   std::atomic<bool> at_once_ = false;
   mutable Mutex mutex_;
   std::deque<Request> requests_ UMDEV_GUARDED_BY(mutex_);

@@ -361,6 +361,10 @@ TEST_F(Copy, memory_that_went_bad_is_efault) {
   EXPECT_EQ(write_error(0, 1), EFAULT);
   EXPECT_EQ(write_error(0, 2 * page), EFAULT);
   EXPECT_EQ(messages->pending(), 0U);
+  messages->go_bad();
+  EXPECT_EQ(read_error(page, 1), EFAULT);
+  EXPECT_EQ(write_error(page, 1), EFAULT);
+  EXPECT_EQ(messages->pending(), 0U);
 }
 
 }  // namespace

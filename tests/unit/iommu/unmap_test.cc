@@ -227,13 +227,16 @@ TEST_F(Draining, done_may_map_again_and_may_destroy_the_space) {
   ASSERT_EQ(map(0, page), 0);
   DmaPin held = pin(0, 1);
   int mapped = -1;
+  std::size_t timers = 1;
   space->unmap({0, page}, UnmapRule::whole, [&](Result<std::uint64_t>) {
+    timers = clock.pending_timers();
     mapped = map(0, page);
     space->unregister_user(user);
     space.reset();
   });
   held.unpin();
   EXPECT_EQ(mapped, 0);
+  EXPECT_EQ(timers, 0U);
   EXPECT_EQ(space, nullptr);
 }
 
@@ -409,6 +412,26 @@ TEST_F(DmaUsers, a_pin_left_behind_is_revoked_and_not_waited_for) {
   EXPECT_EQ(outcome.value(), 2 * page);
   EXPECT_EQ(left.segments()[0].data[0], std::byte{0}) << "the mapping is gone, and its memory with it";
   EXPECT_EQ(memory->revoked(), (std::vector<test::BackingSlice>{{0, page}}));
+}
+
+TEST_F(DmaUsers, a_pin_left_behind_that_is_dropped_in_time_costs_no_memory) {
+  ASSERT_EQ(map(0, page), 0);
+  DmaPin left = pin(0, 1);
+  DmaPin second = pin(0, 1);
+  space->unregister_user(user);
+  left.unpin();
+  second.unpin();
+  Outcome<std::uint64_t> outcome;
+  unmap(outcome, 0, page);
+  EXPECT_TRUE(outcome.succeeded());
+  EXPECT_TRUE(memory->revoked().empty());
+}
+
+TEST_F(DmaUsers, may_not_pin_after_they_left) {
+  ASSERT_EQ(map(0, page), 0);
+  EXPECT_EQ(pin_error(0, 1), 0);
+  space->unregister_user(user);
+  EXPECT_EQ(pin_error(0, 1), EINVAL);
 }
 
 TEST_F(DmaUsers, leaving_ends_the_unmap_that_waited_for_them) {
