@@ -31,31 +31,28 @@ Done<> Device::then(std::unique_ptr<Operation> operation,
 // --- One at a time.
 
 void Device::request(std::unique_ptr<Operation> operation) {
-  enum class Outcome : std::uint8_t { starts, waits, refused, absent } outcome = Outcome::waits;
+  Result<> refused;
   std::shared_ptr<Driver> hurried;
   {
     Lock lock(mutex_);
     if (life_ == Life::made || life_ == Life::removed) {
-      outcome = Outcome::absent;
-    } else if (!busy_) {
-      busy_ = true;
-      forced_ = false;
-      outcome = Outcome::starts;
-    } else if (operation->limited && waiting_.size() >= waiting_limit) {
-      outcome = Outcome::refused;
-    } else {
+      refused = fail(ENODEV, "the device is not there");
+    } else if (busy_ && operation->limited && waiting_.size() >= waiting_limit) {
+      refused = fail(EAGAIN, "too many requests wait for the device");
+    } else if (busy_) {
       if (operation->policy == RemovePolicy::force) {
         forced_ = true;
         if (unbinding_ == Unbinding::entered) hurried = driver_;
       }
-      waiting_.push_back(std::move(operation));
+      waiting_.push_back(std::exchange(operation, nullptr));
+    } else {
+      busy_ = true;
+      forced_ = false;
     }
   }
-  if (outcome == Outcome::starts) return start(std::move(operation));
-  if (outcome == Outcome::absent) return operation->done(fail(ENODEV, "the device is not there"));
-  if (outcome == Outcome::refused)
-    return operation->done(fail(EAGAIN, "too many requests wait for the device"));
   if (hurried) hurried->force_remove(*this);
+  if (!refused) return operation->done(std::move(refused));
+  if (operation) start(std::move(operation));
 }
 
 void Device::start(std::unique_ptr<Operation> operation) {
@@ -283,9 +280,10 @@ void Device::driver_removed(std::unique_ptr<Operation> operation, Result<> resul
     driver_links_.remove(then(std::move(operation), &Device::unbound));
     return;
   }
-  // The names were ours a moment ago; should another have taken one, the device goes on without its
-  // attributes.
-  (void)publish_driver_groups(*operation->driver);
+  if (const Result<> published = publish_driver_groups(*operation->driver); !published) {
+    // The names were ours a moment ago. Should another have taken one, the device goes on without its
+    // attributes.
+  }
   for (const auto& observer : operation->observers)
     observer->driver_unbind_refused(*this, *operation->driver);
   finish(std::move(operation), result);

@@ -279,6 +279,7 @@ Result<std::shared_ptr<Driver>> Bus::find_driver(std::string_view name) const {
 std::vector<std::shared_ptr<Device>> Bus::devices() const {
   Lock lock(mutex_);
   std::vector<std::shared_ptr<Device>> devices;
+  devices.reserve(devices_.size());
   for (const auto& [name, device] : devices_) devices.push_back(device);
   return devices;
 }

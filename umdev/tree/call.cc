@@ -14,13 +14,16 @@ namespace umdev::tree {
 namespace {
 
 // The innermost call on this thread's stack.
-thread_local CallFrame* innermost_call = nullptr;
+CallFrame*& innermost_call() {
+  thread_local CallFrame* innermost = nullptr;
+  return innermost;
+}
 
 }  // namespace
 
 std::uint32_t count_own_calls(const Node& node) {
   std::uint32_t count = 0;
-  for (const CallFrame* frame = innermost_call; frame != nullptr; frame = frame->outer) {
+  for (const CallFrame* frame = innermost_call(); frame != nullptr; frame = frame->outer) {
     if (frame->node.get() == &node) ++count;
   }
   return count;
@@ -35,12 +38,12 @@ Result<Attribute*> Tree::enter(Call& call) {
   if (call.node->state != Node::State::live) return fail(ENODEV, "the attribute is gone");
   AttributeNode& node = as_attribute(*call.node);
   ++node.calls;
-  call.outer = std::exchange(innermost_call, &call);
+  call.outer = std::exchange(innermost_call(), &call);
   return node.attribute.get();
 }
 
 void Tree::leave(Call& call) {
-  innermost_call = call.outer;
+  innermost_call() = call.outer;
   std::unique_ptr<Attribute> unused;
   std::vector<std::shared_ptr<Drain>> drained;
   {

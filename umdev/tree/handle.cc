@@ -80,9 +80,9 @@ Result<NodeHandle> Directory::add_attribute(AttributeSpec spec) const {
   return transaction.commit();
 }
 
-Result<NodeHandle> Directory::add_link(std::string name, NodeRef target) const {
+Result<NodeHandle> Directory::add_link(std::string name, const NodeRef& target) const {
   Transaction transaction(*tree_);
-  transaction.add_link(*this, std::move(name), std::move(target));
+  transaction.add_link(*this, std::move(name), target);
   return transaction.commit();
 }
 

@@ -61,7 +61,7 @@ void Transaction::add_attribute(const Directory& parent, AttributeSpec spec) {
                                               tree_.next_inode(), std::move(spec.attribute)));
 }
 
-void Transaction::add_link(const Directory& parent, std::string name, NodeRef target) {
+void Transaction::add_link(const Directory& parent, std::string name, const NodeRef& target) {
   auto link = std::make_shared<LinkNode>(std::move(name), tree_.next_inode());
   link->target = target;
   add(parent, std::move(link));
@@ -80,6 +80,7 @@ void Transaction::add_link_to_path(const Directory& parent, std::string name, st
 Result<NodeHandle> Transaction::commit() {
   if (error_) return std::unexpected(*error_);
   std::vector<NodeRef> nodes;
+  nodes.reserve(attachments_.size());
   for (const Tree::Attachment& attachment : attachments_) nodes.push_back(attachment.node);
   UMDEV_TRY(tree_.attach(attachments_));
   attachments_.clear();

@@ -18,7 +18,7 @@ class Transaction {
 
   Directory add_directory(const Directory& parent, std::string name, Mode mode = 0755);
   void add_attribute(const Directory& parent, AttributeSpec spec);
-  void add_link(const Directory& parent, std::string name, NodeRef target);
+  void add_link(const Directory& parent, std::string name, const NodeRef& target);
   void add_link(const Directory& parent, std::string name, const Directory& target);
   void add_link_to_path(const Directory& parent, std::string name, std::string target);
 

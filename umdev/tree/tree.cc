@@ -140,18 +140,18 @@ void Tree::detach(Node& node, Removal& removal) {
 
 void Tree::remove(const std::vector<NodeRef>& nodes, Done<> done) {
   Removal removal;
+  removal.drain->done = std::move(done);
   bool waits = false;
   {
     Lock lock(mutex_);
     for (const NodeRef& node : nodes) detach(*node, removal);
     for (const NodeRef& node : nodes) wait_for_calls_below(*node, removal);
     waits = removal.drain->remaining != 0;
-    if (waits) removal.drain->done = std::move(done);
   }
   feed_.wake();
   removal.attributes.clear();
   removal.nodes.clear();
-  if (!waits) done();
+  if (!waits) removal.drain->done();
 }
 
 Result<> Tree::remove_child(const NodeRef& directory, std::string_view name) {
@@ -162,8 +162,7 @@ Result<> Tree::remove_child(const NodeRef& directory, std::string_view name) {
     const auto& children = as_directory(*directory).children;
     const auto found = children.find(name);
     if (found == children.end()) return fail(ENOENT, "there is no such node");
-    const NodeRef node = *found;
-    detach(*node, removal);
+    detach(**found, removal);
   }
   feed_.wake();
   return {};

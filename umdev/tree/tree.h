@@ -111,7 +111,7 @@ class Directory {
   // An empty handle when is_visible leaves it out.
   Result<NodeHandle> add_attribute(AttributeSpec spec) const;
   // A link to a node of the same tree, rendered relative to this directory as sysfs does.
-  Result<NodeHandle> add_link(std::string name, NodeRef target) const;
+  Result<NodeHandle> add_link(std::string name, const NodeRef& target) const;
   Result<NodeHandle> add_link(std::string name, const Directory& target) const;
   // A link to an absolute path of the tree that need not exist.
   Result<NodeHandle> add_link_to_path(std::string name, std::string target) const;

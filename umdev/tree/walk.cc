@@ -1,5 +1,6 @@
 // Finding nodes: paths, listings, links.
 #include <algorithm>
+#include <ranges>
 
 #include "umdev/tree/node.h"
 
@@ -54,9 +55,9 @@ std::string absolute_path(const Node& node) {
   }
   std::string path;
   path.reserve(length);
-  for (auto step = chain.rbegin(); step != chain.rend(); ++step) {
+  for (const Node* step : std::views::reverse(chain)) {
     path += '/';
-    path += (*step)->name;
+    path += step->name;
   }
   return path;
 }
