@@ -31,8 +31,9 @@ namespace umdev::test {
 class FakeUser final : public vfio::User {
  public:
   explicit FakeUser(const vfio::Device& device) : FakeUser(infos_of(device), layout_of(device)) {}
-  explicit FakeUser(std::vector<vfio::IrqInfo> infos = {}, vfio::IrqLayout layout = vfio::IrqLayout::pci)
-      : irqs_(std::move(infos), &watcher_, layout) {}
+  explicit FakeUser(const std::vector<vfio::IrqInfo>& infos = {},
+                    vfio::IrqLayout layout = vfio::IrqLayout::pci)
+      : irqs_(infos, &watcher_, layout) {}
   ~FakeUser() override { UMDEV_ASSERT(pin_count() == 0, "the device did not drop its pins"); }
 
   // Makes memory that the device reaches at `iova`; zero at first. Ranges may not overlap.

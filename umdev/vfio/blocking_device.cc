@@ -6,19 +6,19 @@
 #include <utility>
 
 #include "umdev/os/thread.h"
+#include "umdev/support/assert.h"
 #include "umdev/support/mutex.h"
 #include "umdev/vfio/open_users.h"
 
 namespace umdev::vfio {
 
-// The thread and its queue. Shared with the thread, which may be the one that destroys the device: in the
-// completion of its close.
+// The thread and its queue. Shared with completions of the inner device, which may come late.
 class BlockingDevice::Worker final : public std::enable_shared_from_this<Worker> {
  public:
   using Call = InlineFunction<void(), 160>;
 
-  Worker(std::shared_ptr<Device> inner, std::size_t queue_limit)
-      : inner_(std::move(inner)), queue_limit_(queue_limit) {}
+  Worker(std::shared_ptr<Device> inner, Executor& executor, std::size_t queue_limit)
+      : inner_(std::move(inner)), executor_(executor), queue_limit_(queue_limit) {}
 
   Device& inner() { return *inner_; }
 
@@ -58,6 +58,12 @@ class BlockingDevice::Worker final : public std::enable_shared_from_this<Worker>
     if (running_) push(std::move(call));
   }
 
+  // Completes `done` on the executor.
+  void complete(std::unique_ptr<Done<>> done, Result<> result) {
+    executor_.post(
+        [done = std::move(done), result = std::move(result)]() mutable { (*done)(std::move(result)); });
+  }
+
   void stop() UMDEV_EXCLUDES(mutex_) {
     std::deque<Call> dropped;
     std::thread thread;
@@ -69,10 +75,8 @@ class BlockingDevice::Worker final : public std::enable_shared_from_this<Worker>
       wake_.notify_all();
     }
     dropped.clear();
-    if (thread.get_id() == std::this_thread::get_id())
-      thread.detach();
-    else if (thread.joinable())
-      thread.join();
+    UMDEV_ASSERT(thread.get_id() != std::this_thread::get_id(), "a blocking device was destroyed by itself");
+    if (thread.joinable()) thread.join();
   }
 
  private:
@@ -109,6 +113,7 @@ class BlockingDevice::Worker final : public std::enable_shared_from_this<Worker>
   }
 
   const std::shared_ptr<Device> inner_;
+  Executor& executor_;
   const std::size_t queue_limit_;
 
   Mutex mutex_;
@@ -141,8 +146,10 @@ struct BlockingDevice::ResetCall {
   void refuse(Error error) { done(std::unexpected(error)); }
 };
 
-BlockingDevice::BlockingDevice(std::unique_ptr<Device> inner_device, std::size_t queue_limit)
-    : DeviceWrapper(std::move(inner_device)), worker_(std::make_shared<Worker>(inner(), queue_limit)) {}
+BlockingDevice::BlockingDevice(std::unique_ptr<Device> inner_device, Executor& executor,
+                               std::size_t queue_limit)
+    : DeviceWrapper(std::move(inner_device)),
+      worker_(std::make_shared<Worker>(inner(), executor, queue_limit)) {}
 
 BlockingDevice::~BlockingDevice() {
   worker_->stop();
@@ -154,9 +161,9 @@ void BlockingDevice::open_device(User& user, Done<> done) {
   worker_->post([worker = worker_, &user, id, done = std::move(done)]() mutable {
     // A Done does not fit into another one.
     auto opened = std::make_unique<Done<>>(std::move(done));
-    worker->inner().open_device(user, [worker, id, opened = std::move(opened)](Result<> result) {
+    worker->inner().open_device(user, [worker, id, opened = std::move(opened)](Result<> result) mutable {
       if (!result) worker->remove_user(id);
-      (*opened)(std::move(result));
+      worker->complete(std::move(opened), std::move(result));
     });
   });
 }
@@ -164,9 +171,9 @@ void BlockingDevice::open_device(User& user, Done<> done) {
 void BlockingDevice::close_device(User& user, Done<> done) {
   worker_->post([worker = worker_, &user, id = user.id(), done = std::move(done)]() mutable {
     auto closed = std::make_unique<Done<>>(std::move(done));
-    worker->inner().close_device(user, [worker, id, closed = std::move(closed)](Result<> result) {
+    worker->inner().close_device(user, [worker, id, closed = std::move(closed)](Result<> result) mutable {
       worker->remove_user(id);
-      (*closed)(std::move(result));
+      worker->complete(std::move(closed), std::move(result));
     });
   });
 }

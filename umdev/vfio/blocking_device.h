@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "umdev/support/host.h"
 #include "umdev/vfio/device_wrapper.h"
 
 namespace umdev::vfio {
@@ -18,6 +19,9 @@ namespace umdev::vfio {
 // At most `queue_limit` reads, writes and resets wait; more are EAGAIN. dma_unmap() of a user that the device
 // is not open for is dropped: it has no pins.
 //
+// open_device and close_device complete on the executor: whoever hears of the last close may destroy the
+// device, which the thread could not do to itself. Accesses and resets complete on the thread.
+//
 // A call that takes longer than its deadline faults the device, as everywhere. Destruction waits for the call
 // that the thread is in and drops what is queued (EIO, ECANCELED): the core never destroys a device with
 // calls under way, and one whose call is stuck for good it abandons instead.
@@ -25,7 +29,10 @@ class BlockingDevice final : public DeviceWrapper {
  public:
   static constexpr std::size_t default_queue_limit = 256;
 
-  explicit BlockingDevice(std::unique_ptr<Device> inner, std::size_t queue_limit = default_queue_limit);
+  // `executor` must outlive every call; it is the device's host's, as a rule.
+  BlockingDevice(std::unique_ptr<Device> inner, Executor& executor,
+                 std::size_t queue_limit = default_queue_limit);
+  // Not on the device's own thread.
   ~BlockingDevice() override;
 
   // ^Device

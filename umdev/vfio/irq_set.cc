@@ -284,7 +284,7 @@ void IrqSet::State::clear_pending() {
       index.vectors[vector].forget_pending();
 }
 
-IrqSet::IrqSet(std::vector<IrqInfo> infos, FdWatcher* watcher, IrqLayout layout)
+IrqSet::IrqSet(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout)
     : state_(std::make_unique<State>(infos, watcher, layout)) {}
 
 IrqSet::~IrqSet() {

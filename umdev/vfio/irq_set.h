@@ -38,7 +38,7 @@ class IrqSet {
  public:
   // `infos[index]` is what the device answers to GET_IRQ_INFO; a count of 0 for what it does not implement.
   // `watcher` (may be null: then unmask eventfds are refused with ENOTTY) must outlive this.
-  IrqSet(std::vector<IrqInfo> infos, FdWatcher* watcher, IrqLayout layout = IrqLayout::pci);
+  IrqSet(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout = IrqLayout::pci);
   // No device may raise any more.
   ~IrqSet();
   IrqSet(const IrqSet&) = delete;

@@ -11,6 +11,7 @@
 #include "tests/support/fake_access.h"
 #include "tests/support/fake_user.h"
 #include "tests/support/outcome.h"
+#include "tests/support/test_host.h"
 #include "tests/unit/vfio/gate_device.h"
 
 namespace umdev::vfio {
@@ -21,18 +22,26 @@ using testing::ElementsAre;
 class BlockingDeviceTest : public testing::Test {
  protected:
   void make(std::size_t queue_limit = BlockingDevice::default_queue_limit) {
-    device = std::make_unique<BlockingDevice>(std::make_unique<test::GateDevice>(seen), queue_limit);
+    device =
+        std::make_unique<BlockingDevice>(std::make_unique<test::GateDevice>(seen), executor, queue_limit);
   }
-  // The errno that a call completed with on the device's thread.
+  // Runs the executor until the device has completed; the errno.
+  int wait_for(const test::Outcome<>& outcome) {
+    while (!outcome.is_done()) {
+      executor.run();
+      std::this_thread::yield();
+    }
+    return outcome.error();
+  }
   int open() {
-    std::promise<int> code;
-    device->open_device(user, [&](Result<> result) { code.set_value(test::error_of(result)); });
-    return code.get_future().get();
+    test::Outcome<> opened;
+    device->open_device(user, opened.done());
+    return wait_for(opened);
   }
   int close() {
-    std::promise<int> code;
-    device->close_device(user, [&](Result<> result) { code.set_value(test::error_of(result)); });
-    return code.get_future().get();
+    test::Outcome<> closed;
+    device->close_device(user, closed.done());
+    return wait_for(closed);
   }
   // Reads stop inside the device until release().
   void block_reads() {
@@ -44,6 +53,7 @@ class BlockingDeviceTest : public testing::Test {
   }
 
   std::shared_ptr<test::GateDevice::Seen> seen = std::make_shared<test::GateDevice::Seen>();
+  test::QueueExecutor executor;
   std::unique_ptr<BlockingDevice> device;
   test::FakeUser user{{{abi::vfio_irq_info_eventfd, 1}}};
   test::FakeAccess first{user, 0, 0, 4};
@@ -161,13 +171,30 @@ TEST_F(BlockingDeviceTest, goes_on_while_an_access_completes_later) {
 TEST_F(BlockingDeviceTest, may_be_destroyed_by_the_completion_of_its_close) {
   make();
   ASSERT_EQ(open(), 0);
-  std::promise<void> destroyed;
+  bool destroyed = false;
   device->close_device(user, [&](Result<>) {
     device.reset();
-    destroyed.set_value();
+    destroyed = true;
   });
-  destroyed.get_future().wait();
+  while (!destroyed) {
+    executor.run();
+    std::this_thread::yield();
+  }
   EXPECT_EQ(device, nullptr);
+}
+
+TEST_F(BlockingDeviceTest, may_be_destroyed_by_the_completion_of_an_open_that_failed) {
+  make();
+  seen->on_open = [](Done<> done) { done(fail(EIO, "broken")); };
+  bool destroyed = false;
+  device->open_device(user, [&](Result<>) {
+    device.reset();
+    destroyed = true;
+  });
+  while (!destroyed) {
+    executor.run();
+    std::this_thread::yield();
+  }
 }
 
 TEST_F(BlockingDeviceTest, destruction_waits_for_the_call_inside_and_drops_what_is_queued) {
