@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ struct DeviceScript {
   bool hold_reset = false;
   bool hold_access = false;  // accesses wait in `reads` and `writes`
   bool pins_memory = true;
-  int match_answer = -1000;  // other than that: what match() answers
+  std::optional<Uuid> token;  // that whoever opens the device must show
+  int match_answer = -1000;   // other than that: what match() answers
   std::uint32_t device_flags = abi::vfio_device_flags_pci | abi::vfio_device_flags_reset;
   std::vector<vfio::RegionInfo> regions = {
       {.flags = abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write, .size = 256}};
@@ -117,6 +119,11 @@ class ScriptedDevice final : public vfio::Device {
   int match(std::string_view registered, std::string_view wanted) const override {
     if (script_->match_answer != -1000) return script_->match_answer;
     return Device::match(registered, wanted);
+  }
+  Result<> match_token(const std::optional<Uuid>& token) const override {
+    if (!script_->token) return Device::match_token(token);
+    if (token != script_->token) return fail(EACCES, "the wrong token");
+    return {};
   }
   bool pins_memory() const override { return script_->pins_memory; }
   void dma_unmap(vfio::User&, iommu::IovaRange) override { script_->record("dma_unmap"); }

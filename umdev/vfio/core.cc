@@ -184,7 +184,8 @@ Result<> Core::publish(const std::shared_ptr<RegisteredDevice>& device) {
   {
     Lock lock(mutex_);
     GroupRecord& record = groups_.at(device->group()->iommu_group().number());
-    if (!record.node) record.node = UMDEV_TRY(publisher_->publish_group(*record.group));
+    if (!record.node)
+      record.node = UMDEV_TRY(publisher_->publish_group(*record.group, device->parent()->event_batch()));
   }
   auto node = UMDEV_TRY(publisher_->publish_device(device->parent(), device->index()));
   Lock lock(mutex_);

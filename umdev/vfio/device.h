@@ -11,12 +11,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "umdev/abi/vfio.h"
 #include "umdev/iommu/types.h"
 #include "umdev/support/done.h"
+#include "umdev/support/uuid.h"
 #include "umdev/vfio/access.h"
 #include "umdev/vfio/capability_chain.h"
 #include "umdev/vfio/irq_request.h"
@@ -112,6 +114,13 @@ class Device {
   // The default compares `name` with the name that the device was registered with.
   virtual int match(std::string_view registered_name, std::string_view name) const {
     return registered_name == name;
+  }
+
+  // May whoever shows this token (nothing: shows none) open the device? The default takes no token: EINVAL
+  // for one that is given and not used. A device that wants one answers EACCES to none or the wrong one.
+  virtual Result<> match_token(const std::optional<Uuid>& token) const {
+    if (token) return fail(EINVAL, "the device takes no token");
+    return {};
   }
 
   // True for a device that pins memory and implements dma_unmap(). Others may not pin (EINVAL), as in the

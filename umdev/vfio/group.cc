@@ -108,11 +108,14 @@ Result<std::shared_ptr<RegisteredDevice>> GroupFile::find_device(std::string_vie
   return fail(ENODEV, "the group has no device of that name");
 }
 
-void GroupFile::get_device(std::string_view name, Done<std::shared_ptr<DeviceFile>> done) {
+void GroupFile::get_device(std::string_view name, Done<std::shared_ptr<DeviceFile>> done,
+                           const std::optional<Uuid>& token) {
   auto device = find_device(name);
   if (!device) return done(std::unexpected(device.error()));
   auto user = ContainerUser::acquire(shared_from_this());
   if (!user) return done(std::unexpected(user.error()));
+  if (Result<> allowed = (*device)->match_token(token); !allowed)
+    return done(std::unexpected(allowed.error()));
   DeviceFile::open(std::move(*device), std::move(*user), std::move(done));
 }
 

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "umdev/support/done.h"
 #include "umdev/support/mutex.h"
+#include "umdev/support/uuid.h"
 #include "umdev/vfio/container.h"
 #include "umdev/vfio/iommu_group.h"
 
@@ -95,7 +97,8 @@ class GroupFile : public std::enable_shared_from_this<GroupFile> {
   // VFIO_GROUP_GET_DEVICE_FD. ENODEV no device of that name (looked for first); a negative answer of
   // Device::match; EINVAL without a container, or one without an IOMMU driver; EPERM no-iommu without
   // CAP_SYS_RAWIO; EIO a faulted device; else the error of open_device.
-  void get_device(std::string_view name, Done<std::shared_ptr<DeviceFile>> done);
+  void get_device(std::string_view name, Done<std::shared_ptr<DeviceFile>> done,
+                  const std::optional<Uuid>& token = std::nullopt);
 
   const Group& group() const { return *group_; }
   const std::shared_ptr<Group>& shared_group() const { return group_; }

@@ -16,7 +16,8 @@ Result<std::unique_ptr<Publisher>> Publisher::create(device::Model& model) {
   return std::unique_ptr<Publisher>(new Publisher(model, std::move(groups), std::move(devices)));
 }
 
-Result<std::shared_ptr<device::Device>> Publisher::publish_group(const Group& group) {
+Result<std::shared_ptr<device::Device>> Publisher::publish_group(const Group& group,
+                                                                 std::shared_ptr<device::EventBatch> events) {
   auto node = std::make_shared<device::Device>(
       model_, device::Device::Spec{.name = group.name(),
                                    .device_class = groups_,
@@ -24,6 +25,7 @@ Result<std::shared_ptr<device::Device>> Publisher::publish_group(const Group& gr
                                                                   .minor = group.minor(),
                                                                   .node_name = "vfio/" + group.name(),
                                                                   .node_mode = {}}});
+  node->hold_events(std::move(events));
   UMDEV_TRY(node->add());
   return node;
 }

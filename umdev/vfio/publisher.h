@@ -18,8 +18,10 @@ class Publisher {
   // EEXIST when the model has these classes already (a second core in one model).
   static Result<std::unique_ptr<Publisher>> create(device::Model& model);
 
-  // devices/virtual/vfio/N with the node vfio/N ("noiommu-N" for a group without isolation).
-  Result<std::shared_ptr<device::Device>> publish_group(const Group& group);
+  // devices/virtual/vfio/N with the node vfio/N ("noiommu-N" for a group without isolation). Its events keep
+  // the order of those of the device that it is made for: they go into that one's batch, if it has any.
+  Result<std::shared_ptr<device::Device>> publish_group(const Group& group,
+                                                        std::shared_ptr<device::EventBatch> events);
   // <parent>/vfio-dev/vfioN.
   Result<std::shared_ptr<device::Device>> publish_device(const std::shared_ptr<device::Device>& parent,
                                                          std::uint32_t index);

@@ -28,6 +28,15 @@ int RegisteredDevice::match(std::string_view name) const {
   return driver_call([&] { return device_->match(config_.name, name); });
 }
 
+Result<> RegisteredDevice::match_token(const std::optional<Uuid>& token) const {
+  const Stay stay = enter();
+  {
+    Lock lock(mutex_);
+    if (phase_ != Phase::registered) return fail(ENODEV, "the device is being removed");
+  }
+  return driver_call([&] { return device_->match_token(token); });
+}
+
 bool RegisteredDevice::try_get() {
   Lock lock(mutex_);
   if (phase_ != Phase::registered) return false;

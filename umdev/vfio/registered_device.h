@@ -83,6 +83,8 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
 
   // Device::match with the registered name.
   int match(std::string_view name) const;
+  // Device::match_token; ENODEV when it is being unregistered.
+  Result<> match_token(const std::optional<Uuid>& token) const;
 
   // A counted reference; null when the device is being unregistered. Whoever has one calls put() once.
   bool try_get() UMDEV_EXCLUDES(mutex_);

@@ -41,10 +41,12 @@ struct Machine {
   };
 
   CoreWorld world;
-  std::shared_ptr<device::Bus> bus = device::Bus::create(*world.model, "sim", std::make_unique<AnyMatch>()).value();
+  std::shared_ptr<device::Bus> bus =
+      device::Bus::create(*world.model, "sim", std::make_unique<AnyMatch>()).value();
   std::vector<Registration> registrations;
   std::vector<std::shared_ptr<device::Device>> devices;
-  std::shared_ptr<IommuGroup> group = world.core->create_iommu_group("sim", IommuGroup::Kind::physical).value();
+  std::shared_ptr<IommuGroup> group =
+      world.core->create_iommu_group("sim", IommuGroup::Kind::physical).value();
 
   ~Machine() {
     for (auto& device : devices) device->remove(RemovePolicy::force, [](Result<>) {});
@@ -55,7 +57,8 @@ struct Machine {
     return driver;
   }
   std::shared_ptr<device::Device> device(std::string name) {
-    auto device = std::make_shared<device::Device>(*world.model, device::Device::Spec{.name = std::move(name), .bus = bus});
+    auto device = std::make_shared<device::Device>(*world.model,
+                                                   device::Device::Spec{.name = std::move(name), .bus = bus});
     EXPECT_TRUE(device->add());
     devices.push_back(device);
     return device;
@@ -65,7 +68,8 @@ struct Machine {
     EXPECT_TRUE(world.core->add_to_iommu_group(group, added));
     return added;
   }
-  static int attach(const std::shared_ptr<device::Device>& device, const std::shared_ptr<device::Driver>& driver) {
+  static int attach(const std::shared_ptr<device::Device>& device,
+                    const std::shared_ptr<device::Driver>& driver) {
     test::Outcome<> outcome;
     device->attach(driver, outcome.done());
     return outcome.error();
@@ -74,7 +78,9 @@ struct Machine {
     device->detach(nullptr, RemovePolicy::force, [](Result<>) {});
   }
   DeviceRegistration vfio(const std::shared_ptr<device::Device>& device) {
-    return world.core->register_device(std::make_unique<ScriptedDevice>(std::make_shared<DeviceScript>()), {.parent = device})
+    return world.core
+        ->register_device(std::make_unique<ScriptedDevice>(std::make_shared<DeviceScript>()),
+                          {.parent = device})
         .value();
   }
 };
@@ -85,7 +91,9 @@ TEST(GroupMinors, C3_the_smallest_free_minor_is_taken) {
   auto b = world.add_device("b");
   auto c = world.add_device("c");
   EXPECT_EQ(c.device->group()->minor(), 2U);
-  { Ending ending(b.registration); }
+  {
+    Ending ending(b.registration);
+  }
   b.device.reset();
   auto d = world.add_device("d");
   EXPECT_EQ(d.device->group()->minor(), 1U);
@@ -101,7 +109,8 @@ TEST(Groups, C5_racing_registrations_of_one_iommu_group_make_one_group) {
   std::vector<DeviceRegistration> registered(count);
   {
     std::vector<std::jthread> threads;
-    for (int i = 0; i < count; ++i) threads.emplace_back([&, i] { registered[i] = machine.vfio(members[i]); });
+    for (int i = 0; i < count; ++i)
+      threads.emplace_back([&, i] { registered[i] = machine.vfio(members[i]); });
   }
   EXPECT_EQ(machine.world.core->status().groups, 1U);
   for (const auto& device : registered) EXPECT_EQ(device.device->group(), registered[0].device->group());
@@ -193,7 +202,9 @@ TEST(Viability, C11_a_device_between_unregistration_and_unbinding_does_not_spoil
   auto file = machine.world.core->open_group(machine.group->number()).value();
   auto container = machine.world.core->open_container();
   ASSERT_TRUE(file->set_container(container));
-  { Ending ending(registered_a.registration); }  // unregistered from VFIO, its driver still bound
+  {
+    Ending ending(registered_a.registration);
+  }  // unregistered from VFIO, its driver still bound
   EXPECT_TRUE(machine.group->viable());
   EXPECT_TRUE(file->unset_container());
   EXPECT_TRUE(file->set_container(container)) << "the group can be had again in that gap";
@@ -255,7 +266,8 @@ TEST(GroupEvents, C14_each_event_is_seen_once_and_in_order) {
   Machine::detach(a);
   machine.world.core->remove_from_iommu_group(a);
   using enum IommuGroupEvent;
-  EXPECT_EQ(recorder.events, (std::vector{add_device, bind_driver, bound_driver, unbind_driver, unbound_driver, del_device}));
+  EXPECT_EQ(recorder.events,
+            (std::vector{add_device, bind_driver, bound_driver, unbind_driver, unbound_driver, del_device}));
   machine.group->unsubscribe(recorder);
 }
 
@@ -314,7 +326,8 @@ TEST(GetDevice, C25_errors_in_their_order) {
   CoreWorld world;
   auto device = world.add_device("a");
   auto group = world.core->open_group(device.group).value();
-  EXPECT_EQ(error_of(CoreWorld::get_device(*group, "b")), ENODEV) << "the name is looked up before the container";
+  EXPECT_EQ(error_of(CoreWorld::get_device(*group, "b")), ENODEV)
+      << "the name is looked up before the container";
   EXPECT_EQ(error_of(CoreWorld::get_device(*group, "a")), EINVAL);
   auto container = world.core->open_container();
   ASSERT_TRUE(group->set_container(container));
@@ -324,6 +337,25 @@ TEST(GetDevice, C25_errors_in_their_order) {
   EXPECT_EQ(error_of(CoreWorld::get_device(*group, "a")), EPERM);
   device.script->open_error = 0;
   EXPECT_TRUE(CoreWorld::get_device(*group, "a"));
+}
+
+TEST(GetDevice, B12_a_token_is_matched_by_the_device_none_included) {
+  CoreWorld world;
+  auto device = world.add_device("a");
+  auto session = world.open(device);
+  const Uuid right = Uuid::parse("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001").value();
+  const Uuid wrong = Uuid::parse("83b8f4f2-509f-382f-3c1e-e6bfe0fa1002").value();
+  const auto get = [&](const std::optional<Uuid>& token) {
+    test::Outcome<std::shared_ptr<DeviceFile>> outcome;
+    session.group->get_device("a", outcome.done(), token);
+    return outcome.error();
+  };
+  EXPECT_EQ(get(std::nullopt), 0);
+  EXPECT_EQ(get(right), EINVAL) << "given but not used";
+  device.script->token = right;
+  EXPECT_EQ(get(std::nullopt), EACCES);
+  EXPECT_EQ(get(wrong), EACCES);
+  EXPECT_EQ(get(right), 0);
 }
 
 TEST(DeviceFileClose, C26_driver_then_container_use_then_reference) {
