@@ -45,7 +45,7 @@ Mtty::Mtty(unsigned ports) : PciDevice(pci::share(make_model(ports))) {}
 
 // The ports are eight bits wide: a wider access is made of one access a byte, in ascending order.
 Result<> Mtty::bar_read(vfio::User&, std::uint32_t bar, std::uint64_t offset, Bytes into) {
-  if (bar >= ports_.size()) return fail(EINVAL, "the card has no such BAR");
+  if (bar >= spec::ports_max) return fail(EINVAL, "the card has no such BAR");
   Lock lock(mutex_);
   for (std::byte& byte : into) byte = std::byte{ports_[bar].read(static_cast<std::uint8_t>(offset++))};
   update_interrupt();
@@ -53,7 +53,7 @@ Result<> Mtty::bar_read(vfio::User&, std::uint32_t bar, std::uint64_t offset, By
 }
 
 Result<> Mtty::bar_write(vfio::User&, std::uint32_t bar, std::uint64_t offset, ConstBytes from) {
-  if (bar >= ports_.size()) return fail(EINVAL, "the card has no such BAR");
+  if (bar >= spec::ports_max) return fail(EINVAL, "the card has no such BAR");
   Lock lock(mutex_);
   for (const std::byte byte : from)
     ports_[bar].write(static_cast<std::uint8_t>(offset++), std::to_integer<std::uint8_t>(byte));
