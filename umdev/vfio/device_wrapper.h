@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -33,6 +34,7 @@ class DeviceWrapper : public Device {
   int match(std::string_view registered_name, std::string_view name) const override {
     return inner_->match(registered_name, name);
   }
+  Result<> match_token(const std::optional<Uuid>& token) const override { return inner_->match_token(token); }
   bool pins_memory() const override { return inner_->pins_memory(); }
   void dma_unmap(User& user, iommu::IovaRange range) override { inner_->dma_unmap(user, range); }
   Result<std::vector<std::byte>> device_feature(User& user, const FeatureRequest& request) override {

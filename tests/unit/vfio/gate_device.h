@@ -59,6 +59,10 @@ class GateDevice final : public vfio::Device {
   Result<vfio::IrqInfo> irq_info(std::uint32_t) const override {
     return vfio::IrqInfo{.flags = abi::vfio_irq_info_eventfd, .count = 1};
   }
+  Result<> match_token(const std::optional<Uuid>& token) const override {
+    if (!token) return fail(EACCES, "a token is needed");
+    return {};
+  }
   bool pins_memory() const override { return true; }
 
   void open_device(vfio::User&, Done<> done) override {

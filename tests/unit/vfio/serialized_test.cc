@@ -136,6 +136,8 @@ TEST_F(SerializedDevice, passes_on_what_it_does_not_serialise) {
   EXPECT_EQ(device->irq_info(0)->count, 1U);
   EXPECT_TRUE(device->pins_memory());
   EXPECT_GT(device->match("gate", "gate"), 0);
+  EXPECT_TRUE(device->match_token(Uuid()));
+  EXPECT_EQ(test::error_of(device->match_token(std::nullopt)), EACCES);
 }
 
 TEST_F(SerializedDevice, a_call_that_answers_is_ebusy_while_an_access_is_uncompleted) {
