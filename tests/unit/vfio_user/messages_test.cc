@@ -90,7 +90,9 @@ TEST(Messages, a_write_has_exactly_the_data_it_says) {
     const Octets payload = join({bytes_of(fixed), Octets(size)});
     const auto decoded = decode_region_write(payload, 1U << 20);
     EXPECT_EQ(decoded.has_value(), size == 4) << size;
-    if (!decoded) EXPECT_EQ(decoded.error().code, EINVAL);
+    if (!decoded) {
+      EXPECT_EQ(decoded.error().code, EINVAL);
+    }
   }
 }
 

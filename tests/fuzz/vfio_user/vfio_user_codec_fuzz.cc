@@ -1,0 +1,58 @@
+// Any bytes, in any pieces, through the frame assembler and every decoder.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "umdev/support/assert.h"
+#include "umdev/vfio_user/frame_assembler.h"
+#include "umdev/vfio_user/messages.h"
+#include "umdev/vfio_user/version.h"
+
+namespace umdev::vfio_user {
+namespace {
+
+void decode_as_everything(ConstBytes payload) {
+  const Limits limits;
+  (void)decode_dma_map(payload);
+  (void)decode_dma_unmap(payload);
+  (void)decode_device_info(payload);
+  (void)decode_region_info(payload);
+  (void)decode_irq_info(payload);
+  (void)decode_irq_set(payload);
+  (void)decode_region_read(payload, limits.data_transfer);
+  if (const auto write = decode_region_write(payload, limits.data_transfer))
+    UMDEV_ASSERT(write->data.size() == write->fixed.count, "a write with other data than it says");
+  if (const auto version = decode_version(payload, limits))
+    UMDEV_ASSERT(decode_version(encode_version(*version), limits), "our own VERSION is refused");
+}
+
+}  // namespace
+}  // namespace umdev::vfio_user
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace umdev;
+  using namespace umdev::vfio_user;
+  ConstBytes rest = std::as_bytes(std::span(data, size));
+  decode_as_everything(rest);
+  FrameAssembler assembler(2048, 64);
+  std::size_t total = 0;
+  while (!rest.empty()) {
+    const std::size_t piece = 1 + static_cast<std::size_t>(rest[0]) % 97;
+    const Bytes space = assembler.space();
+    const std::size_t count = std::min({rest.size(), piece, space.size()});
+    std::ranges::copy(rest.first(count), space.begin());
+    assembler.commit(count);
+    rest = rest.subspan(count);
+    for (;;) {
+      const auto frame = assembler.next();
+      if (!frame) return 0;
+      if (!*frame) break;
+      total += (*frame)->header.size;
+      UMDEV_ASSERT(total <= size, "more came out than went in");
+      decode_as_everything((*frame)->payload);
+    }
+  }
+  UMDEV_ASSERT(total + assembler.pending() == size, "bytes were lost");
+  return 0;
+}
