@@ -9,11 +9,17 @@
 namespace umdev::vfio {
 namespace {
 
-std::vector<IrqInfo> irq_infos(const RegisteredDevice& device) {
+// EINVAL for a device that claims more vectors than the framework keeps.
+Result<std::vector<IrqInfo>> irq_infos(const RegisteredDevice& device) {
   const auto stay = device.enter();
   std::vector<IrqInfo> infos(device.device().info().num_irqs);
-  for (std::uint32_t index = 0; index < infos.size(); ++index)
-    if (const auto info = device.device().irq_info(index)) infos[index] = *info;
+  for (std::uint32_t index = 0; index < infos.size(); ++index) {
+    const auto info = device.device().irq_info(index);
+    if (!info) continue;
+    if (info->count > device.limits().vectors_per_index)
+      return fail(EINVAL, "the device has too many vectors");
+    infos[index] = *info;
+  }
   return infos;
 }
 
@@ -30,6 +36,11 @@ DeviceFile::~DeviceFile() {
 void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
                       Done<std::shared_ptr<DeviceFile>> done) {
   if (!device->try_get()) return done(fail(ENODEV, "the device is being removed"));
+  auto irqs = irq_infos(*device);
+  if (!irqs) {
+    device->put();
+    return done(std::unexpected(irqs.error()));
+  }
   struct Opening {
     std::shared_ptr<RegisteredDevice> device;
     std::shared_ptr<DeviceUser> user;
@@ -37,7 +48,7 @@ void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser co
     Done<> next;
   };
   auto opening = std::make_shared<Opening>();
-  opening->user = std::make_shared<DeviceUser>(device, std::move(container_user), irq_infos(*device),
+  opening->user = std::make_shared<DeviceUser>(device, std::move(container_user), std::move(*irqs),
                                                device->next_user_id());
   opening->device = std::move(device);
   opening->done = std::move(done);

@@ -5,9 +5,9 @@
 
 #include "tests/support/core_world.h"
 #include "tests/support/fake_backing.h"
+#include "tests/support/fake_iommu_driver.h"
 #include "tests/support/outcome.h"
 #include "umdev/iommu/no_iommu.h"
-#include "tests/support/fake_iommu_driver.h"
 
 namespace umdev::vfio {
 namespace {
@@ -58,12 +58,14 @@ TEST(Access, B5_B6_bounds_are_checked_before_the_driver_is_asked) {
     int read;
     int write;
   };
-  for (const Case& c : {Case{0, 253, 4, EINVAL, EINVAL}, Case{0, 256, 1, EINVAL, EINVAL}, Case{0, UINT64_MAX, 4, EINVAL, EINVAL},
-                        Case{0, UINT64_MAX - 2, 3, EINVAL, EINVAL}, Case{1, 0, 4, 0, EINVAL}, Case{2, 0, 1, EINVAL, EINVAL},
-                        Case{3, 0, 1, EINVAL, EINVAL}, Case{UINT32_MAX, 0, 1, EINVAL, EINVAL}, Case{0, 0, 0, 0, 0},
-                        Case{0, 256, 0, 0, 0}}) {
+  for (const Case& c :
+       {Case{0, 253, 4, EINVAL, EINVAL}, Case{0, 256, 1, EINVAL, EINVAL},
+        Case{0, UINT64_MAX, 4, EINVAL, EINVAL}, Case{0, UINT64_MAX - 2, 3, EINVAL, EINVAL},
+        Case{1, 0, 4, 0, EINVAL}, Case{2, 0, 1, EINVAL, EINVAL}, Case{3, 0, 1, EINVAL, EINVAL},
+        Case{UINT32_MAX, 0, 1, EINVAL, EINVAL}, Case{0, 0, 0, 0, 0}, Case{0, 256, 0, 0, 0}}) {
     EXPECT_EQ(open.read(c.region, c.offset, c.size), c.read) << c.region << " " << c.offset << " " << c.size;
-    EXPECT_EQ(open.write(c.region, c.offset, c.size), c.write) << c.region << " " << c.offset << " " << c.size;
+    EXPECT_EQ(open.write(c.region, c.offset, c.size), c.write)
+        << c.region << " " << c.offset << " " << c.size;
   }
   EXPECT_EQ(script->count("read"), 1U);
   EXPECT_EQ(script->count("write"), 0U);
@@ -73,12 +75,15 @@ TEST(Access, B5_B6_B9_a_device_without_the_callback_is_einval) {
   struct Bare final : Device {
     std::string_view name() const override { return "bare"; }
     DeviceInfo info() const override { return {.num_regions = 1}; }
-    Result<RegionInfo> region_info(std::uint32_t) const override { return RegionInfo{.flags = 7, .size = 4096}; }
+    Result<RegionInfo> region_info(std::uint32_t) const override {
+      return RegionInfo{.flags = 7, .size = 4096};
+    }
     Result<IrqInfo> irq_info(std::uint32_t) const override { return fail(EINVAL, "none"); }
   };
   CoreWorld world;
   CoreWorld::Registered device{.parent = world.add_parent("a")};
-  auto registered = world.core->register_emulated_device(std::make_unique<Bare>(), {.parent = device.parent}).value();
+  auto registered =
+      world.core->register_emulated_device(std::make_unique<Bare>(), {.parent = device.parent}).value();
   device.group = registered.device->group()->iommu_group().number();
   auto session = world.open(device);
   auto buffer = std::make_shared<std::vector<std::byte>>(4);
@@ -226,14 +231,17 @@ TEST(Mmap, B9_only_a_region_that_says_so_can_be_mapped) {
   EXPECT_EQ(error_of(open.session.device->mmap({.region = 0, .length = 4096})), EINVAL);
   EXPECT_EQ(error_of(open.session.device->mmap({.region = 1, .offset = 8192, .length = 4096})), EINVAL);
   EXPECT_EQ(error_of(open.session.device->mmap({.region = 1, .length = 0})), EINVAL);
-  EXPECT_EQ(error_of(open.session.device->mmap({.region = 1, .length = 8192})), EINVAL) << "the scripted device has no mmap";
+  EXPECT_EQ(error_of(open.session.device->mmap({.region = 1, .length = 8192})), EINVAL)
+      << "the scripted device has no mmap";
 }
 
 TEST(Feature, B14_get_and_set_exclude_each_other_unless_probed_and_unknown_flags_are_einval) {
   Open open;
   using namespace abi;  // NOLINT(google-build-using-namespace): a table of flags
   EXPECT_TRUE(open.session.device->feature({.flags = 77 | vfio_device_feature_get}));
-  EXPECT_EQ(error_of(open.session.device->feature({.flags = 77 | vfio_device_feature_get | vfio_device_feature_set})), EINVAL);
+  EXPECT_EQ(error_of(open.session.device->feature(
+                {.flags = 77 | vfio_device_feature_get | vfio_device_feature_set})),
+            EINVAL);
   EXPECT_TRUE(open.session.device->feature(
       {.flags = 77 | vfio_device_feature_get | vfio_device_feature_set | vfio_device_feature_probe}));
   EXPECT_EQ(error_of(open.session.device->feature({.flags = 77 | 1U << 20})), EINVAL);
@@ -242,18 +250,32 @@ TEST(Feature, B14_get_and_set_exclude_each_other_unless_probed_and_unknown_flags
 
 TEST(SetIrqs, B7_requests_are_validated_before_the_driver_sees_them) {
   Open open;
-  IrqRequest request{.flags = abi::vfio_irq_set_data_none | abi::vfio_irq_set_action_trigger, .index = 1, .count = 1};
+  IrqRequest request{
+      .flags = abi::vfio_irq_set_data_none | abi::vfio_irq_set_action_trigger, .index = 1, .count = 1};
   EXPECT_EQ(error_of(open.session.device->set_irqs(request)), EINVAL);
   request.index = 0;
   request.start = UINT32_MAX;
   EXPECT_EQ(error_of(open.session.device->set_irqs(request)), EINVAL);
 }
 
+TEST(SetIrqs, a_device_with_more_vectors_than_the_limit_cannot_be_opened) {
+  CoreWorld world({.limits = {.vectors_per_index = 16}});
+  auto device = world.add_device("a");
+  device.script->irqs = {{.flags = abi::vfio_irq_info_eventfd, .count = 17}};
+  auto container = world.core->open_container();
+  auto group = world.core->open_group(device.group).value();
+  ASSERT_TRUE(group->set_container(container));
+  ASSERT_TRUE(container->set_iommu(abi::vfio_type1v2_iommu));
+  EXPECT_EQ(error_of(CoreWorld::get_device(*group, "a")), EINVAL);
+  EXPECT_EQ(device.device->reference_count(), 0U);
+}
+
 // --- Memory.
 
 struct Mapped : Open {
   std::shared_ptr<test::MemoryBacking> memory = std::make_shared<test::MemoryBacking>(4 * iommu::page_size);
-  explicit Mapped(std::shared_ptr<test::DeviceScript> script = std::make_shared<test::DeviceScript>()) : Open(script) {
+  explicit Mapped(std::shared_ptr<test::DeviceScript> script = std::make_shared<test::DeviceScript>())
+      : Open(script) {
     EXPECT_TRUE(session.container->iommu().value()->map(
         {.flags = 3, .iova = 0x10000, .size = 4 * iommu::page_size, .backing = memory}));
   }
@@ -269,13 +291,15 @@ TEST(Pin, C37_a_pin_reaches_the_users_memory) {
 
 TEST(Pin, C37_errors_e2big_no_dma_unmap_enotty_and_groups_of_two) {
   Mapped mapped;
-  EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 513 * iommu::page_size}, iommu::Access::read)), E2BIG);
+  EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 513 * iommu::page_size}, iommu::Access::read)),
+            E2BIG);
   EXPECT_EQ(error_of(mapped.device.script->user->pin({0, 64}, iommu::Access::read)), EINVAL) << "not mapped";
   mapped.device.script->pins_memory = false;
   EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 64}, iommu::Access::read)), EINVAL);
   mapped.device.script->pins_memory = true;
   auto second = mapped.world.add_parent("second");
-  ASSERT_TRUE(mapped.world.core->add_to_iommu_group(mapped.world.core->iommu_group_of(mapped.device.parent), second));
+  ASSERT_TRUE(
+      mapped.world.core->add_to_iommu_group(mapped.world.core->iommu_group_of(mapped.device.parent), second));
   EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 64}, iommu::Access::read)), EINVAL);
   mapped.world.core->remove_from_iommu_group(second);
 }
@@ -306,7 +330,8 @@ TEST(DmaUnmap, B13_the_driver_is_told_and_the_unmap_waits_for_its_pin) {
   Mapped mapped;
   auto pin = mapped.device.script->user->pin({0x10000, 64}, iommu::Access::read).value();
   Outcome<std::uint64_t> unmapped;
-  mapped.session.container->iommu().value()->unmap({.iova = 0x10000, .size = 4 * iommu::page_size}, unmapped.done());
+  mapped.session.container->iommu().value()->unmap({.iova = 0x10000, .size = 4 * iommu::page_size},
+                                                   unmapped.done());
   EXPECT_EQ(mapped.device.script->count("dma_unmap"), 1U);
   EXPECT_FALSE(unmapped.is_done());
   pin.unpin();
@@ -317,7 +342,8 @@ TEST(DmaUnmap, B13_a_driver_that_never_unpins_is_faulted_at_the_deadline) {
   Mapped mapped;
   auto pin = mapped.device.script->user->pin({0x10000, 64}, iommu::Access::read).value();
   Outcome<std::uint64_t> unmapped;
-  mapped.session.container->iommu().value()->unmap({.iova = 0x10000, .size = 4 * iommu::page_size}, unmapped.done());
+  mapped.session.container->iommu().value()->unmap({.iova = 0x10000, .size = 4 * iommu::page_size},
+                                                   unmapped.done());
   mapped.world.host.advance(Limits{}.unmap_deadline);
   EXPECT_TRUE(unmapped.succeeded());
   EXPECT_TRUE(pin.revoked());
