@@ -1,0 +1,42 @@
+#include "apps/umdev/commands.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace umdev::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+}  // namespace
+
+// The daemon's answers are ours to trust in their form, but not to crash on: what is missing is shown empty.
+Outcome<> create(const Options& options) {
+  auto remote = Remote::connect(options.runtime_directory);
+  if (!remote) return std::unexpected(remote.error());
+  control::CallParameters parameters{{"parent", options.parent}, {"type", options.type}};
+  if (!options.uuid.empty()) parameters.emplace_back("uuid", options.uuid);
+  const auto result = remote->call("create", parameters);
+  if (!result) return std::unexpected(result.error());
+  const Json json = Json::parse(*result, nullptr, /*allow_exceptions=*/false);
+  if (options.json)
+    fmt::print("{}\n", json.dump(2));
+  else
+    fmt::print("{}\n", json.is_object() ? json.value("uuid", "") : "");
+  return {};
+}
+
+Outcome<> remove(const Options& options) {
+  auto remote = Remote::connect(options.runtime_directory);
+  if (!remote) return std::unexpected(remote.error());
+  const auto result =
+      remote->call_patiently("remove", {{"uuid", options.uuid}, {"policy", options.force ? "force" : "wait"}},
+                             "it is in use, or its driver takes its time; waiting until it has been let go "
+                             "(remove --force takes it away)");
+  if (!result) return std::unexpected(result.error());
+  if (options.json) fmt::print("{}\n", Json::parse(*result, nullptr, false).dump(2));
+  return {};
+}
+
+}  // namespace umdev::cli

@@ -1,0 +1,154 @@
+// umdev: asks and tells a daemon.
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+
+#include "apps/umdev/commands.h"
+#include "umdev/control/paths.h"
+
+namespace umdev::cli {
+namespace {
+
+constexpr const char* help_footer = R"(A first session:
+  umdevd &                                   # the daemon; see umdevd --help
+  umdev types                                # what can be made
+  uuid=$(umdev create mtty mtty-2)           # make a two-port serial card
+  umdev show $uuid                           # what it is, and who uses it
+  eval qemu-system-x86_64 ... $(umdev qemu-args $uuid)
+  umdev remove $uuid
+
+The daemon is looked for in --runtime-dir, else $UMDEV_RUNTIME_DIR, else /run/umdev (root) or
+$XDG_RUNTIME_DIR/umdev. Scripts: --json, whose fields are never renamed, and the exit status:
+  0 done; 1 refused, and the text on stderr says why; 2 wrong arguments; 3 no daemon was reached.)";
+
+constexpr const char* qemu_footer =
+    R"(QEMU 10.1 or later, with vfio-user-pci. The line is quoted for a shell, so use eval, or paste it:
+  eval qemu-system-x86_64 ... $(umdev qemu-args UUID)
+
+A device that reads or writes the guest's memory reaches only memory that QEMU shares. Give the guest memory
+that can be shared, or such devices will not work:
+  -object memory-backend-memfd,id=memory,size=1G,share=on -machine q35,memory-backend=memory -m 1G
+
+QEMU takes socket paths of at most 107 bytes. Where the runtime directory's is longer, the path leads
+through /proc/PID/fd of the daemon: that works for the daemon's own user and root, while that daemon runs.)";
+
+constexpr const char* create_footer =
+    R"(Prints the UUID. The instance can be used when this returns; it lives until it is removed, or the
+daemon ends.
+  umdev create mtty mtty-2
+  umdev create mtty mtty-1 --uuid 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001)";
+
+constexpr const char* remove_footer =
+    R"(Waits until the users have let go: the instance is hidden from new ones at once. Interrupting the
+wait does not call the removal off. --force takes the device away from its users, and ends the wait of
+another remove.)";
+
+constexpr const char* probe_footer =
+    R"(Connects as a VMM would and prints what it finds. Serial cards are set up, and bytes are sent
+through each port and back, with interrupts; the device is reset afterwards. Refused (EBUSY) while
+somebody uses the instance.)";
+
+using Command = Outcome<> (*)(const Options&);
+
+// One subcommand: its place in the parser and what it does.
+struct Subcommand {
+  CLI::App* parser;
+  Command command;
+};
+
+class Program {
+ public:
+  Program() : app_("Makes, shows and removes mediated devices of an umdevd.", "umdev") {
+    app_.add_option("--runtime-dir", options_.runtime_directory, "the daemon's runtime directory")
+        ->envname("UMDEV_RUNTIME_DIR")
+        ->type_name("DIR");
+    app_.set_version_flag("--version", "umdev " UMDEV_VERSION);
+    app_.require_subcommand(1);
+    app_.footer(help_footer);
+    add_listings();
+    add_actions();
+  }
+
+  int run(int count, char** values) {
+    try {
+      app_.parse(count, values);
+    } catch (const CLI::ParseError& error) {  // how CLI11 says so, --help included
+      return app_.exit(error) == 0 ? 0 : exit_usage;
+    }
+    if (options_.runtime_directory.empty()) {
+      auto directory = control::default_runtime_directory();
+      if (!directory) return complain({.status = exit_usage, .text = std::string(directory.error().text)});
+      options_.runtime_directory = std::move(*directory);
+    }
+    for (const Subcommand& subcommand : subcommands_)
+      if (subcommand.parser->parsed()) return finish(subcommand.command(options_));
+    return exit_usage;
+  }
+
+ private:
+  CLI::App& add(const char* name, const char* what, Command command) {
+    CLI::App* parser = app_.add_subcommand(name, what);
+    parser->add_flag("--json", options_.json, "print JSON");
+    parser->fallthrough();  // --runtime-dir may stand behind the subcommand too
+    subcommands_.push_back({parser, command});
+    return *parser;
+  }
+
+  void add_listings() {
+    add("parents", "List what instances can be made of", show_parents);
+    add("types", "List the types of each parent, and how many more can be made", show_types);
+    add("list", "List the instances", show_list);
+    add_uuid(add("show", "Show an instance: regions, interrupts, users, socket", show_instance));
+    add("status", "Show sessions, mappings, pins and counters of the daemon", show_status);
+    auto& qemu = add("qemu-args", "Print the QEMU arguments that attach an instance", show_qemu_args);
+    add_uuid(qemu);
+    qemu.footer(qemu_footer);
+  }
+
+  void add_actions() {
+    auto& making = add("create", "Make an instance and print its UUID", create);
+    making.add_option("PARENT", options_.parent, "a parent, as `umdev parents` lists them")->required();
+    making.add_option("TYPE", options_.type, "one of its types, as `umdev types` lists them")->required();
+    making.add_option("--uuid", options_.uuid, "its UUID; a random one when left out")->type_name("UUID");
+    making.footer(create_footer);
+    auto& removing = add("remove", "Remove an instance", remove);
+    add_uuid(removing);
+    removing.add_flag("--force", options_.force, "take it away from its users");
+    removing.footer(remove_footer);
+    auto& probing = add("probe", "Use an instance for a moment, and say what was seen", probe);
+    add_uuid(probing);
+    probing.footer(probe_footer);
+  }
+
+  void add_uuid(CLI::App& parser) {
+    parser.add_option("UUID", options_.uuid, "an instance, as `umdev list` lists them")->required();
+  }
+
+  static int complain(const Failure& failure) {
+    fmt::print(stderr, "umdev: {}\n", failure.text);
+    return failure.status;
+  }
+
+  static int finish(const Outcome<>& outcome) {
+    if (!outcome) return complain(outcome.error());
+    if (std::fflush(stdout) == 0) return 0;
+    return complain({.text = "the output cannot be written"});
+  }
+
+  CLI::App app_;
+  Options options_;
+  std::vector<Subcommand> subcommands_;
+};
+
+}  // namespace
+}  // namespace umdev::cli
+
+int main(int count, char** values) {
+  std::signal(SIGPIPE, SIG_IGN);
+  return umdev::cli::Program().run(count, values);
+}

@@ -1,0 +1,94 @@
+#include "apps/umdev/remote.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "umdev/control/paths.h"
+
+namespace umdev::cli {
+namespace {
+
+constexpr Duration patience = std::chrono::seconds(1);
+
+Failure unreachable(const std::string& directory, const Error& error) {
+  std::string text;
+  if (error.code == ENOENT || error.code == ECONNREFUSED || error.code == ENOTDIR)
+    text = fmt::format(
+        "no daemon serves {0}\n"
+        "  start one:      umdevd --runtime-dir {0}\n"
+        "  or ask another: umdev --runtime-dir DIR ... (or the variable UMDEV_RUNTIME_DIR)",
+        directory);
+  else if (error.code == EACCES || error.code == EPERM)
+    text = fmt::format("the daemon of {} listens to its own user and to root only", directory);
+  else
+    text =
+        fmt::format("cannot reach the daemon of {}: {} ({})", directory, error.text, errno_name(error.code));
+  return {.status = exit_no_daemon, .text = std::move(text)};
+}
+
+// What helps, where the daemon's words alone do not.
+std::string_view advice(std::string_view method, int error_number) {
+  if (method == "create") {
+    switch (error_number) {
+      case ENODEV:
+        return "`umdev parents` lists the parents";
+      case EINVAL:
+        return "`umdev types` lists the types of each parent";
+      case EEXIST:
+        return "`umdev list` lists the instances; without --uuid a new UUID is made";
+      case ENOSPC:
+      case EUSERS:
+        return "`umdev types` says what is available; remove an instance to make room";
+      default:
+        return {};
+    }
+  }
+  if (error_number == ENODEV) return "`umdev list` lists the instances";
+  if (method == "remove" && error_number == EAGAIN)
+    return "it is being removed or created already; --force cuts a wait short";
+  if (method == "remove" && error_number == EBUSY) return "--force takes it away from its users";
+  return {};
+}
+
+}  // namespace
+
+Outcome<Remote> Remote::connect(const std::string& runtime_directory) {
+  auto client = control::Client::connect(control::control_socket(runtime_directory));
+  if (!client) return std::unexpected(unreachable(runtime_directory, client.error()));
+  return Remote(std::move(*client), runtime_directory);
+}
+
+Failure Remote::lost(const Error& error) const {
+  return {.status = exit_no_daemon,
+          .text = fmt::format("the daemon of {} has gone: {} ({})", runtime_directory_, error.text,
+                              errno_name(error.code))};
+}
+
+Outcome<std::string> Remote::call(std::string_view method, const control::CallParameters& parameters) {
+  if (auto begun = client_.begin(method, parameters); !begun) return std::unexpected(lost(begun.error()));
+  return finish(method);
+}
+
+Outcome<std::string> Remote::call_patiently(std::string_view method,
+                                            const control::CallParameters& parameters,
+                                            std::string_view waiting) {
+  if (auto begun = client_.begin(method, parameters); !begun) return std::unexpected(lost(begun.error()));
+  const auto answered = client_.wait(patience);
+  if (answered && !*answered) fmt::print(stderr, "umdev: {}\n", waiting);
+  return finish(method);
+}
+
+Outcome<std::string> Remote::finish(std::string_view method) {
+  auto answer = client_.finish();
+  if (!answer) return std::unexpected(lost(answer.error()));
+  if (!answer->refusal) return std::move(answer->result);
+  const control::Answer::Refusal& refusal = *answer->refusal;
+  std::string text = refusal.text;
+  if (refusal.error_number != 0) text += fmt::format(" ({})", errno_name(refusal.error_number));
+  if (const auto help = advice(method, refusal.error_number); !help.empty())
+    text += fmt::format("\n  {}", help);
+  return std::unexpected(Failure{.status = exit_refused, .text = std::move(text)});
+}
+
+}  // namespace umdev::cli

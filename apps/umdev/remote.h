@@ -1,0 +1,47 @@
+// The daemon, as a command sees it: calls, and failures that say what to do.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "umdev/control/client.h"
+
+namespace umdev::cli {
+
+// Exit statuses, as --help tells them.
+inline constexpr int exit_refused = 1;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_no_daemon = 3;
+
+// Why a command ends: a text for people (without the program's name), and its exit status.
+struct Failure {
+  int status = exit_refused;
+  std::string text;
+};
+
+template <typename T = void>
+using Outcome = std::expected<T, Failure>;
+
+class Remote {
+ public:
+  static Outcome<Remote> connect(const std::string& runtime_directory);
+
+  // The result as JSON text.
+  Outcome<std::string> call(std::string_view method, const control::CallParameters& parameters = {});
+  // The same for a call that may wait for somebody: says so on stderr (`waiting`) when it takes long.
+  Outcome<std::string> call_patiently(std::string_view method, const control::CallParameters& parameters,
+                                      std::string_view waiting);
+
+ private:
+  Remote(control::Client client, std::string runtime_directory)
+      : client_(std::move(client)), runtime_directory_(std::move(runtime_directory)) {}
+
+  Outcome<std::string> finish(std::string_view method);
+  Failure lost(const Error& error) const;
+
+  control::Client client_;
+  std::string runtime_directory_;
+};
+
+}  // namespace umdev::cli

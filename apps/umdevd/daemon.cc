@@ -1,0 +1,235 @@
+#include "apps/umdevd/daemon.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "umdev/control/dispatcher.h"
+#include "umdev/control/paths.h"
+#include "umdev/device/class.h"
+#include "umdev/device/model.h"
+#include "umdev/iommu/type1.h"
+#include "umdev/os/thread.h"
+
+namespace umdev::daemon {
+namespace {
+
+constexpr mode_t directory_mode = 0700;
+constexpr std::size_t workers_max = 4;
+// Descriptors that are nobody's budget: loops, sockets of the daemon itself, standard streams.
+constexpr std::uint64_t own_descriptors = 256;
+constexpr std::uint64_t descriptors_per_instance = 2;
+
+std::unexpected<std::string> explain(std::string_view what, const Error& error) {
+  return std::unexpected(fmt::format("{}: {} ({})", what, error.text, errno_name(error.code)));
+}
+
+std::string first_word_of(const std::string& path) {
+  std::ifstream file(path);
+  std::string word;
+  file >> word;
+  return word;
+}
+
+// Counts what is under way, and waits for its end for a while. Shared with the completions, which may come
+// later still.
+class Endings {
+ public:
+  void begin() {
+    Lock lock(mutex_);
+    ++left_;
+  }
+  void end() {
+    Lock lock(mutex_);
+    if (--left_ == 0) changed_.notify_all();
+  }
+  bool wait_until(Clock& clock, Time deadline) {
+    Lock lock(mutex_);
+    while (left_ > 0) {
+      const Time now = clock.now();
+      if (now >= deadline) return false;
+      changed_.wait_for(mutex_, deadline - now);
+    }
+    return true;
+  }
+
+ private:
+  Mutex mutex_;
+  Condition changed_;
+  std::size_t left_ UMDEV_GUARDED_BY(mutex_) = 0;
+};
+
+Done<> ends(const std::shared_ptr<Endings>& endings) {
+  endings->begin();
+  return [endings](Result<>) { endings->end(); };
+}
+
+}  // namespace
+
+void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t mappings) {
+  const std::uint64_t spare = descriptors > own_descriptors ? descriptors - own_descriptors : 0;
+  const std::uint64_t instances = spare / 2 / descriptors_per_instance;
+  options.limits.instances =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(options.limits.instances, instances));
+  // A quarter, since what is taken away from a client in place splits mappings.
+  options.vfio_user_limits.file_mappings = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(options.vfio_user_limits.file_mappings, mappings / 4));
+}
+
+std::expected<std::unique_ptr<Daemon>, std::string> Daemon::start(DaemonOptions options, Log& log) {
+  std::error_code unknown;
+  options.runtime_directory = std::filesystem::absolute(options.runtime_directory, unknown).string();
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), log));
+  if (auto started = daemon->serve(); !started) {
+    (void)daemon->stop();
+    return std::unexpected(started.error());
+  }
+  return daemon;
+}
+
+Daemon::Started Daemon::claim_directory() {
+  const std::string& directory = runtime_directory();
+  if (auto made = os::make_directories(directory, directory_mode); !made)
+    return explain(directory, made.error());
+  const std::string lock_file = directory + "/" + std::string(control::lock_file_name);
+  auto lock = os::LockFile::acquire(lock_file);
+  if (lock) {
+    lock_ = std::make_unique<os::LockFile>(std::move(*lock));
+    return {};
+  }
+  if (lock.error().code != EBUSY) return explain(lock_file, lock.error());
+  return std::unexpected(
+      fmt::format("another umdevd (process {}) serves {}: stop it, or choose another --runtime-dir",
+                  first_word_of(lock_file), directory));
+}
+
+Result<> Daemon::build_core() {
+  model_ = UMDEV_TRY(device::Model::create(tree_));
+  loop_ = UMDEV_TRY(os::EventLoop::create());
+  device_work_ = UMDEV_TRY(os::ThreadPool::create("umdev-device"));
+  host_ = std::make_unique<os::SystemHost>(*loop_, *device_work_, log_);
+  watcher_ = std::make_unique<LoopWatcher>(*loop_, log_);
+  loop_thread_ = UMDEV_TRY(os::start_thread("umdev-core", [loop = loop_.get()] { loop->run(); }));
+  core_ = UMDEV_TRY(vfio::Core::create(
+      {.host = host_.get(), .model = model_.get(), .watcher = watcher_.get(), .limits = options_.limits}));
+  iommu_ = std::make_shared<CountedIommu>(std::make_shared<iommu::Type1Driver>(*loop_, options_.limits));
+  iommu_registration_ = UMDEV_TRY(core_->register_iommu_driver(iommu_));
+  bus_ = UMDEV_TRY(mdev::Bus::create(*model_, *host_, options_.limits));
+  return {};
+}
+
+Result<> Daemon::build_doors() {
+  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  workers_ = UMDEV_TRY(
+      os::WorkerPool::create(options_.workers > 0 ? options_.workers : std::min(processors, workers_max)));
+  vfio_user_ = std::make_unique<vfio_user::Server>(vfio_user::Server::Config{
+      .core = core_.get(), .workers = workers_.get(), .log = &log_, .limits = options_.vfio_user_limits});
+  sockets_ = UMDEV_TRY(InstanceSockets::create(
+      *vfio_user_, runtime_directory() + "/" + std::string(control::vfio_user_directory_name)));
+  bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(*core_, *sockets_)));
+  return {};
+}
+
+Daemon::Started Daemon::add_parent(const ParentConfig& config) {
+  const auto what = [&] { return fmt::format("parent \"{}\"", config.name); };
+  auto& device_class = classes_[config.driver->name];
+  if (!device_class) {
+    auto made = device::Class::create(*model_, std::string(config.driver->name));
+    if (!made) return explain(what(), made.error());
+    device_class = std::move(*made);
+  }
+  auto device = std::make_shared<device::Device>(
+      *model_, device::Device::Spec{.name = config.name, .device_class = device_class});
+  if (auto added = device->add(); !added) return explain(what(), added.error());
+  devices_.push_back(device);
+  MadeParent made = config.driver->make(config.options);
+  made.spec.device = std::move(device);
+  auto registration = bus_->register_parent(std::move(made.spec), std::move(made.driver));
+  if (!registration) return explain(what(), registration.error());
+  parents_.push_back(std::move(*registration));
+  return {};
+}
+
+Daemon::Started Daemon::serve() {
+  if (auto claimed = claim_directory(); !claimed) return claimed;
+  if (auto built = build_core(); !built) return explain("cannot start", built.error());
+  if (auto built = build_doors(); !built) return explain(runtime_directory(), built.error());
+  for (const ParentConfig& parent : options_.config.parents)
+    if (auto added = add_parent(parent); !added) return added;
+  auto calls = os::ThreadPool::create("umdev-call");
+  if (!calls) return explain("cannot start", calls.error());
+  calls_ = std::move(*calls);
+  management_ = std::make_unique<control::Management>(control::Management::World{
+      .bus = bus_.get(), .executor = calls_.get(), .doors = this, .version = UMDEV_VERSION});
+  dispatcher_ = std::make_unique<control::Dispatcher>(*management_);
+  const std::string path = control::control_socket(runtime_directory());
+  auto server = control::Server::start({.path = path, .dispatcher = dispatcher_.get(), .log = &log_});
+  if (!server) return explain(path, server.error());
+  control_ = std::move(*server);
+  return {};
+}
+
+// --- The end.
+
+Daemon::~Daemon() {
+  if (!stopped_) stuck_ = !stop();
+  UMDEV_ASSERT(!stuck_, "a daemon with a stuck driver is not destroyed: the process has to end");
+}
+
+bool Daemon::stop(Duration limit) {
+  if (stopped_) return !stuck_;
+  stopped_ = true;
+  if (!loop_) return true;
+  const Time deadline = loop_->now() + limit;
+  control_.reset();
+  // Calls that have not begun are cancelled; what a driver does at this moment is waited for.
+  if (calls_ && calls_->abandon_stuck(limit / 2) > 0) stuck_ = true;
+  if (bus_) remove_instances(deadline);
+  if (bus_) remove_parents(deadline);
+  if (stuck_) {
+    log_.error("a driver does not come back; ending without it");
+    return false;
+  }
+  end_loops();
+  return true;
+}
+
+// By force, also those that wait for their users at this moment.
+void Daemon::remove_instances(Time deadline) {
+  const auto endings = std::make_shared<Endings>();
+  for (const auto& instance : bus_->instances())
+    bus_->remove(instance->uuid(), RemovePolicy::force, ends(endings));
+  if (!endings->wait_until(*loop_, deadline)) stuck_ = true;
+}
+
+void Daemon::remove_parents(Time deadline) {
+  if (stuck_) return;
+  const auto endings = std::make_shared<Endings>();
+  for (Registration& parent : parents_) parent.unregister(RemovePolicy::force, ends(endings));
+  if (!endings->wait_until(*loop_, deadline)) stuck_ = true;
+  if (stuck_) return;
+  parents_.clear();
+  for (const auto& device : devices_) device->remove(RemovePolicy::force, ends(endings));
+  if (bus_driver_) bus_driver_.unregister(RemovePolicy::force, ends(endings));
+  if (!endings->wait_until(*loop_, deadline)) stuck_ = true;
+  devices_.clear();
+  classes_.clear();
+}
+
+// Nothing is left that could begin something new; from here on nothing runs but this thread.
+void Daemon::end_loops() {
+  vfio_user_.reset();
+  if (workers_) workers_->stop();
+  calls_.reset();
+  device_work_->abandon_stuck(std::chrono::seconds(1));
+  if (iommu_registration_) iommu_registration_.unregister(RemovePolicy::force, Done<>([](Result<>) {}));
+  if (loop_thread_.joinable()) {
+    loop_->stop();
+    loop_thread_.join();
+  }
+  loop_->discard_pending();
+}
+
+}  // namespace umdev::daemon

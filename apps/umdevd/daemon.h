@@ -1,0 +1,115 @@
+// The whole world of one umdevd, as a value: two of them live side by side in one process.
+//
+// Threads. start() begins: the core's loop (timers, unmask eventfds), the workers (vfio-user sessions), the
+// control server's, and two pools that grow when a driver hangs (calls of the control socket; work that
+// drivers post). Public members are for any one thread that is none of those.
+// Lifetimes. The log outlives the daemon. What is built later is lent what was built before, and ends before
+// it: see the order of the members.
+// Errors. What a daemon cannot start without is told in a text for people.
+#pragma once
+
+#include <expected>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "apps/umdevd/config.h"
+#include "apps/umdevd/counted_iommu.h"
+#include "apps/umdevd/instance_sockets.h"
+#include "apps/umdevd/loop_watcher.h"
+#include "apps/umdevd/served_mdev.h"
+#include "umdev/control/management.h"
+#include "umdev/control/server.h"
+#include "umdev/mdev/bus.h"
+#include "umdev/os/directory.h"
+#include "umdev/os/system_host.h"
+#include "umdev/os/thread_pool.h"
+#include "umdev/os/worker_pool.h"
+#include "umdev/support/limits.h"
+#include "umdev/tree/tree.h"
+#include "umdev/vfio/core.h"
+#include "umdev/vfio_user/server.h"
+
+namespace umdev::daemon {
+
+struct DaemonOptions {
+  std::string runtime_directory;  // is made when it is missing
+  Config config;
+  std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
+  Limits limits;
+  vfio_user::Limits vfio_user_limits;
+};
+
+// What this process has, shared out: an instance takes two descriptors (its socket and the socket's
+// directory), a session several more. Half of the descriptors are for instances.
+void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t mappings);
+
+class Daemon final : public control::Doors {
+ public:
+  // Serves when it returns.
+  static std::expected<std::unique_ptr<Daemon>, std::string> start(DaemonOptions options, Log& log);
+  // As stop(), which must succeed.
+  ~Daemon() override;
+
+  // Ends sessions, instances and parents, and removes the sockets. False when a driver does not come back
+  // within `limit`: then the process has to end without destroying this (_exit()).
+  [[nodiscard]] bool stop(Duration limit = std::chrono::seconds(20));
+
+  const std::string& runtime_directory() const { return options_.runtime_directory; }
+  mdev::Bus& bus() { return *bus_; }
+  vfio::Core& core() { return *core_; }
+  tree::Tree& tree() { return tree_; }
+
+  // ^control::Doors
+  control::SocketPaths socket_of(const Uuid& uuid) const override { return sockets_->paths_of(uuid); }
+  std::vector<control::SessionReport> sessions() const override;
+  std::vector<control::NumberGroup> numbers() const override;
+
+ private:
+  using Started = std::expected<void, std::string>;
+
+  Daemon(DaemonOptions options, Log& log) : options_(std::move(options)), log_(log) {}
+
+  Started claim_directory();
+  Result<> build_core();
+  Result<> build_doors();
+  Started add_parent(const ParentConfig& parent);
+  Started serve();
+
+  void remove_instances(Time deadline);
+  void remove_parents(Time deadline);
+  void end_loops();
+
+  DaemonOptions options_;
+  Log& log_;
+  std::unique_ptr<os::LockFile> lock_;
+
+  tree::Tree tree_;
+  std::unique_ptr<device::Model> model_;
+  std::unique_ptr<os::EventLoop> loop_;
+  std::unique_ptr<os::ThreadPool> device_work_;
+  std::unique_ptr<os::SystemHost> host_;
+  std::unique_ptr<LoopWatcher> watcher_;
+  std::unique_ptr<vfio::Core> core_;
+  std::shared_ptr<CountedIommu> iommu_;
+  Registration iommu_registration_;
+  std::unique_ptr<os::WorkerPool> workers_;
+  std::unique_ptr<vfio_user::Server> vfio_user_;
+  std::unique_ptr<InstanceSockets> sockets_;
+  std::unique_ptr<mdev::Bus> bus_;
+  Registration bus_driver_;
+  std::map<std::string_view, std::shared_ptr<device::Class>> classes_;
+  std::vector<std::shared_ptr<device::Device>> devices_;
+  std::vector<Registration> parents_;
+  std::unique_ptr<control::Management> management_;
+  std::unique_ptr<control::Dispatcher> dispatcher_;
+  std::unique_ptr<os::ThreadPool> calls_;
+  std::unique_ptr<control::Server> control_;
+  std::thread loop_thread_;
+  bool stopped_ = false;
+  bool stuck_ = false;
+};
+
+}  // namespace umdev::daemon

@@ -1,0 +1,43 @@
+// The vfio-user sockets of the instances: RUNTIME/vfio-user/UUID.sock.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "umdev/control/doors.h"
+#include "umdev/mdev/instance.h"
+#include "umdev/os/unique_fd.h"
+#include "umdev/support/mutex.h"
+#include "umdev/support/registration.h"
+#include "umdev/vfio_user/server.h"
+
+namespace umdev::daemon {
+
+// Any thread. The server outlives it. No lock is held while the server or a Done is called.
+class InstanceSockets {
+ public:
+  // Makes the directory, and removes the sockets that a dead daemon left in it: the caller holds the runtime
+  // directory's lock. `directory` is absolute.
+  static Result<std::unique_ptr<InstanceSockets>> create(vfio_user::Server& server, std::string directory);
+
+  // Opens the socket of an instance that is bound. EEXIST: it has one; the server's errors.
+  Result<> open(const mdev::Instance& instance) UMDEV_EXCLUDES(mutex_);
+  // Ends it, and what becomes of its sessions is the policy's to say (vfio_user::Server::listen). Success
+  // when there is none.
+  void close(const Uuid& uuid, RemovePolicy policy, Done<> done) UMDEV_EXCLUDES(mutex_);
+
+  // Empty while the instance has none.
+  control::SocketPaths paths_of(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
+
+ private:
+  InstanceSockets(vfio_user::Server& server, std::string directory, os::UniqueFd handle)
+      : server_(server), directory_(std::move(directory)), handle_(std::move(handle)) {}
+
+  vfio_user::Server& server_;
+  const std::string directory_;
+  const os::UniqueFd handle_;  // of the directory, for short paths to it
+  mutable Mutex mutex_;
+  std::map<Uuid, Registration> open_ UMDEV_GUARDED_BY(mutex_);
+};
+
+}  // namespace umdev::daemon

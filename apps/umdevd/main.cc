@@ -1,0 +1,147 @@
+// umdevd: hosts mediated devices for programs on this machine.
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <csignal>
+#include <cstdio>
+#include <map>
+
+#include "apps/umdevd/daemon.h"
+#include "apps/umdevd/log.h"
+#include "umdev/control/paths.h"
+#include "umdev/os/notify.h"
+#include "umdev/os/process_limits.h"
+#include "umdev/os/signal_fd.h"
+
+namespace umdev::daemon {
+namespace {
+
+constexpr const char* help_footer =
+    R"(Serves until SIGTERM or SIGINT, in the foreground. Ready is told by one line on stdout, and to systemd
+(Type=notify). The log goes to stderr.
+
+In the runtime directory (default: /run/umdev for root, else $XDG_RUNTIME_DIR/umdev) lie
+  control.sock           JSON-RPC 2.0, one message a line; `umdev` speaks it
+  vfio-user/UUID.sock    one for each instance: what a VMM connects to
+  umdevd.lock            held while a daemon serves this directory: there is one at most
+
+The configuration names the parents of which instances are made. Without one there is one parent of each
+driver. Drivers and their keys:
+{}
+  [[parent]]
+  driver = "mtty"
+  name = "mtty"       # the driver's name, when left out
+  ports = 24
+
+Exit status: 0 ended by a signal; 1 could not start, or a driver did not come back at the end; 2 wrong
+arguments or configuration.)";
+
+constexpr int exit_failure = 1;
+constexpr int exit_usage = 2;
+
+struct Arguments {
+  std::string runtime_directory;
+  std::string state_directory;
+  std::string config;
+  LogLevel log_level = LogLevel::info;
+};
+
+std::string describe_drivers() {
+  std::string text;
+  for (const DriverEntry& driver : all_drivers())
+    for (const DriverOption& option : driver.options)
+      text += fmt::format("  {:<6} {} = {} ({}, {} to {})\n", driver.name, option.key, option.fallback,
+                          option.meaning, option.min, option.max);
+  return text;
+}
+
+int complain(std::string_view text, int status) {
+  fmt::print(stderr, "umdevd: {}\n", text);
+  return status;
+}
+
+// Blocks until one of the signals comes.
+Result<> wait_for_signal(const os::SignalFd& signals) {
+  const auto loop = UMDEV_TRY(os::EventLoop::create());
+  const auto watch = UMDEV_TRY(loop->watch(signals.get(), EPOLLIN, [&](std::uint32_t) {
+    if (signals.take()) loop->stop();
+  }));
+  loop->run();
+  return {};
+}
+
+DaemonOptions make_options(const Arguments& arguments, Config config, Log& log) {
+  DaemonOptions options{.runtime_directory = arguments.runtime_directory, .config = std::move(config)};
+  const auto descriptors = os::raise_descriptor_limit();
+  if (!descriptors) log.warning("the descriptor limit cannot be raised");
+  budget(options, descriptors.value_or(1024), os::mapping_limit());
+  log.info(fmt::format("{} descriptors: at most {} instances; {} mappings of client memory",
+                       descriptors.value_or(1024), options.limits.instances,
+                       options.vfio_user_limits.file_mappings));
+  return options;
+}
+
+int serve(const Arguments& arguments, Config config) {
+  // Before any thread runs: none of them shall get these.
+  auto signals = os::SignalFd::create({SIGTERM, SIGINT});
+  if (!signals) return complain(signals.error().text, exit_failure);
+  std::signal(SIGPIPE, SIG_IGN);
+  StderrLog log(arguments.log_level);
+  auto daemon = Daemon::start(make_options(arguments, std::move(config), log), log);
+  if (!daemon) return complain(daemon.error(), exit_failure);
+  fmt::print("umdevd: ready, serving {}\n", (*daemon)->runtime_directory());
+  std::fflush(stdout);
+  if (auto told = os::notify_service_manager("READY=1"); !told) log.warning(told.error().text);
+  const Result<> waited = wait_for_signal(*signals);
+  (void)os::notify_service_manager("STOPPING=1");
+  if (!(*daemon)->stop()) ::_exit(exit_failure);
+  return waited ? 0 : complain(waited.error().text, exit_failure);
+}
+
+int run(const Arguments& given) {
+  Arguments arguments = given;
+  if (arguments.runtime_directory.empty()) {
+    auto directory = control::default_runtime_directory();
+    if (!directory) return complain(directory.error().text, exit_usage);
+    arguments.runtime_directory = std::move(*directory);
+  }
+  auto config = arguments.config.empty() ? default_config() : read_config(arguments.config);
+  if (!config) return complain(config.error(), exit_usage);
+  return serve(arguments, std::move(*config));
+}
+
+}  // namespace
+}  // namespace umdev::daemon
+
+int main(int count, char** values) {
+  using umdev::LogLevel;
+  CLI::App app("Hosts mediated devices for the programs of this machine.", "umdevd");
+  umdev::daemon::Arguments arguments;
+  app.add_option("--runtime-dir", arguments.runtime_directory, "where the sockets are; made when missing")
+      ->type_name("DIR");
+  app.add_option("--state-dir", arguments.state_directory,
+                 "for what outlives a restart (nothing does yet: it is not touched)")
+      ->type_name("DIR");
+  app.add_option("--config", arguments.config, "which parents there are")->type_name("FILE.toml");
+  std::string level = "info";
+  app.add_option("--log-level", level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->type_name("LEVEL");
+  app.set_version_flag("--version", "umdevd " UMDEV_VERSION);
+  app.footer([] { return fmt::format(umdev::daemon::help_footer, umdev::daemon::describe_drivers()); });
+  try {
+    app.parse(count, values);
+  } catch (const CLI::ParseError& error) {  // how CLI11 says so, --help included
+    return app.exit(error) == 0 ? 0 : umdev::daemon::exit_usage;
+  }
+  const std::map<std::string, LogLevel> levels{{"debug", LogLevel::debug},
+                                               {"info", LogLevel::info},
+                                               {"warning", LogLevel::warning},
+                                               {"error", LogLevel::error}};
+  arguments.log_level = levels.at(level);
+  return umdev::daemon::run(arguments);
+}

@@ -1,0 +1,67 @@
+#include "apps/umdevd/served_mdev.h"
+
+#include <atomic>
+
+namespace umdev::daemon {
+namespace {
+
+std::shared_ptr<mdev::Instance> share(mdev::Instance& instance) {
+  return std::static_pointer_cast<mdev::Instance>(instance.shared_from_this());
+}
+
+// Completes when both halves have, with the error of the first.
+struct Halves {
+  explicit Halves(Done<> when_over) : done(std::move(when_over)) {}
+  void end() {
+    if (left.fetch_sub(1) == 1) done(result);
+  }
+
+  Done<> done;
+  Result<> result;  // written by the first half, before its end()
+  std::atomic<int> left = 2;
+};
+
+}  // namespace
+
+void ServedMdev::probe_instance(mdev::Instance& instance, Done<> done) {
+  struct Probe {
+    std::shared_ptr<mdev::Instance> instance;
+    Done<> done;
+  };
+  auto probe = std::make_shared<Probe>(Probe{share(instance), std::move(done)});
+  vfio_.probe_instance(instance, [this, probe](Result<> bound) {
+    if (!bound) return probe->done(bound);
+    const Result<> listening = sockets_.open(*probe->instance);
+    if (listening) return probe->done({});
+    vfio_.remove_instance(
+        *probe->instance, RemovePolicy::force,
+        [probe, error = listening.error()](Result<>) { probe->done(std::unexpected(error)); });
+  });
+}
+
+void ServedMdev::remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) {
+  if (policy == RemovePolicy::busy) return remove_if_unused(instance, std::move(done));
+  auto halves = std::make_shared<Halves>(std::move(done));
+  sockets_.close(instance.uuid(), policy, [halves](Result<>) { halves->end(); });
+  vfio_.remove_instance(instance, policy, [halves](Result<> result) {
+    halves->result = std::move(result);
+    halves->end();
+  });
+}
+
+void ServedMdev::remove_if_unused(mdev::Instance& instance, Done<> done) {
+  struct Removal {
+    ServedMdev& driver;
+    std::shared_ptr<mdev::Instance> instance;
+    Done<> done;
+  };
+  auto removal = std::make_shared<Removal>(Removal{*this, share(instance), std::move(done)});
+  vfio_.remove_instance(instance, RemovePolicy::busy, [removal](Result<> result) {
+    if (!result) return removal->done(result);
+    // Nobody has the device, so who is still connected has nothing to lose.
+    removal->driver.sockets_.close(removal->instance->uuid(), RemovePolicy::force,
+                                   [removal](Result<>) { removal->done({}); });
+  });
+}
+
+}  // namespace umdev::daemon

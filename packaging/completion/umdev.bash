@@ -1,0 +1,60 @@
+# Completion of umdev and umdevd for bash: source it, or put it where bash-completion looks
+# (/usr/share/bash-completion/completions/umdev, with a link umdevd).
+
+# The first column of a listing of the daemon that the command line means; nothing when there is none.
+_umdev_column() {
+  local column=$1 directory='' index
+  shift
+  for ((index = 1; index < ${#COMP_WORDS[@]} - 1; index++)); do
+    if [[ ${COMP_WORDS[index]} == --runtime-dir ]]; then directory=${COMP_WORDS[index + 1]}; fi
+  done
+  umdev ${directory:+--runtime-dir "$directory"} "$@" 2> /dev/null | awk -v n="$column" 'NR > 1 { print $n }'
+}
+
+_umdev() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local commands="parents types list show status qemu-args create remove probe"
+  local command='' operands=() index choices=''
+  for ((index = 1; index < COMP_CWORD; index++)); do
+    case ${COMP_WORDS[index]} in
+      --runtime-dir | --uuid) index=$((index + 1)) ;;
+      -*) ;;
+      *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
+    esac
+  done
+  COMPREPLY=()
+  case $previous in
+    --runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
+    --uuid) return ;;
+  esac
+  case $command in
+    '') choices="$commands --runtime-dir --version --help" ;;
+    create)
+      case ${#operands[@]} in
+        0) choices=$(_umdev_column 1 parents) ;;
+        1) choices=$(_umdev_column 2 types | sort -u) ;;
+      esac
+      choices+=" --uuid --json --help"
+      ;;
+    show | qemu-args | probe | remove)
+      if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
+      choices+=" --json --help"
+      if [[ $command == remove ]]; then choices+=" --force"; fi
+      ;;
+    *) choices="--json --help" ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$current")
+}
+
+_umdevd() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  case $previous in
+    --runtime-dir | --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    --config) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --log-level --version --help" -- "$current") ;;
+  esac
+}
+
+complete -F _umdev umdev
+complete -F _umdevd umdevd

@@ -1,0 +1,200 @@
+#include "umdev/control/management.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "drivers/mtty/parent.h"
+#include "drivers/null/parent.h"
+#include "tests/support/mdev_world.h"
+#include "umdev/control/dispatcher.h"
+
+namespace umdev::control {
+namespace {
+
+using Json = nlohmann::json;
+using test::MdevWorld;
+
+// Doors with a socket for every instance, and one session.
+class FakeDoors final : public Doors {
+ public:
+  SocketPaths socket_of(const Uuid& uuid) const override {
+    return {.path = "/run/umdev/vfio-user/" + uuid.to_string() + ".sock", .short_path = "/proc/1/fd/5/s"};
+  }
+  std::vector<SessionReport> sessions() const override {
+    return {{.device = MdevWorld::uuid(1).to_string(), .pid = 77, .open = true, .mappings = 3}};
+  }
+  std::vector<NumberGroup> numbers() const override { return {{"memory", {{"pins", 5}}}}; }
+};
+
+class ManagementTest : public testing::Test {
+ protected:
+  static Json request(std::string_view method, Json params) {
+    return {{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", std::move(params)}};
+  }
+  // Begins a call whose answer comes later.
+  std::shared_ptr<Json> begin(std::string_view method, Json params = Json::object()) {
+    auto answer = std::make_shared<Json>();
+    dispatcher.handle(request(method, std::move(params)).dump(), caller,
+                      [answer](Result<std::string> text) { *answer = Json::parse(*text); });
+    world.host.run();
+    return answer;
+  }
+  Json call(std::string_view method, Json params = Json::object()) {
+    return begin(method, std::move(params))->at("result");
+  }
+  // The errno of a call that is refused.
+  int refused(std::string_view method, Json params = Json::object()) {
+    return begin(method, std::move(params))->at("error")["data"]["errno"];
+  }
+  static std::string uuid(unsigned n) { return MdevWorld::uuid(n).to_string(); }
+
+  MdevWorld world;
+  Registration mtty =
+      world.register_parent("mtty", mtty::MttyParent::spec(4), std::make_unique<mtty::MttyParent>());
+  Registration null =
+      world.register_parent("null", null::NullParent::spec(9), std::make_unique<null::NullParent>());
+  FakeDoors doors;
+  Management management{
+      {.bus = world.bus.get(), .executor = &world.host.executor(), .doors = &doors, .version = "1.2"}};
+  Dispatcher dispatcher{management};
+  Caller caller{.uid = 1000, .gid = 100, .pid = 4711};
+};
+
+TEST_F(ManagementTest, Parents_are_listed_with_their_types) {
+  const auto parents = call("parents");
+  ASSERT_EQ(parents.size(), 2U);
+  EXPECT_EQ(parents[0], (Json{{"name", "mtty"},
+                              {"path", "/devices/virtual/mtty/mtty"},
+                              {"types", {"mtty-1", "mtty-2"}},
+                              {"instances", 0}}));
+}
+
+TEST_F(ManagementTest, Types_tell_what_is_available) {
+  call("create", {{"parent", "mtty"}, {"type", "mtty-2"}});
+  const auto types = call("types");
+  ASSERT_EQ(types.size(), 3U);
+  EXPECT_EQ(types[0]["available_instances"], 2);
+  EXPECT_EQ(types[1]["type"], "mtty-2");
+  EXPECT_EQ(types[1]["name"], "Dual port serial");
+  EXPECT_EQ(types[1]["device_api"], "vfio-pci");
+  EXPECT_EQ(types[1]["available_instances"], 1);
+  EXPECT_EQ(types[1]["instances"], 1);
+  EXPECT_EQ(types[2]["available_instances"], 9);
+}
+
+TEST_F(ManagementTest, An_instance_gets_the_UUID_that_was_asked_for) {
+  EXPECT_EQ(call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}}),
+            Json({{"uuid", uuid(1)}}));
+  EXPECT_TRUE(world.bus->find(MdevWorld::uuid(1)));
+}
+
+TEST_F(ManagementTest, An_instance_gets_a_UUID_of_its_own_when_none_was_asked_for) {
+  const std::string first = call("create", {{"parent", "null"}, {"type", "null-1"}})["uuid"];
+  const std::string second = call("create", {{"parent", "null"}, {"type", "null-1"}})["uuid"];
+  EXPECT_NE(first, second);
+  EXPECT_TRUE(world.bus->find(Uuid::parse(first).value()));
+}
+
+TEST_F(ManagementTest, The_owner_is_who_called) {
+  call("create", {{"parent", "null"}, {"type", "null-1"}, {"uuid", uuid(1)}});
+  EXPECT_EQ(call("show", {{"uuid", uuid(1)}})["owner"],
+            (Json{{"uid", 1000}, {"pid", 4711}, {"door", "control"}}));
+}
+
+TEST_F(ManagementTest, Errors_of_create_are_the_bus_s) {
+  EXPECT_EQ(refused("create", {{"parent", "none"}, {"type", "mtty-1"}}), ENODEV);
+  EXPECT_EQ(refused("create", {{"parent", "mtty"}, {"type", "null-1"}}), EINVAL);
+  call("create", {{"parent", "null"}, {"type", "null-1"}, {"uuid", uuid(1)}});
+  EXPECT_EQ(refused("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}}), EEXIST);
+  call("create", {{"parent", "mtty"}, {"type", "mtty-2"}});
+  call("create", {{"parent", "mtty"}, {"type", "mtty-2"}});
+  EXPECT_EQ(refused("create", {{"parent", "mtty"}, {"type", "mtty-1"}}), ENOSPC);
+}
+
+TEST_F(ManagementTest, Instances_are_listed_in_the_order_of_their_UUIDs) {
+  for (const unsigned n : {3U, 1U, 2U})
+    call("create", {{"parent", "null"}, {"type", "null-1"}, {"uuid", uuid(n)}});
+  const auto list = call("list");
+  ASSERT_EQ(list.size(), 3U);
+  for (unsigned n = 1; n <= 3; ++n) EXPECT_EQ(list[n - 1]["uuid"], uuid(n));
+  EXPECT_EQ(list[0]["state"], "active");
+  EXPECT_EQ(list[0]["open_files"], 0);
+  EXPECT_EQ(list[0]["socket"], "/run/umdev/vfio-user/" + uuid(1) + ".sock");
+}
+
+TEST_F(ManagementTest, An_instance_is_shown_with_regions_interrupts_and_users) {
+  call("create", {{"parent", "mtty"}, {"type", "mtty-2"}, {"uuid", uuid(1)}});
+  const auto shown = call("show", {{"uuid", uuid(1)}});
+  EXPECT_EQ(shown["type"], "mtty-2");
+  EXPECT_EQ(shown["path"], "/devices/virtual/mtty/mtty/" + uuid(1));
+  EXPECT_EQ(shown["vfio_device"], "vfio0");
+  EXPECT_EQ(shown["iommu_group"], 0);
+  ASSERT_GE(shown["regions"].size(), 3U);
+  EXPECT_EQ(shown["regions"][1],
+            (Json{{"index", 1}, {"name", "BAR1"}, {"size", 8}, {"flags", {"read", "write"}}}));
+  EXPECT_EQ(shown["irqs"][0]["name"], "INTx");
+  EXPECT_EQ(shown["irqs"][0]["flags"], Json({"eventfd", "maskable", "automasked"}));
+  EXPECT_EQ(shown["sessions"],
+            (Json::array({{{"uuid", uuid(1)}, {"pid", 77}, {"open", true}, {"mappings", 3}}})));
+}
+
+TEST_F(ManagementTest, An_open_device_is_counted) {
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  const auto session = world.open_instance(MdevWorld::uuid(1));
+  EXPECT_EQ(call("list")[0]["open_files"], 1);
+}
+
+TEST_F(ManagementTest, What_is_unknown_is_ENODEV) {
+  for (const char* method : {"show", "remove", "qemu_args"})
+    EXPECT_EQ(refused(method, {{"uuid", uuid(9)}}), ENODEV);
+}
+
+TEST_F(ManagementTest, Remove_waits_for_the_users_and_others_are_served_meanwhile) {
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  auto session = world.open_instance(MdevWorld::uuid(1));
+  const auto removal = begin("remove", {{"uuid", uuid(1)}});
+  EXPECT_TRUE(removal->is_null());
+  EXPECT_EQ(call("list")[0]["state"], "removing");
+  session = {};
+  world.host.run();
+  EXPECT_EQ((*removal)["result"]["uuid"], uuid(1));
+  EXPECT_EQ(call("list"), Json::array());
+}
+
+TEST_F(ManagementTest, Remove_with_policy_busy_is_refused_while_it_is_used) {
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  auto session = world.open_instance(MdevWorld::uuid(1));
+  EXPECT_EQ(refused("remove", {{"uuid", uuid(1)}, {"policy", "busy"}}), EBUSY);
+  session = {};
+  world.host.run();
+  EXPECT_EQ(call("remove", {{"uuid", uuid(1)}, {"policy", "busy"}})["uuid"], uuid(1));
+}
+
+TEST_F(ManagementTest, Remove_with_policy_force_takes_it_away) {
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  const auto session = world.open_instance(MdevWorld::uuid(1));
+  const auto removal = begin("remove", {{"uuid", uuid(1)}, {"policy", "force"}});
+  world.host.advance(std::chrono::seconds(10));
+  EXPECT_EQ((*removal)["result"]["uuid"], uuid(1));
+}
+
+TEST_F(ManagementTest, Qemu_arguments_come_as_words_and_as_a_line) {
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  const auto answer = call("qemu_args", {{"uuid", uuid(1)}});
+  EXPECT_EQ(answer["arguments"][0], "-device");
+  EXPECT_EQ(answer["line"], "-device '" + answer["arguments"][1].get<std::string>() + "'");
+}
+
+TEST_F(ManagementTest, Status_tells_counts_sessions_and_what_the_doors_count) {
+  call("create", {{"parent", "null"}, {"type", "null-1"}});
+  const auto status = call("status");
+  EXPECT_EQ(status["version"], "1.2");
+  EXPECT_EQ(status["parents"], 2);
+  EXPECT_EQ(status["instances"], 1);
+  EXPECT_EQ(status["sessions"][0]["pid"], 77);
+  EXPECT_EQ(status["memory"]["pins"], 5);
+}
+
+}  // namespace
+}  // namespace umdev::control

@@ -1,0 +1,111 @@
+#include "apps/umdevd/config.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace umdev::daemon {
+namespace {
+
+TEST(DefaultConfig, Has_an_mtty_with_24_ports_and_a_null_with_65536_instances) {
+  const Config config = default_config();
+  ASSERT_EQ(config.parents.size(), 2U);
+  EXPECT_EQ(config.parents[0].name, "mtty");
+  EXPECT_EQ(config.parents[0].options, std::vector<std::uint32_t>{24});
+  EXPECT_EQ(config.parents[1].name, "null");
+  EXPECT_EQ(config.parents[1].options, std::vector<std::uint32_t>{65536});
+}
+
+TEST(ParseConfig, Takes_several_parents_of_one_driver) {
+  const auto config = parse_config(R"(
+[[parent]]
+driver = "mtty"
+name = "left"
+ports = 3
+
+[[parent]]
+driver = "mtty"
+name = "right"
+)",
+                                   "f");
+  ASSERT_TRUE(config) << config.error();
+  ASSERT_EQ(config->parents.size(), 2U);
+  EXPECT_EQ(config->parents[0].name, "left");
+  EXPECT_EQ(config->parents[0].driver->name, "mtty");
+  EXPECT_EQ(config->parents[0].options, std::vector<std::uint32_t>{3});
+  EXPECT_EQ(config->parents[1].options, std::vector<std::uint32_t>{24});
+}
+
+TEST(ParseConfig, A_parent_is_called_as_its_driver_when_it_has_no_name) {
+  EXPECT_EQ(parse_config("[[parent]]\ndriver = \"null\"\n", "f")->parents[0].name, "null");
+}
+
+struct BadConfig {
+  const char* name;
+  const char* text;
+  const char* error;  // how the message begins
+};
+
+class BadConfigTest : public testing::TestWithParam<BadConfig> {};
+
+TEST_P(BadConfigTest, Is_refused_with_file_line_and_key) {
+  const auto config = parse_config(GetParam().text, "umdev.toml");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().substr(0, std::string_view(GetParam().error).size()), GetParam().error);
+}
+
+constexpr BadConfig bad_configs[] = {
+    {"empty", "", "umdev.toml: it names no parent"},
+    {"no_toml", "[[parent]]\ndriver = \n", "umdev.toml:2: "},
+    {"key_twice", "[[parent]]\ndriver = \"null\"\ndriver = \"null\"\n", "umdev.toml:3: "},
+    {"unknown_table", "[[parent]]\ndriver = \"null\"\n[log]\nlevel = 1\n", "umdev.toml:3: log: unknown key"},
+    {"one_bracket", "[parent]\ndriver = \"null\"\n", "umdev.toml:1: parent: write [[parent]]"},
+    {"no_driver", "\n[[parent]]\nname = \"x\"\n",
+     "umdev.toml:2: driver: is missing; one of \"mtty\", \"null\""},
+    {"unknown_driver", "[[parent]]\ndriver = \"gpu\"\n", "umdev.toml:2: driver: not one of"},
+    {"driver_number", "[[parent]]\ndriver = 1\n", "umdev.toml:2: driver: not one of"},
+    {"unknown_key", "[[parent]]\ndriver = \"mtty\"\nport = 2\n",
+     "umdev.toml:3: port: the driver mtty has no such key"},
+    {"key_of_another_driver", "[[parent]]\ndriver = \"null\"\nports = 2\n",
+     "umdev.toml:3: ports: the driver null"},
+    {"zero", "[[parent]]\ndriver = \"mtty\"\nports = 0\n",
+     "umdev.toml:3: ports: a number of serial ports from 1"},
+    {"negative", "[[parent]]\ndriver = \"mtty\"\nports = -1\n", "umdev.toml:3: ports:"},
+    {"too_large", "[[parent]]\ndriver = \"mtty\"\nports = 4294967297\n", "umdev.toml:3: ports:"},
+    {"text_for_number", "[[parent]]\ndriver = \"mtty\"\nports = \"2\"\n", "umdev.toml:3: ports:"},
+    {"fraction", "[[parent]]\ndriver = \"mtty\"\nports = 2.0\n", "umdev.toml:3: ports:"},
+    {"name_with_slash", "[[parent]]\ndriver = \"mtty\"\nname = \"a/b\"\n", "umdev.toml:3: name: a word"},
+    {"name_dots", "[[parent]]\ndriver = \"mtty\"\nname = \"..\"\n", "umdev.toml:3: name: a word"},
+    {"name_empty", "[[parent]]\ndriver = \"mtty\"\nname = \"\"\n", "umdev.toml:3: name: a word"},
+    {"name_number", "[[parent]]\ndriver = \"mtty\"\nname = 1\n", "umdev.toml:3: name: a word"},
+    {"name_twice",
+     "[[parent]]\ndriver = \"mtty\"\nname = \"a\"\n[[parent]]\ndriver = \"null\"\nname = \"a\"\n",
+     "umdev.toml:6: name: two parents"},
+};
+INSTANTIATE_TEST_SUITE_P(ParseConfig, BadConfigTest, testing::ValuesIn(bad_configs),
+                         [](const auto& bad) { return std::string(bad.param.name); });
+
+TEST(ReadConfig, A_file_that_is_not_there_is_named) {
+  const auto config = read_config("/nonexistent/umdev.toml");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error(), "/nonexistent/umdev.toml: No such file or directory");
+}
+
+TEST(Drivers, Every_driver_makes_a_parent_with_types) {
+  for (const DriverEntry& driver : all_drivers()) {
+    std::vector<std::uint32_t> values;
+    for (const DriverOption& option : driver.options) {
+      EXPECT_GE(option.fallback, option.min);
+      EXPECT_LE(option.fallback, option.max);
+      values.push_back(option.fallback);
+    }
+    const MadeParent made = driver.make(values);
+    EXPECT_FALSE(made.spec.types.empty()) << driver.name;
+    EXPECT_NE(made.driver, nullptr);
+    EXPECT_EQ(find_driver(driver.name), &driver);
+  }
+  EXPECT_EQ(find_driver("none"), nullptr);
+}
+
+}  // namespace
+}  // namespace umdev::daemon

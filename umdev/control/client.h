@@ -1,0 +1,58 @@
+// The other end of the control socket, for programs that may wait.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "umdev/os/unique_fd.h"
+#include "umdev/support/host.h"
+
+namespace umdev::control {
+
+// The answer to a call: a result as JSON text, or why there is none.
+struct Answer {
+  struct Refusal {
+    int code = 0;          // JSON-RPC's, see dispatcher.h
+    int error_number = 0;  // errno; 0 when the server did not say
+    std::string text;
+  };
+  std::string result;
+  std::optional<Refusal> refusal;
+};
+
+// Names and values of the parameters of a call.
+using CallParameters = std::vector<std::pair<std::string_view, std::string>>;
+
+// Not thread-safe. Errors are the connection's: those of os::connect_to(), EPIPE and ECONNRESET when the
+// server has gone, EPROTO for an answer that is none.
+class Client {
+ public:
+  // A path of any length.
+  static Result<Client> connect(const std::string& path);
+
+  // Sends a call; one at a time.
+  Result<> begin(std::string_view method, const CallParameters& parameters = {});
+  // Waits for its answer, for so long at most (nothing: for ever); false when none has come yet.
+  Result<bool> wait(std::optional<Duration> limit = {});
+  // Waits for ever for the answer and takes it.
+  Result<Answer> finish();
+
+  Result<Answer> call(std::string_view method, const CallParameters& parameters = {});
+
+ private:
+  explicit Client(os::UniqueFd socket) : socket_(std::move(socket)) {}
+
+  Result<> send_all(std::string_view text);
+  // Waits until the socket is ready for `events` of poll(2).
+  Result<bool> poll_for(short events, std::optional<Duration> limit);
+
+  os::UniqueFd socket_;
+  std::uint64_t last_id_ = 0;
+  std::string input_;
+};
+
+}  // namespace umdev::control

@@ -1,0 +1,122 @@
+#include "umdev/control/connection.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+
+#include "umdev/os/unix_socket.h"
+
+namespace umdev::control {
+namespace {
+
+constexpr std::size_t receive_size = 16384;
+
+}  // namespace
+
+Connection::Connection(os::UniqueFd socket, const Caller& caller, World world)
+    : socket_(std::move(socket)),
+      caller_(caller),
+      world_(std::move(world)),
+      input_(world_.dispatcher->limits().message) {}
+
+Result<> Connection::start() {
+  // The callback does not own the connection: its owner does, until end() has ended the watch.
+  watch_ =
+      UMDEV_TRY(world_.loop->watch(socket_.get(), EPOLLIN, [this](std::uint32_t events) { ready(events); }));
+  return {};
+}
+
+void Connection::end() {
+  if (ended_) return;
+  const auto self = shared_from_this();
+  ended_ = true;
+  watch_.cancel();
+  socket_.reset();
+  world_.owner->connection_ended(*this);
+}
+
+void Connection::ready(std::uint32_t events) {
+  const auto self = shared_from_this();
+  if ((events & EPOLLERR) != 0) return end();
+  if ((events & EPOLLIN) != 0) receive();
+  // Gone for good, so nobody reads an answer; and this cannot be switched off while we do not read.
+  else if ((events & EPOLLHUP) != 0)
+    return end();
+  if (!ended_ && (events & EPOLLOUT) != 0) flush();
+  if (!ended_) serve();
+}
+
+// Once for each time that the socket is readable, so that no client keeps the others waiting.
+void Connection::receive() {
+  std::array<std::byte, receive_size> bytes;
+  os::FdBatch fds;  // nobody has asked for descriptors: they are closed
+  const auto count = os::receive(socket_.get(), bytes, fds);
+  if (!count) {
+    if (count.error().code != EAGAIN && count.error().code != EINTR) end();
+    return;
+  }
+  if (*count == 0) at_end_ = true;
+  input_.append({reinterpret_cast<const char*>(bytes.data()), *count});
+}
+
+bool Connection::is_full() const {
+  const Limits& limits = world_.dispatcher->limits();
+  return pending_ >= limits.pending || output_.size() - sent_ > limits.output_high_water;
+}
+
+// Handles the messages that are there, as far as their answers have room. A call that completes inline comes
+// back by way of the loop, so this does not recurse.
+void Connection::serve() {
+  const std::size_t line_max = world_.dispatcher->limits().message;
+  while (!is_full()) {
+    const auto line = input_.next();
+    const bool too_long = line ? line->size() > line_max : input_.overflows();
+    if (too_long) {
+      at_end_ = true;
+      input_.clear();
+      output_ +=
+          make_refusal(code_invalid_request, "Invalid Request", EMSGSIZE, "the message is too long") + '\n';
+      break;
+    }
+    if (!line) break;
+    ++pending_;
+    world_.dispatcher->handle(*line, caller_, [self = shared_from_this()](Result<std::string> text) {
+      auto answer = std::make_shared<std::string>(text ? std::move(*text) : std::string());
+      self->world_.outlet->post([self, answer] { self->answered(std::move(*answer)); });
+    });
+  }
+  flush();
+}
+
+void Connection::answered(std::string text) {
+  --pending_;
+  if (ended_) return;
+  if (!text.empty()) output_ += text + '\n';
+  serve();
+}
+
+void Connection::flush() {
+  while (sent_ < output_.size()) {
+    const auto count = os::send(socket_.get(), std::as_bytes(std::span(output_).subspan(sent_)));
+    if (!count && count.error().code == EAGAIN) break;
+    if (!count) return end();
+    sent_ += *count;
+  }
+  if (sent_ == output_.size()) {
+    output_.clear();
+    sent_ = 0;
+    if (output_.capacity() > receive_size) output_.shrink_to_fit();
+  }
+  if (output_.size() - sent_ > world_.dispatcher->limits().output_max) return end();
+  wait_for_events();
+}
+
+void Connection::wait_for_events() {
+  if (at_end_ && pending_ == 0 && output_.empty()) return end();
+  std::uint32_t events = 0;
+  if (!at_end_ && !is_full()) events |= EPOLLIN;
+  if (!output_.empty()) events |= EPOLLOUT;
+  watch_.set_events(events);
+}
+
+}  // namespace umdev::control

@@ -1,0 +1,81 @@
+// One client: bytes in, bytes out, never waiting.
+//
+// Threads. Everything is for the thread of its loop, except what completes a call.
+// Lifetimes. Shared: the loop's callbacks and the calls under way hold it. Calls go on when their client has
+// gone; their answers are dropped.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "umdev/control/dispatcher.h"
+#include "umdev/control/line_buffer.h"
+#include "umdev/os/event_loop.h"
+#include "umdev/support/mutex.h"
+
+namespace umdev::control {
+
+class Connection;
+
+// The way back to the loop, from any thread, for as long as there is one.
+class Outlet {
+ public:
+  explicit Outlet(os::EventLoop& loop) : loop_(&loop) {}
+  // Runs the work on the loop's thread, or drops it.
+  void post(Work work) {
+    Lock lock(mutex_);
+    if (loop_ != nullptr) loop_->post(std::move(work));
+  }
+  void close() {
+    Lock lock(mutex_);
+    loop_ = nullptr;
+  }
+
+ private:
+  Mutex mutex_;
+  os::EventLoop* loop_ UMDEV_GUARDED_BY(mutex_);
+};
+
+class ConnectionOwner {
+ public:
+  virtual ~ConnectionOwner() = default;
+  virtual void connection_ended(Connection& connection) = 0;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  struct World {
+    os::EventLoop* loop = nullptr;
+    std::shared_ptr<Outlet> outlet;
+    Dispatcher* dispatcher = nullptr;
+    ConnectionOwner* owner = nullptr;  // until connection_ended()
+  };
+  Connection(os::UniqueFd socket, const Caller& caller, World world);
+
+  // Begins to serve. An error ends nothing: drop the connection.
+  Result<> start();
+  void end();
+
+ private:
+  void ready(std::uint32_t events);
+  void receive();
+  void serve();
+  void answered(std::string text);
+  void flush();
+  void wait_for_events();
+  bool is_full() const;
+
+  os::UniqueFd socket_;
+  const Caller caller_;
+  const World world_;
+  LineBuffer input_;
+  std::string output_;
+  std::size_t sent_ = 0;  // of output_
+  std::uint32_t pending_ = 0;
+  bool at_end_ = false;  // nothing more will be read
+  bool ended_ = false;
+  os::Watch watch_;
+};
+
+}  // namespace umdev::control

@@ -1,0 +1,134 @@
+#include "umdev/control/management.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "umdev/control/describe.h"
+#include "umdev/control/qemu_args.h"
+#include "umdev/mdev/bus.h"
+#include "umdev/os/random_uuid.h"
+
+namespace umdev::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array<std::string_view, 3> policies{"wait", "busy", "force"};
+constexpr std::array<Parameter, 1> only_uuid{Parameter{.name = "uuid", .is_uuid = true}};
+constexpr std::array<Parameter, 3> for_create{Parameter{.name = "parent"}, Parameter{.name = "type"},
+                                              Parameter{.name = "uuid", .required = false, .is_uuid = true}};
+constexpr std::array<Parameter, 2> for_remove{
+    Parameter{.name = "uuid", .is_uuid = true},
+    Parameter{.name = "policy", .required = false, .choices = policies}};
+
+RemovePolicy to_policy(std::string_view name) {
+  if (name == "busy") return RemovePolicy::busy;
+  return name == "force" ? RemovePolicy::force : RemovePolicy::wait;
+}
+
+Result<std::string> answer_with(const Uuid& uuid, const Result<>& result) {
+  if (!result) return std::unexpected(result.error());
+  return Json{{"uuid", uuid.to_string()}}.dump();
+}
+
+// The dispatcher has checked it.
+Uuid uuid_of(const Arguments& arguments) {
+  return Uuid::parse(arguments.at("uuid")).value_or(Uuid());
+}
+
+}  // namespace
+
+struct Management::Call : std::enable_shared_from_this<Call> {
+  Call(Management& its_management, std::size_t its_index, Arguments its_arguments, const Caller& its_caller,
+       Done<std::string> its_done)
+      : management(its_management),
+        index(its_index),
+        arguments(std::move(its_arguments)),
+        caller(its_caller),
+        done(std::move(its_done)) {}
+
+  Management& management;
+  const std::size_t index;
+  const Arguments arguments;
+  const Caller caller;
+  Done<std::string> done;
+};
+
+struct Management::Entry {
+  Method method;
+  void (Management::*handler)(Call&);
+};
+
+const std::vector<Management::Entry>& Management::entries() {
+  static const std::vector<Entry> all{{{"parents", {}}, &Management::parents},
+                                      {{"types", {}}, &Management::types},
+                                      {{"create", for_create}, &Management::create},
+                                      {{"remove", for_remove}, &Management::remove},
+                                      {{"list", {}}, &Management::list},
+                                      {{"show", only_uuid}, &Management::show},
+                                      {{"qemu_args", only_uuid}, &Management::qemu_args},
+                                      {{"status", {}}, &Management::status}};
+  return all;
+}
+
+Management::Management(World world)
+    : world_(std::move(world)), table_([] {
+        std::vector<Method> methods;
+        for (const Entry& entry : entries()) methods.push_back(entry.method);
+        return methods;
+      }()) {}
+
+void Management::call(std::size_t index, Arguments arguments, const Caller& caller, Done<std::string> done) {
+  auto call = std::make_shared<Call>(*this, index, std::move(arguments), caller, std::move(done));
+  world_.executor->post([call] { (call->management.*entries()[call->index].handler)(*call); });
+}
+
+void Management::parents(Call& call) {
+  call.done(describe_parents(*world_.bus));
+}
+void Management::types(Call& call) {
+  call.done(describe_types(*world_.bus));
+}
+void Management::list(Call& call) {
+  call.done(describe_instances(*world_.bus, *world_.doors));
+}
+void Management::show(Call& call) {
+  call.done(describe_instance(*world_.bus, *world_.doors, uuid_of(call.arguments)));
+}
+void Management::status(Call& call) {
+  call.done(describe_status(*world_.bus, *world_.doors, world_.version));
+}
+
+void Management::create(Call& call) {
+  const Uuid uuid = call.arguments.find("uuid") ? uuid_of(call.arguments) : os::random_uuid();
+  mdev::CreateRequest request{.parent = std::string(call.arguments.at("parent")),
+                              .type = std::string(call.arguments.at("type")),
+                              .uuid = uuid,
+                              .owner = {.uid = call.caller.uid, .pid = call.caller.pid, .door = "control"},
+                              .attributes = {}};
+  world_.bus->create(std::move(request), [uuid, self = call.shared_from_this()](Result<> result) {
+    self->done(answer_with(uuid, result));
+  });
+}
+
+void Management::remove(Call& call) {
+  const Uuid uuid = uuid_of(call.arguments);
+  const RemovePolicy policy = to_policy(call.arguments.find("policy").value_or("wait"));
+  world_.bus->remove(uuid, policy, [uuid, self = call.shared_from_this()](Result<> result) {
+    self->done(answer_with(uuid, result));
+  });
+}
+
+void Management::qemu_args(Call& call) {
+  const auto instance = world_.bus->find(uuid_of(call.arguments));
+  if (!instance) return call.done(std::unexpected(instance.error()));
+  SocketPaths socket = world_.doors->socket_of((*instance)->uuid());
+  // A caller without a number here lives in another PID namespace: our /proc is not its /proc.
+  if (call.caller.pid == 0) socket.short_path.clear();
+  const auto words = qemu_arguments((*instance)->type().spec().device_api, socket);
+  if (!words) return call.done(std::unexpected(words.error()));
+  const Json result{{"arguments", *words}, {"line", shell_line(*words)}, {"socket", socket.path}};
+  call.done(result.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+}  // namespace umdev::control

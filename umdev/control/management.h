@@ -1,0 +1,64 @@
+// The methods of the control socket: the operations of the mdev bus, translated.
+//
+//   parents, types, list             listings, see describe.h
+//   show {uuid}                      one instance; ENODEV
+//   create {parent, type, uuid?}     {"uuid"}; without a UUID a random one. mdev::Bus::create's errors
+//   remove {uuid, policy?}           {"uuid"}, when it is gone; policy "wait" (the default), "busy" or
+//   "force".
+//                                    mdev::Bus::remove's errors
+//   qemu_args {uuid}                 {"arguments": [WORD...], "line", "socket"}; ENODEV, EOPNOTSUPP,
+//   ENAMETOOLONG status                           see describe.h
+//
+// Threads: any, several calls at once. Every call runs on the executor, since a driver may keep it there for
+// long; a call that waits (a removal) occupies no thread.
+// Lifetimes: what it is lent outlives it, and it outlives every call: the executor has been stopped, and the
+// instances are gone, before it is destroyed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "umdev/control/doors.h"
+#include "umdev/control/methods.h"
+#include "umdev/support/host.h"
+
+namespace umdev::mdev {
+class Bus;
+}
+
+namespace umdev::control {
+
+class Management final : public Methods {
+ public:
+  struct World {
+    mdev::Bus* bus = nullptr;
+    Executor* executor = nullptr;
+    const Doors* doors = nullptr;
+    std::string version;
+  };
+  explicit Management(World world);
+
+  // ^Methods
+  std::span<const Method> table() const override { return table_; }
+  void call(std::size_t index, Arguments arguments, const Caller& caller, Done<std::string> done) override;
+
+ private:
+  struct Call;
+  struct Entry;
+  static const std::vector<Entry>& entries();
+
+  void parents(Call& call);
+  void types(Call& call);
+  void list(Call& call);
+  void show(Call& call);
+  void create(Call& call);
+  void remove(Call& call);
+  void qemu_args(Call& call);
+  void status(Call& call);
+
+  const World world_;
+  const std::vector<Method> table_;
+};
+
+}  // namespace umdev::control
