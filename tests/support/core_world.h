@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/scripted_device.h"
 #include "tests/support/test_host.h"
@@ -39,11 +40,21 @@ class CoreWorld {
     }
   }
 
-  // A device of the model to hang a VFIO device on; published as devices/virtual/test/NAME.
+  ~CoreWorld() {
+    for (const auto& parent : added_)
+      parent->remove(RemovePolicy::force, [](Result<>) {});  // an error when the test removed it
+    host.run();
+  }
+  CoreWorld(const CoreWorld&) = delete;
+  CoreWorld& operator=(const CoreWorld&) = delete;
+
+  // A device of the model to hang a VFIO device on; published as devices/virtual/test/NAME, removed with the
+  // world.
   std::shared_ptr<device::Device> add_parent(const std::string& name) {
     auto parent = std::make_shared<device::Device>(
         *model, device::Device::Spec{.name = name, .device_class = device_class});
     EXPECT_TRUE(parent->add());
+    added_.push_back(parent);
     return parent;
   }
 
@@ -95,6 +106,9 @@ class CoreWorld {
   std::unique_ptr<vfio::Core> core;
   std::shared_ptr<device::Class> device_class;
   Registration type1_registration;
+
+ private:
+  std::vector<std::shared_ptr<device::Device>> added_;
 };
 
 // Begins a registration's end; `ended` says whether it is over.

@@ -14,6 +14,13 @@ void end(Registration& registration) {
   over->get_future().wait();
 }
 
+// The same for a device of the model, which lives until it is removed.
+void remove(device::Device& parent) {
+  std::promise<void> over;
+  parent.remove(RemovePolicy::force, [&over](Result<>) { over.set_value(); });
+  over.get_future().wait();
+}
+
 }  // namespace
 
 std::size_t open_descriptors() {
@@ -70,6 +77,7 @@ LiveServer::~LiveServer() {
     }
     end(instance.registration);
     instance.device.reset();
+    remove(*instance.parent);
     EXPECT_EQ(instance.state->opens, instance.state->closes);
   }
   workers->stop();
