@@ -129,10 +129,12 @@ std::uint8_t ConfigLayout::add_msi(const MsiCapability& msi) {
                      abi::pci_msi_flags_enable | abi::pci_msi_flags_qsize);
   set<std::uint32_t>(offset + abi::pci_msi_address_lo, 0, ~3U);
   if (msi.address_64bit) set<std::uint32_t>(offset + abi::pci_msi_address_hi, 0, ~0U);
-  const std::uint16_t data = offset + (msi.address_64bit ? abi::pci_msi_data_64 : abi::pci_msi_data_32);
+  const auto data =
+      static_cast<std::uint16_t>(offset + (msi.address_64bit ? abi::pci_msi_data_64 : abi::pci_msi_data_32));
   set<std::uint16_t>(data, 0, 0xffff);
   if (msi.maskable) {
-    const std::uint16_t mask = offset + (msi.address_64bit ? abi::pci_msi_mask_64 : abi::pci_msi_mask_32);
+    const auto mask = static_cast<std::uint16_t>(
+        offset + (msi.address_64bit ? abi::pci_msi_mask_64 : abi::pci_msi_mask_32));
     set<std::uint32_t>(mask, 0, static_cast<std::uint32_t>((1ULL << msi.vectors) - 1));
   }
   msi_vectors_ = msi.vectors;
