@@ -20,6 +20,9 @@ class ServedMdev final : public mdev::BusDriver {
   void probe_instance(mdev::Instance& instance, Done<> done) override;
   // The socket goes at once, so that nobody new comes; unless `busy` refuses.
   void remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) override;
+  // Sessions that have the device end with it; a client that is connected without has until the version
+  // deadline.
+  void force_remove_instance(mdev::Instance& instance) override { vfio_.force_remove_instance(instance); }
 
  private:
   void remove_if_unused(mdev::Instance& instance, Done<> done);
