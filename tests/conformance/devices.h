@@ -19,7 +19,7 @@ struct Subject {
   mdev::ParentSpec (*spec)();
   std::unique_ptr<mdev::ParentDriver> (*driver)();
 
-  friend void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.type; }
+  friend std::ostream& operator<<(std::ostream& out, const Subject& subject) { return out << subject.type; }
 };
 
 extern const std::vector<Subject> subjects;
@@ -29,7 +29,7 @@ std::string name_of(const testing::TestParamInfo<Subject>& info);
 
 // Each test gets a device of its own, created through the mdev bus and opened as a VFIO user does it.
 class Conformance : public testing::TestWithParam<Subject> {
- protected:
+ public:
   Conformance();
   ~Conformance() override;
 

@@ -32,7 +32,7 @@ TEST_P(Conformance, a_close_with_everything_set_up_leaves_nothing_behind) {
     for (const std::uint32_t index : indexes_with_vectors()) set_irqs(enable, index, 0, 1);
     for (std::uint32_t region = 0; region < file().info()->num_regions; ++region)
       for (std::uint64_t offset = 0; offset < std::min<std::uint64_t>(region_size(region), 64); ++offset)
-        test::write_file(file(), region, offset, std::vector<std::byte>(1, std::byte{0xff}));
+        (void)test::write_file(file(), region, offset, std::vector<std::byte>(1, std::byte{0xff}));
     reopen();
     if (is_pci()) {
       EXPECT_EQ(config(), fresh);

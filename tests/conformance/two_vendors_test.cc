@@ -12,7 +12,7 @@ namespace {
 using test::MdevWorld;
 
 class TwoVendors : public testing::Test {
- protected:
+ public:
   TwoVendors() {
     EXPECT_EQ(world.create("mtty", "mtty-2", serial_uuid), 0);
     EXPECT_EQ(world.create("null", "null-1", null_uuid), 0);

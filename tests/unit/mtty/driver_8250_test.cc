@@ -109,7 +109,7 @@ class Driver {
   bool handle() {
     if ((in(spec::iir)&spec::iir_no_int) != 0) return false;
     std::uint8_t status = in(spec::lsr);
-    while ((status & (spec::lsr_dr | spec::lsr_oe)) != 0) {
+    for (int room = 256; (status & (spec::lsr_dr | spec::lsr_oe)) != 0 && room > 0; --room) {
       if ((status & spec::lsr_oe) != 0) ++overruns;
       if ((status & spec::lsr_dr) != 0) received.push_back(in(spec::rbr));
       status = in(spec::lsr);
@@ -150,7 +150,8 @@ unsigned serve_interrupts(Card& card, std::vector<Driver*> ports, std::uint32_t 
   unsigned interrupts = 0;
   while (card.user.irq().take(index) != 0) {
     ++interrupts;
-    for (bool worked = true; worked;) {
+    unsigned rounds = 0;
+    for (bool worked = true; worked && rounds < 100000; ++rounds) {
       worked = false;
       for (Driver* port : ports) worked = port->handle() || worked;
     }

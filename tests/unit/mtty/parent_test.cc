@@ -10,7 +10,7 @@ namespace {
 using test::MdevWorld;
 
 class MttyParentTest : public testing::Test {
- protected:
+ public:
   std::string show(const std::string& attribute) {
     return world.tree.read("/devices/virtual/mtty/mtty/" + attribute).value_or("nothing");
   }

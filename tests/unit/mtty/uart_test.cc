@@ -9,7 +9,7 @@ namespace umdev::mtty {
 namespace {
 
 class UartTest : public testing::Test {
- protected:
+ public:
   std::uint8_t read(std::uint8_t offset) { return uart.read(offset); }
   void write(std::uint8_t offset, unsigned value) { uart.write(offset, static_cast<std::uint8_t>(value)); }
   void fifo_on(unsigned trigger_bits = 0) { write(spec::fcr, spec::fcr_enable_fifo | trigger_bits); }

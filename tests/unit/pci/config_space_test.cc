@@ -126,7 +126,7 @@ TEST_P(BarSizing, gives_size_and_type) {
   ConfigLayout layout;
   layout.add_bar(index, bar);
   ConfigSpace space(layout);
-  const std::uint32_t type = space.value<std::uint32_t>(0x18);
+  const auto type = space.value<std::uint32_t>(0x18);
   EXPECT_EQ(space.bar_address(index), 0U);
   write32(space, 0x18, 0xffffffff);
   write32(space, 0x1c, 0xffffffff);

@@ -79,7 +79,7 @@ class TestDevice final : public PciDevice {
 };
 
 class PciDeviceTest : public testing::Test {
- protected:
+ public:
   PciDeviceTest() { open(user); }
   ~PciDeviceTest() override {
     if (opened) close(user);
