@@ -223,7 +223,7 @@ void Daemon::end_loops() {
   vfio_user_.reset();
   if (workers_) workers_->stop();
   calls_.reset();
-  device_work_->abandon_stuck(std::chrono::seconds(1));
+  if (device_work_) device_work_->abandon_stuck(std::chrono::seconds(1));
   if (iommu_registration_) iommu_registration_.unregister(RemovePolicy::force, Done<>([](Result<>) {}));
   if (loop_thread_.joinable()) {
     loop_->stop();
