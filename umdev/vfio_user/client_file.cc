@@ -66,9 +66,10 @@ bool ClientFile::serves(std::uint64_t offset, std::uint64_t size) const {
 
 void ClientFile::revoke(std::uint64_t offset, std::uint64_t size) {
   revoked_.store(true);
-  // Pages larger than usual, or no mapping left to split into: then all of it goes at once.
-  if (!mapping_.replace_with_zero_pages(offset, size))
-    (void)mapping_.replace_with_zero_pages(0, mapping_.size());
+  if (mapping_.replace_with_zero_pages(offset, size)) return;
+  // Pages larger than usual, or no mapping left to split into: then all of it goes at once. When even that is
+  // refused, what the device still has in hand stays the client's own memory, which harms nobody else.
+  [[maybe_unused]] const bool replaced = mapping_.replace_with_zero_pages(0, mapping_.size()).has_value();
 }
 
 }  // namespace umdev::vfio_user

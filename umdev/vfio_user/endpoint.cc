@@ -160,15 +160,18 @@ void Endpoint::append_status(std::vector<SessionStatus>& sessions) const {
 // --- The end.
 
 void Endpoint::unregister(RemovePolicy policy, Done<> done) {
+  bool refused = false;
   {
     Lock lock(mutex_);
-    if (policy != RemovePolicy::busy || places_ == 0) {
-      closing_ = true;
-      evicting_ |= policy == RemovePolicy::force;
-      waiting_.push_back(std::move(done));
-    }
+    refused = policy == RemovePolicy::busy && places_ != 0;
+    closing_ |= !refused;
+    evicting_ |= policy == RemovePolicy::force;
   }
-  if (done) return done(fail(EBUSY, "the socket has sessions"));
+  if (refused) return done(fail(EBUSY, "the socket has sessions"));
+  {
+    Lock lock(mutex_);
+    waiting_.push_back(std::move(done));
+  }
   loop_.post([self = shared_from_this()] { self->stop_listening(); });
   if (policy != RemovePolicy::force) return;
   for (const auto& connection : connections())

@@ -27,14 +27,8 @@ void decode_as_everything(ConstBytes payload) {
     UMDEV_ASSERT(decode_version(encode_version(*version), limits), "our own VERSION is refused");
 }
 
-}  // namespace
-}  // namespace umdev::vfio_user
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace umdev;
-  using namespace umdev::vfio_user;
-  ConstBytes rest = std::as_bytes(std::span(data, size));
-  decode_as_everything(rest);
+void cut_into_messages(ConstBytes rest) {
+  const std::size_t size = rest.size();
   FrameAssembler assembler(2048, 64);
   std::size_t total = 0;
   while (!rest.empty()) {
@@ -46,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     rest = rest.subspan(count);
     for (;;) {
       const auto frame = assembler.next();
-      if (!frame) return 0;
+      if (!frame) return;
       if (!*frame) break;
       total += (*frame)->header.size;
       UMDEV_ASSERT(total <= size, "more came out than went in");
@@ -54,5 +48,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   UMDEV_ASSERT(total + assembler.pending() == size, "bytes were lost");
+}
+
+}  // namespace
+}  // namespace umdev::vfio_user
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const umdev::ConstBytes input = std::as_bytes(std::span(data, size));
+  umdev::vfio_user::decode_as_everything(input);
+  umdev::vfio_user::cut_into_messages(input);
   return 0;
 }

@@ -10,11 +10,10 @@
 
 #include "tests/integration/vfio_user/live_server.h"
 
-namespace umdev::vfio_user {
+namespace umdev::vfio_user::test {
 namespace {
 
 using namespace std::chrono_literals;
-using namespace test;
 
 constexpr std::uint64_t page = Board::page;
 constexpr std::uint32_t read_write = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write;
@@ -364,4 +363,4 @@ TEST(KilledClient, at_every_message_boundary_and_within_messages_nothing_is_left
 }
 
 }  // namespace
-}  // namespace umdev::vfio_user
+}  // namespace umdev::vfio_user::test

@@ -8,11 +8,10 @@
 #include "tests/integration/vfio_user/live_server.h"
 #include "umdev/os/event_fd.h"
 
-namespace umdev::vfio_user {
+namespace umdev::vfio_user::test {
 namespace {
 
 using namespace std::chrono_literals;
-using namespace test;
 
 constexpr std::uint64_t page = Board::page;
 constexpr std::uint32_t read_write = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write;
@@ -231,4 +230,4 @@ TEST(SessionLife, many_clients_work_at_once) {
 }
 
 }  // namespace
-}  // namespace umdev::vfio_user
+}  // namespace umdev::vfio_user::test
