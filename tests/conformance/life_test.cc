@@ -8,6 +8,12 @@ namespace {
 constexpr std::uint32_t enable = abi::vfio_irq_set_data_eventfd | abi::vfio_irq_set_action_trigger;
 constexpr std::uint32_t fire = abi::vfio_irq_set_data_none | abi::vfio_irq_set_action_trigger;
 
+// A byte of ones, wherever the device takes it.
+void scribble(vfio::DeviceFile& file, std::uint32_t region, std::uint64_t offset) {
+  const auto written = test::write_file(file, region, offset, std::vector<std::byte>(1, std::byte{0xff}));
+  EXPECT_TRUE(written || written.error().code == EINVAL);
+}
+
 TEST_P(Conformance, reset_works_if_the_device_says_so) {
   const bool resets = (file().info()->flags & abi::vfio_device_flags_reset) != 0;
   for (int round = 0; round < 3; ++round) EXPECT_EQ(reset() == 0, resets);
@@ -32,7 +38,7 @@ TEST_P(Conformance, a_close_with_everything_set_up_leaves_nothing_behind) {
     for (const std::uint32_t index : indexes_with_vectors()) set_irqs(enable, index, 0, 1);
     for (std::uint32_t region = 0; region < file().info()->num_regions; ++region)
       for (std::uint64_t offset = 0; offset < std::min<std::uint64_t>(region_size(region), 64); ++offset)
-        (void)test::write_file(file(), region, offset, std::vector<std::byte>(1, std::byte{0xff}));
+        scribble(file(), region, offset);
     reopen();
     if (is_pci()) {
       EXPECT_EQ(config(), fresh);
