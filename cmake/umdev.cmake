@@ -31,18 +31,6 @@ function(umdev_unit_test name)
     DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
 
-# umdev_benchmark(NAME [DEPENDS umdev_x ...])
-# One Google Benchmark program bench_NAME of every *.cc in this folder; `./dev bench` runs all of them.
-function(umdev_benchmark name)
-  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
-  find_package(benchmark REQUIRED)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
-  add_executable(bench_${name} ${sources})
-  target_link_libraries(bench_${name} PRIVATE
-    ${arg_DEPENDS} umdev_test_support benchmark::benchmark benchmark::benchmark_main)
-  set_target_properties(bench_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
-endfunction()
-
 # umdev_fuzz_target(NAME [DEPENDS umdev_x ...])
 # NAME_fuzz.cc in this folder defines LLVMFuzzerTestOneInput(). With UMDEV_FUZZ it becomes the libFuzzer program
 # fuzz_NAME, which `./dev fuzz` runs; in every other build the same code is a ctest case that is fed the seeds in

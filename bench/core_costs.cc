@@ -1,0 +1,152 @@
+// What a device pays for memory and interrupts, without a socket.
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <numeric>
+#include <random>
+
+#include "bench/devices.h"
+#include "bench/sections.h"
+#include "bench/world.h"
+#include "umdev/os/event_fd.h"
+#include "umdev/os/mapping.h"
+
+namespace umdev::bench {
+namespace {
+
+constexpr std::size_t mapping_count = 4096;
+constexpr std::uint64_t mapping_size = 65536;
+constexpr std::uint64_t mapping_stride = 2 * mapping_size;  // so that no two adjoin
+constexpr std::size_t pins_per_sample = 1000;
+constexpr std::size_t raises_per_sample = 200;
+
+class Memory final : public iommu::Backing {
+ public:
+  Bytes mapped() override { return mapping_.writable_bytes(); }
+
+ private:
+  os::Mapping mapping_ = must(os::Mapping::anonymous(mapping_size), "memory");
+};
+
+// Walks over the mappings in an order that does not change from run to run.
+class Walk {
+ public:
+  explicit Walk(bool random) : order_(random ? mapping_count : 1) {
+    std::iota(order_.begin(), order_.end(), 0U);
+    std::ranges::shuffle(order_, std::mt19937(1));
+  }
+  std::size_t next() {
+    if (++at_ == order_.size()) at_ = 0;
+    return order_[at_];
+  }
+
+ private:
+  std::vector<std::uint32_t> order_;
+  std::size_t at_ = 0;
+};
+
+Operation pinning(vfio::User& user, bool random) {
+  return {.run =
+              [&user, walk = Walk(random)](std::size_t times) mutable {
+                for (std::size_t i = 0; i < times; ++i) {
+                  const auto pin = user.pin({.iova = walk.next() * mapping_stride, .size = iommu::page_size},
+                                            iommu::Access::read_write);
+                  if (!pin) give_up("a pin", pin.error());
+                }
+              },
+          .times = pins_per_sample};
+}
+
+struct alignas(64) Count {
+  std::atomic<std::uint32_t> value = 0;
+};
+
+// The least that a pin has to do: count itself in and out, where its mapping is.
+Operation counting(std::vector<Count>& counts, bool random) {
+  return {.run =
+              [&counts, walk = Walk(random)](std::size_t times) mutable {
+                for (std::size_t i = 0; i < times; ++i) {
+                  Count& count = counts[walk.next()];
+                  count.value.fetch_add(1);
+                  count.value.fetch_sub(1);
+                }
+              },
+          .times = pins_per_sample};
+}
+
+void pins(const Effort& effort, Report& report, const World::OpenDevice& device) {
+  const auto iommu = must(device.container->iommu(), "the IOMMU");
+  const auto memory = std::make_shared<Memory>();
+  for (std::size_t i = 0; i < mapping_count; ++i)
+    must(iommu->map({.flags = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write,
+                     .iova = i * mapping_stride,
+                     .size = mapping_size,
+                     .vaddr = 0,
+                     .backing = memory,
+                     .backing_offset = 0}),
+         "MAP_DMA");
+  std::vector<Count> counts(mapping_count);
+  vfio::User& user = device.file->user();
+  const std::array operations{counting(counts, false), pinning(user, false), counting(counts, true),
+                              pinning(user, true)};
+  const auto samples = measure(effort, operations);
+  report.add(cost_row("two atomic additions, always the same place", samples[0]));
+  report.add(cost_row("pin and unpin, always the same page", samples[1], &samples[0]));
+  report.add(cost_row("two atomic additions, 4,096 places", samples[2]));
+  report.add(cost_row("pin and unpin, 4,096 mappings at random", samples[3], &samples[2]));
+}
+
+Operation raising(vfio::User& user) {
+  return {.run =
+              [&user](std::size_t times) {
+                for (std::size_t i = 0; i < times; ++i) user.irqs().raise(abi::vfio_pci_msi_irq_index);
+              },
+          .times = raises_per_sample};
+}
+
+Operation writing(int eventfd) {
+  return {.run =
+              [eventfd](std::size_t times) {
+                const std::uint64_t one = 1;
+                for (std::size_t i = 0; i < times; ++i)
+                  if (::write(eventfd, &one, sizeof one) != sizeof one) give_up("an eventfd");
+              },
+          .times = raises_per_sample};
+}
+
+void interrupts(const Effort& effort, Report& report, const World::OpenDevice& device) {
+  const os::UniqueFd bare(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const os::UniqueFd client(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!bare || !client) give_up("an eventfd");
+  std::array<os::UniqueFd, 1> lent{must(client.dup(), "an eventfd")};
+  vfio::IrqRequest request{.flags = abi::vfio_irq_set_data_eventfd | abi::vfio_irq_set_action_trigger,
+                           .index = abi::vfio_pci_msi_irq_index,
+                           .start = 0,
+                           .count = 1,
+                           .bools = {},
+                           .eventfds = lent};
+  must(device.file->set_irqs(request), "SET_IRQS");
+  const std::array operations{writing(bare.get()), raising(device.file->user())};
+  const auto samples = measure(effort, operations);
+  std::uint64_t raised = 0;
+  if (::read(client.get(), &raised, sizeof raised) != sizeof raised) give_up("no interrupt arrived");
+  report.add(cost_row("write() to an eventfd that nobody waits for", samples[0]));
+  report.add(cost_row("raise an MSI vector", samples[1], samples.data()));
+}
+
+}  // namespace
+
+void measure_core(const Effort& effort, Report& report) {
+  World world;
+  const auto device = world.open(world.add("pinning", std::make_unique<PinningDevice>()));
+  const Pin pin(widest_placement().near);
+  report.section("A device uses its user's memory and interrupts");
+  pins(effort, report, device);
+  interrupts(effort, report, device);
+}
+
+}  // namespace umdev::bench

@@ -1,0 +1,175 @@
+// A message there and back, beside the same bytes over a bare socket.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "bench/conversation.h"
+#include "bench/sections.h"
+#include "bench/world.h"
+#include "umdev/abi/vfio.h"
+#include "umdev/os/memfd.h"
+
+namespace umdev::bench {
+namespace {
+
+constexpr std::uint32_t access_size = 4;
+constexpr std::uint32_t region = abi::vfio_pci_bar0_region_index;
+
+Operation repeated(Exchange exchange) {
+  return {.run =
+              [exchange = std::move(exchange)](std::size_t times) mutable {
+                for (std::size_t i = 0; i < times; ++i) exchange();
+              },
+          .times = 1};
+}
+
+// An access by message, the same bytes through a thread that waits in read(), and through one in epoll.
+struct Access {
+  const char* name;
+  std::vector<std::byte> request;
+  std::size_t reply_size;
+};
+
+void round_trips(const Effort& effort, Report& report, const Placement& placement, const Access& access) {
+  World world;
+  const auto client = std::make_unique<vfio_user::Client>(world.client(world.add_null("null")));
+  BarePeer bare(bare_echo(access.request.size(), access.reply_size));
+  BarePeer epoll(bare_epoll_echo(access.request.size(), access.reply_size));
+  place(world.workers(), placement.far);
+  place(bare.thread(), placement.far);
+  place(epoll.thread(), placement.far);
+  const Pin pin(placement.near);
+  const std::array operations{
+      repeated(Exchange(bare.socket(), access.request, access.reply_size)),
+      repeated(Exchange(epoll.socket(), access.request, access.reply_size)),
+      repeated(Exchange(client->channel().socket(), access.request, access.reply_size))};
+  const auto samples = measure(effort, operations);
+  report.add(row_of(fmt::format("bare socket, {} bytes, {} back", access.request.size(), access.reply_size),
+                    samples[0]));
+  report.add(row_of("bare socket, the same behind epoll", samples[1], samples.data()));
+  report.add(row_of(access.name, samples[2], samples.data()));
+}
+
+// --- Posted writes: `batch` of them in one send, and at the end one read, to know that they have been done.
+
+constexpr std::size_t posted_writes = 4096;
+constexpr std::size_t server_buffer = 16384;
+
+std::vector<std::byte> repeat(const std::vector<std::byte>& message, std::size_t times) {
+  std::vector<std::byte> all;
+  for (std::size_t i = 0; i < times; ++i) all.insert(all.end(), message.begin(), message.end());
+  return all;
+}
+
+Operation posted(int socket, std::size_t batch) {
+  const auto write = write_request(region, access_size, abi::vfio_user_flags_no_reply);
+  return {.run =
+              [socket, batch, chunk = repeat(write, batch),
+               last = Exchange(socket, read_request(region, access_size), reply_head + access_size)](
+                  std::size_t times) mutable {
+                for (std::size_t i = 0; i < times; i += batch)
+                  if (!send_all(socket, chunk)) give_up("a posted write");
+                last();
+              },
+          .times = posted_writes};
+}
+
+// Nanoseconds of one, as how many there are in a second.
+Row rate_row(std::string name, const Samples& samples, const Samples* limit = nullptr) {
+  Row row = cost_row(std::move(name), samples, limit);
+  row.unit = Unit::per_second;
+  row.median = 1e9 / row.median;
+  if (row.limit) row.limit = 1e9 / *row.limit;
+  return row;
+}
+
+void posted_write_rates(const Effort& effort, Report& report, const Placement& placement) {
+  World world;
+  const auto client = std::make_unique<vfio_user::Client>(world.client(world.add_null("null")));
+  const std::size_t size = write_request(region, access_size).size();
+  const std::size_t total = posted_writes * size + read_request(region, access_size).size();
+  BarePeer bare(bare_sink(total, server_buffer, reply_head + access_size));
+  place(world.workers(), placement.far);
+  place(bare.thread(), placement.far);
+  const Pin pin(placement.near);
+  for (const std::size_t batch : {std::size_t{1}, std::size_t{64}}) {
+    const std::array operations{posted(bare.socket(), batch), posted(client->channel().socket(), batch)};
+    const auto samples = measure(effort, operations);
+    report.add(rate_row(fmt::format("bare socket, {} of {} bytes a send", batch, size), samples[0]));
+    report.add(rate_row(fmt::format("posted REGION_WRITE, {} a send", batch), samples[1], samples.data()));
+  }
+}
+
+// --- DMA_MAP and DMA_UNMAP.
+
+constexpr std::uint64_t lent_size = 2U << 20;
+constexpr std::uint64_t lent_iova = 1U << 30;
+
+std::vector<std::byte> map_request() {
+  const abi::VfioUserDmaMap map{.argsz = sizeof map,
+                                .flags = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write,
+                                .offset = 0,
+                                .iova = lent_iova,
+                                .size = lent_size};
+  return message_of(abi::vfio_user_dma_map, bytes_of(map));
+}
+
+std::vector<std::byte> unmap_request() {
+  const abi::VfioUserDmaUnmap unmap{.argsz = sizeof unmap, .flags = 0, .iova = lent_iova, .size = lent_size};
+  return message_of(abi::vfio_user_dma_unmap, bytes_of(unmap));
+}
+
+constexpr std::size_t map_reply = sizeof(abi::VfioUserHeader);
+constexpr std::size_t unmap_reply = sizeof(abi::VfioUserHeader) + sizeof(abi::VfioUserDmaUnmap);
+
+Operation map_and_unmap(int socket, int memory) {
+  return {.run =
+              [map = Exchange(socket, map_request(), map_reply, memory),
+               unmap = Exchange(socket, unmap_request(), unmap_reply)](std::size_t times) mutable {
+                for (std::size_t i = 0; i < times; ++i) {
+                  map();
+                  unmap();
+                }
+              },
+          .times = 1};
+}
+
+void lending_memory(const Effort& effort, Report& report, const Placement& placement) {
+  World world;
+  auto client = world.client(world.add_null("null"));
+  const os::UniqueFd memory = must(os::create_memfd("lent", lent_size), "a memfd");
+  must(client.dma_map(lent_iova, lent_size, abi::vfio_dma_map_flag_read, memory.get()), "DMA_MAP");
+  if (must(client.dma_unmap(lent_iova, lent_size), "DMA_UNMAP") != lent_size) give_up("DMA_UNMAP");
+  BarePeer bare(bare_mapper({.map_request = map_request().size(),
+                             .map_reply = map_reply,
+                             .unmap_request = unmap_request().size(),
+                             .unmap_reply = unmap_reply,
+                             .memory = lent_size}));
+  place(world.workers(), placement.far);
+  place(bare.thread(), placement.far);
+  const Pin pin(placement.near);
+  const std::array operations{map_and_unmap(bare.socket(), memory.get()),
+                              map_and_unmap(client.channel().socket(), memory.get())};
+  const auto samples = measure(effort, operations);
+  report.add(row_of("bare socket, a descriptor received, mmap, munmap", samples[0]));
+  report.add(row_of("DMA_MAP and DMA_UNMAP of 2 MiB", samples[1], samples.data()));
+}
+
+}  // namespace
+
+void measure_messages(const Effort& effort, Report& report) {
+  const Access read{"REGION_READ", read_request(region, access_size), reply_head + access_size};
+  const Access write{"REGION_WRITE", write_request(region, access_size), reply_head};
+  for (const Placement& placement : placements()) {
+    report.section("4 bytes of a null device, there and back, " + placement.name);
+    round_trips(effort, report, placement, read);
+    round_trips(effort, report, placement, write);
+  }
+  const Placement widest = widest_placement();
+  report.section("4-byte writes without a reply, " + widest.name);
+  posted_write_rates(effort, report, widest);
+  report.section("Memory lent and taken back, two round trips, " + widest.name);
+  lending_memory(effort, report, widest);
+}
+
+}  // namespace umdev::bench

@@ -1,0 +1,18 @@
+// What is measured. Each adds its rows to the report; README.md says what they mean.
+#pragma once
+
+#include "bench/report.h"
+#include "bench/sampling.h"
+
+namespace umdev::bench {
+
+// `instances`: forks, so it comes before anything that starts a thread.
+void measure_instances(const Effort& effort, Report& report);
+// `messages`: round trips, posted writes, DMA_MAP and DMA_UNMAP.
+void measure_messages(const Effort& effort, Report& report);
+// `neighbours`: a well-behaved session beside hostile ones.
+void measure_neighbours(const Effort& effort, Report& report);
+// `core`: pins and interrupts, without a socket.
+void measure_core(const Effort& effort, Report& report);
+
+}  // namespace umdev::bench
