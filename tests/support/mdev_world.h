@@ -37,14 +37,19 @@ class MdevWorld : public CoreWorld {
     }
   }
 
+  // A fresh device devices/virtual/NAME/NAME, of a class of its own; removed with the world.
+  std::shared_ptr<device::Device> add_physical(const std::string& name) {
+    auto device = std::make_shared<device::Device>(
+        *model,
+        device::Device::Spec{.name = name, .device_class = device::Class::create(*model, name).value()});
+    EXPECT_TRUE(device->add());
+    parents_.push_back(device);
+    return device;
+  }
   // Registers a parent on a fresh device devices/virtual/NAME/NAME, so that its types are NAME-<type>.
   Registration register_parent(const std::string& name, mdev::ParentSpec spec,
                                std::unique_ptr<mdev::ParentDriver> driver) {
-    auto parent_class = device::Class::create(*model, name).value();
-    spec.device = std::make_shared<device::Device>(
-        *model, device::Device::Spec{.name = name, .device_class = parent_class});
-    EXPECT_TRUE(spec.device->add());
-    parents_.push_back(spec.device);
+    spec.device = add_physical(name);
     Registration registration = bus->register_parent(std::move(spec), std::move(driver)).value();
     host.run();
     return registration;

@@ -4,6 +4,7 @@
 
 #include "umdev/mdev/creation.h"
 #include "umdev/support/assert.h"
+#include "umdev/vfio/driver_call.h"
 
 namespace umdev::mdev {
 namespace {
@@ -64,51 +65,51 @@ Result<Registration> Bus::register_parent(ParentSpec spec, std::unique_ptr<Paren
   auto parent = UMDEV_TRY(Parent::create(*this, std::move(spec), std::move(driver)));
   {
     Lock lock(mutex_);
-    if (!parents_.try_emplace(parent->name(), parent).second)
+    if (!parents_.try_emplace(parent->name()).second)
       return fail(EEXIST, "this parent is registered already");
   }
-  if (Result<> published = parent->publish(); !published) {
+  const Result<> published = parent->publish();
+  {
     Lock lock(mutex_);
-    parents_.erase(parent->name());
-    return std::unexpected(published.error());
+    if (published)
+      parents_.at(parent->name()) = parent;
+    else
+      parents_.erase(parent->name());
   }
+  if (!published) return std::unexpected(published.error());
   parent->device()->emit(device::Action::change, {"MDEV_STATE=registered"});
   return Registration(std::make_shared<ParentEntry>(*this, std::move(parent)));
 }
 
 void Bus::unregister_parent(const std::shared_ptr<Parent>& parent, RemovePolicy policy, Done<> done) {
-  if (policy == RemovePolicy::busy) {
-    const auto all = registry_.list();
-    if (std::any_of(all.begin(), all.end(),
-                    [&](const auto& known) { return &known->mdev_parent() == parent.get(); }))
-      return done(fail(EBUSY, "the parent has instances"));
-  }
-  if (policy == RemovePolicy::force) {
-    for (const auto& instance : registry_.list()) {
-      Done<> nobody([](Result<>) {});
-      if (&instance->mdev_parent() == parent.get()) (void)force_removal(instance->uuid(), nobody);
-    }
-  }
+  if (policy == RemovePolicy::busy && parent->in_use()) return done(fail(EBUSY, "the parent has instances"));
   auto ended = std::make_shared<Done<>>(std::move(done));
   // New creations and removals are refused from here on; those under way end first, then the instances go.
   parent->operations().close([this, parent, policy, ended](Result<>) {
     parent->unpublish_link();
     remove_children(parent, policy, [this, parent, ended](Result<>) {
-      parent->unpublish_types();
-      parent->device()->emit(device::Action::change, {"MDEV_STATE=unregistered"});
-      {
-        Lock lock(mutex_);
-        parents_.erase(parent->name());
-      }
-      (*ended)();
+      parent->unpublish_types([this, parent, ended](Result<>) {
+        parent->device()->emit(device::Action::change, {"MDEV_STATE=unregistered"});
+        {
+          Lock lock(mutex_);
+          parents_.erase(parent->name());
+        }
+        (*ended)();
+      });
     });
   });
+  if (policy != RemovePolicy::force) return;
+  for (const auto& instance : registry_.list()) {
+    Done<> nobody([](Result<>) {});
+    if (&instance->mdev_parent() == parent.get()) (void)join_removal(instance->uuid(), nobody);
+  }
 }
 
 void Bus::remove_children(const std::shared_ptr<Parent>& parent, RemovePolicy policy, Done<> done) {
   auto all_gone = std::make_shared<Gate>();
   for (auto& instance : registry_.list()) {
-    if (&instance->mdev_parent() != parent.get() || !registry_.begin_removal(instance->uuid())) continue;
+    // All are active: what was under way has ended, and nothing new can begin.
+    if (&instance->mdev_parent() != parent.get() || !registry_.begin_removal(*instance)) continue;
     auto pass = std::make_shared<Gate::Pass>(all_gone->enter());
     remove_instance(std::move(instance), policy == RemovePolicy::busy ? RemovePolicy::wait : policy,
                     /*forced=*/true, Gate::Pass(), [all_gone, pass](Result<>) { pass->leave(); });
@@ -120,14 +121,16 @@ void Bus::remove_children(const std::shared_ptr<Parent>& parent, RemovePolicy po
 Result<std::shared_ptr<Parent>> Bus::find_parent(std::string_view name) const {
   Lock lock(mutex_);
   const auto parent = parents_.find(name);
-  if (parent == parents_.end()) return fail(ENODEV, "no such parent");
+  if (parent == parents_.end() || !parent->second) return fail(ENODEV, "no such parent");
   return parent->second;
 }
 
 std::vector<std::shared_ptr<Parent>> Bus::parents() const {
   Lock lock(mutex_);
   std::vector<std::shared_ptr<Parent>> parents;
-  for (const auto& [name, parent] : parents_) parents.push_back(parent);
+  parents.reserve(parents_.size());
+  for (const auto& [name, parent] : parents_)
+    if (parent) parents.push_back(parent);
   return parents;
 }
 
@@ -138,42 +141,54 @@ void Bus::create(CreateRequest request, Done<> done) {
 }
 
 void Bus::remove(const Uuid& uuid, RemovePolicy policy, Done<> done) {
-  auto instance = registry_.begin_removal(uuid);
-  if (!instance) {
-    if (policy == RemovePolicy::force && force_removal(uuid, done)) return;
-    return done(std::unexpected(instance.error()));
-  }
+  if (policy == RemovePolicy::force && join_removal(uuid, done)) return;
+  auto instance = registry_.find(uuid);
+  if (!instance) return done(std::unexpected(instance.error()));
+  // Inside the gate before the claim: an unregistration, which waits for those inside, then finds every
+  // instance free to be claimed by itself.
   Gate::Pass pass = (*instance)->mdev_parent().operations().enter();
-  if (!pass) {
-    registry_.cancel_removal(uuid);
-    return done(fail(ENODEV, "the parent is being unregistered"));
+  if (!pass) return done(fail(ENODEV, "the parent is being unregistered"));
+  if (Result<> claimed = registry_.begin_removal(**instance); !claimed) {
+    // Another one was quicker.
+    if (policy == RemovePolicy::force && join_removal(uuid, done)) return;
+    return done(claimed);
   }
   remove_instance(std::move(*instance), policy, /*forced=*/policy == RemovePolicy::force, std::move(pass),
                   std::move(done));
 }
 
-bool Bus::force_removal(const Uuid& uuid, Done<>& done) {
-  const auto state = registry_.state(uuid);
-  const auto instance = registry_.find(uuid);
-  return state && *state == InstanceState::removing && instance && (*instance)->force_removal(done);
+bool Bus::join_removal(const Uuid& uuid, Done<>& done) {
+  const auto instance = registry_.find_removing(uuid);
+  if (!instance) return false;
+  auto joined = std::make_shared<Done<>>(std::move(done));
+  Done<> ended([this, uuid, joined](Result<> result) {
+    if (!*joined) return;  // it had ended
+    if (result) return (*joined)();
+    remove(uuid, RemovePolicy::force, std::move(*joined));  // it was refused, and this one cannot be
+  });
+  if (instance->force_removal(ended)) return true;
+  done = std::move(*joined);
+  return false;
 }
+
+namespace {
+
+bool has_users(const Instance& instance) {
+  const auto device = instance.vfio_device();
+  return device && device->reference_count() > 0;
+}
+
+}  // namespace
 
 void Bus::remove_instance(std::shared_ptr<Instance> instance, RemovePolicy policy, bool forced,
                           Gate::Pass pass, Done<> done) {
-  if (Result<> agreed = instance->mdev_parent().driver().remove(*instance, forced); !agreed && !forced) {
-    registry_.cancel_removal(instance->uuid());
-    pass.leave();
-    return done(agreed);
-  }
   struct Ending {
     std::shared_ptr<Instance> instance;
     Gate::Pass pass;
     Done<> done;
   };
   auto ending = std::make_shared<Ending>(instance, std::move(pass), std::move(done));
-  // From here on nobody can remove it a second time. Under `busy` it may yet stay, and then keeps the file.
-  if (policy != RemovePolicy::busy) (void)instance->directory().remove("remove");
-  instance->remove(policy, [this, ending](Result<> result) {
+  Done<> ended([this, ending](Result<> result) {
     const std::shared_ptr<Instance> gone = std::move(ending->instance);
     if (!result) {
       registry_.cancel_removal(gone->uuid());
@@ -181,10 +196,21 @@ void Bus::remove_instance(std::shared_ptr<Instance> instance, RemovePolicy polic
       gone->release();
       registry_.release(gone->uuid());
     }
+    gone->end_removal(result);
     ending->pass.leave();
     ending->done(result);
-    gone->end_removal(result);
   });
+  if (policy == RemovePolicy::busy && has_users(*instance))
+    return ended(fail(EBUSY, "the instance is in use"));
+  const Result<> agreed =
+      vfio::driver_call([&] { return instance->mdev_parent().driver().remove(*instance, forced); });
+  if (!agreed && !forced) return ended(agreed);
+  // From here on nobody can remove it a second time. Under `busy` it may yet stay, and then keeps the file.
+  if (policy != RemovePolicy::busy) {
+    (void)instance->directory().remove("remove");
+    (void)instance->directory().remove("mdev_type");
+  }
+  instance->run_removal(policy, std::move(ended));
 }
 
 }  // namespace umdev::mdev

@@ -44,8 +44,9 @@ class Bus {
 
   // Offers a parent's types. EINVAL: see Parent::create; EEXIST: the device is a parent already, or another
   // one has its name. Emits "change" of the parent with MDEV_STATE=registered. Unregistering refuses
-  // creations from now on (ENODEV), removes every instance (by the policy: `busy` is EBUSY while there is
-  // one; the vendor cannot refuse), takes the types away, and emits MDEV_STATE=unregistered.
+  // creations and removals from now on (ENODEV), lets those under way end, removes every instance (by the
+  // policy: `busy` is EBUSY while there is one or one is being created; the vendor cannot refuse; `force`
+  // forces removals under way too), takes the types away, and emits MDEV_STATE=unregistered.
   Result<Registration> register_parent(ParentSpec spec, std::unique_ptr<ParentDriver> driver)
       UMDEV_EXCLUDES(mutex_);
 
@@ -62,7 +63,7 @@ class Bus {
   // let go; `force` takes it away.
   void remove(const Uuid& uuid, RemovePolicy policy, Done<> done);
 
-  // ENODEV.
+  // ENODEV; EAGAIN while it is being created.
   Result<std::shared_ptr<Instance>> find(const Uuid& uuid) const { return registry_.find(uuid); }
   std::vector<std::shared_ptr<Instance>> instances() const { return registry_.list(); }
   Result<InstanceState> state(const Uuid& uuid) const { return registry_.state(uuid); }
@@ -78,14 +79,14 @@ class Bus {
  private:
   friend class Creation;
   class ParentEntry;
-  class Removal;
 
   Bus(device::Model& model, DeviceHost& host, const Limits& limits, std::shared_ptr<device::Bus> bus,
       std::shared_ptr<device::Class> parent_class);
   void remove_instance(std::shared_ptr<Instance> instance, RemovePolicy policy, bool forced, Gate::Pass pass,
                        Done<> done);
-  // The same for one that is being removed already; false when there is none such.
-  bool force_removal(const Uuid& uuid, Done<>& done);
+  // Forces the removal of an instance that is being removed already, and ends with it; false (and `done`
+  // untouched) when there is none such.
+  bool join_removal(const Uuid& uuid, Done<>& done);
   void unregister_parent(const std::shared_ptr<Parent>& parent, RemovePolicy policy, Done<> done);
   void remove_children(const std::shared_ptr<Parent>& parent, RemovePolicy policy, Done<> done);
 
@@ -96,6 +97,7 @@ class Bus {
   const std::shared_ptr<device::Class> parent_class_;
   Registry registry_;
   mutable Mutex mutex_;
+  // Null for a name whose parent is not complete yet.
   std::map<std::string, std::shared_ptr<Parent>, std::less<>> parents_ UMDEV_GUARDED_BY(mutex_);
 };
 

@@ -14,4 +14,8 @@ void BusDriver::begin_remove(device::Device& device, RemovePolicy policy, Done<>
   remove_instance(static_cast<Instance&>(device), policy, std::move(done));
 }
 
+void BusDriver::force_remove(device::Device& device) {
+  force_remove_instance(static_cast<Instance&>(device));
+}
+
 }  // namespace umdev::mdev

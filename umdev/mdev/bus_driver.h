@@ -22,6 +22,9 @@ class BusDriver : public device::Driver {
   virtual void probe_instance(Instance& instance, Done<> done) = 0;
   // Under RemovePolicy::busy, and only then, an error (EBUSY) refuses.
   virtual void remove_instance(Instance& instance, RemovePolicy policy, Done<> done) = 0;
+  // remove_instance, under RemovePolicy::wait, waits still, and now shall be forced. May come more than once,
+  // and may just miss the completion.
+  virtual void force_remove_instance(Instance& /*instance*/) {}
 
   // A mediated device has no DMA of its own.
   bool manages_dma() const override { return true; }
@@ -29,6 +32,7 @@ class BusDriver : public device::Driver {
   // ^device::Driver
   void begin_probe(device::Device& device, Done<> done) final;
   void begin_remove(device::Device& device, RemovePolicy policy, Done<> done) final;
+  void force_remove(device::Device& device) final;
 };
 
 }  // namespace umdev::mdev

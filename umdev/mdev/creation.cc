@@ -1,6 +1,6 @@
 #include "umdev/mdev/creation.h"
 
-#include "umdev/support/deadline.h"
+#include "umdev/vfio/driver_call.h"
 
 namespace umdev::mdev {
 
@@ -29,14 +29,13 @@ Result<> Creation::draw() {
 }
 
 void Creation::ask_vendor() {
-  Done<std::unique_ptr<vfio::Device>> made(
-      [self = shared_from_this()](Result<std::unique_ptr<vfio::Device>> device) {
-        if (!device) return self->give_up(device.error());
-        self->add_to_bus(std::move(*device));
-      });
-  parent_->driver().create(request_, *type_, bus_.host(),
-                           with_deadline<std::unique_ptr<vfio::Device>>(
-                               bus_.host().clock(), bus_.limits().access_deadline, std::move(made), {}));
+  // Its request is the vendor's until create() returns, which may be after the deadline.
+  const auto self = shared_from_this();
+  parent_->make_device(request_, *type_, [self](Result<std::unique_ptr<vfio::Device>> device) {
+    if (!device) return self->give_up(device.error());
+    if (!*device) return self->give_up(Error{EIO, "the parent's driver made no device"});
+    self->add_to_bus(std::move(*device));
+  });
 }
 
 void Creation::add_to_bus(std::unique_ptr<vfio::Device> device) {
@@ -52,11 +51,13 @@ void Creation::add_to_bus(std::unique_ptr<vfio::Device> device) {
       Done<>([self = shared_from_this()](Result<>) { self->attach_bus_driver(); }));
   if (!added) {
     events_->discard();
+    forget_device();
     give_up(added.error());
   }
 }
 
 void Creation::attach_bus_driver() {
+  if (!instance_->is_added()) return;  // add() says why
   const std::string& name = parent_->spec().bus_driver;
   if (name.empty()) return succeed();  // offered to every driver already
   auto driver = bus_.device_bus()->find_driver(name);
@@ -86,8 +87,15 @@ void Creation::undo(Error error) {
   instance_->remove(RemovePolicy::force, [self = shared_from_this(), error](Result<>) {
     // "add" and "remove" of what never was ready are kept from everybody.
     self->events_->discard();
+    self->forget_device();
     self->give_up(error);
   });
+}
+
+// The vendor made the device of an instance that does not come to be: it is told as of any that goes (as the
+// kernel does, whose vendors free in `remove` what they allocated in `create`).
+void Creation::forget_device() {
+  (void)vfio::driver_call([&] { return parent_->driver().remove(*instance_, /*forced=*/true); });
 }
 
 }  // namespace umdev::mdev

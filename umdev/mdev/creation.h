@@ -26,6 +26,7 @@ class Creation : public std::enable_shared_from_this<Creation> {
   void succeed();
   void give_up(Error error);  // before the instance was added
   void undo(Error error);     // after it
+  void forget_device();
 
   Bus& bus_;
   Registry& registry_;

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "umdev/mdev/bus.h"
-#include "umdev/support/deadline.h"
 
 namespace umdev::mdev {
 namespace {
@@ -11,6 +10,7 @@ namespace {
 // As kstrtoul with base 0: decimal, 0x hexadecimal or 0 octal, one newline at the end.
 Result<unsigned long> parse_number(std::string_view text) {
   if (text.ends_with('\n')) text.remove_suffix(1);
+  if (text.starts_with('+')) text.remove_prefix(1);
   int base = 10;
   if (text.starts_with("0x") || text.starts_with("0X")) {
     base = 16;
@@ -79,10 +79,7 @@ void Instance::take_device(Done<std::unique_ptr<vfio::Device>> done) {
                               .uuid = uuid_,
                               .owner = owner_,
                               .attributes = attributes_};
-  Bus& bus = mdev_parent_->bus();
-  mdev_parent_->driver().create(request, type_, bus.host(),
-                                with_deadline<std::unique_ptr<vfio::Device>>(
-                                    bus.host().clock(), bus.limits().access_deadline, std::move(done), {}));
+  mdev_parent_->make_device(request, type_, std::move(done));
 }
 
 void Instance::set_device(std::unique_ptr<vfio::Device> device) {
@@ -100,26 +97,45 @@ void Instance::set_vfio_device(std::shared_ptr<vfio::RegisteredDevice> device) {
   std::swap(vfio_device_, device);
 }
 
+void Instance::run_removal(RemovePolicy policy, Done<> done) {
+  {
+    Lock lock(mutex_);
+    if (policy == RemovePolicy::wait && !removal_joiners_.empty()) policy = RemovePolicy::force;
+  }
+  remove(policy, std::move(done));
+  if (policy != RemovePolicy::wait) return;
+  // Only now that the removal is the device's operation can another one hurry it; whoever joined meanwhile
+  // could not.
+  {
+    Lock lock(mutex_);
+    if (removed_) return;
+    waits_for_users_ = removal_joiners_.empty();
+    if (waits_for_users_) return;
+  }
+  remove(RemovePolicy::force, Done<>([](Result<>) {}));
+}
+
 bool Instance::force_removal(Done<>& done) {
-  std::shared_ptr<vfio::RegisteredDevice> device;
   {
     Lock lock(mutex_);
     if (removed_) return false;
-    removal_waiters_.push_back(std::move(done));
-    device = vfio_device_;
+    removal_joiners_.push_back(std::move(done));
+    if (!std::exchange(waits_for_users_, false)) return true;
   }
-  if (device) device->force();
+  // A forced request that finds another removal under way forces that one, and then finds nothing to do.
+  remove(RemovePolicy::force, Done<>([](Result<>) {}));
   return true;
 }
 
 void Instance::end_removal(const Result<>& result) {
-  std::vector<Done<>> waiters;
+  std::vector<Done<>> joiners;
   {
     Lock lock(mutex_);
+    waits_for_users_ = false;
     removed_ = result.has_value();
-    waiters.swap(removal_waiters_);
+    joiners.swap(removal_joiners_);
   }
-  for (Done<>& waiter : waiters) waiter(result);
+  for (Done<>& joiner : joiners) joiner(result);
 }
 
 void Instance::release() {

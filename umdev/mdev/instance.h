@@ -32,7 +32,8 @@ class Instance final : public device::Device {
   const Attributes& attributes() const { return attributes_; }
 
   // The vendor's device, for the bus driver that is being probed: the one that creation made, or, when an
-  // earlier binding had used that up, a new one from the vendor.
+  // earlier binding had used that up, a new one from the vendor (and then with its errors). May be null: the
+  // vendor's mistake.
   void take_device(Done<std::unique_ptr<vfio::Device>> done) UMDEV_EXCLUDES(mutex_);
 
   // The VFIO device that a bus driver made of it; null while none is bound.
@@ -45,10 +46,14 @@ class Instance final : public device::Device {
   void set_device(std::unique_ptr<vfio::Device> device) UMDEV_EXCLUDES(mutex_);
   // Gives back what it drew: when its removal has ended, the last user gone.
   void release();
-  // A removal that goes on stops waiting for the users. `done` is called with its end; false (and `done`
-  // untouched) when it has ended already.
+
+  // Its one removal. It begins: device::Device::remove, forced at once when somebody has joined who wants it
+  // forced.
+  void run_removal(RemovePolicy policy, Done<> done) UMDEV_EXCLUDES(mutex_);
+  // Joins it: it stops waiting for the users, and `done` is called with its end, which may be a refusal.
+  // False (and `done` untouched) when it has ended already.
   bool force_removal(Done<>& done) UMDEV_EXCLUDES(mutex_);
-  // The removal has ended, or was refused: whoever forced it is told.
+  // It has ended, or was refused: whoever joined is told.
   void end_removal(const Result<>& result) UMDEV_EXCLUDES(mutex_);
 
   const std::shared_ptr<Parent> mdev_parent_;
@@ -61,8 +66,9 @@ class Instance final : public device::Device {
   mutable Mutex mutex_;
   std::unique_ptr<vfio::Device> device_ UMDEV_GUARDED_BY(mutex_);
   std::shared_ptr<vfio::RegisteredDevice> vfio_device_ UMDEV_GUARDED_BY(mutex_);
+  bool waits_for_users_ UMDEV_GUARDED_BY(mutex_) = false;  // its removal does, and was not hurried yet
   bool removed_ UMDEV_GUARDED_BY(mutex_) = false;
-  std::vector<Done<>> removal_waiters_ UMDEV_GUARDED_BY(mutex_);
+  std::vector<Done<>> removal_joiners_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::mdev

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "umdev/mdev/bus.h"
+#include "umdev/support/deadline.h"
+#include "umdev/vfio/driver_call.h"
 
 namespace umdev::mdev {
 namespace {
@@ -55,11 +57,16 @@ Result<> check(const ParentSpec& spec, const ResourceLedger& ledger) {
 
 constexpr std::string_view instances_counter = "instances";
 
+std::uint32_t limit_of(const ParentSpec& spec) {
+  return spec.max_instances.value_or(UINT32_MAX);
+}
+
 }  // namespace
 
 std::uint32_t Type::available() const {
   const std::uint32_t slots = parent_.instance_counter().available({{std::string(instances_counter), 1}});
-  if (const auto answer = parent_.driver().available(*this)) return std::min(*answer, slots);
+  if (const auto answer = vfio::driver_call([&] { return parent_.driver().available(*this); }))
+    return std::min(*answer, slots);
   return std::min(slots, parent_.ledger().available(spec_.cost));
 }
 
@@ -78,8 +85,8 @@ Parent::Parent(Bus& bus, ParentSpec spec, std::unique_ptr<ParentDriver> driver)
       spec_(std::move(spec)),
       driver_(std::move(driver)),
       ledger_(std::make_shared<ResourceLedger>(spec_.resources)),
-      instance_counter_(std::make_shared<ResourceLedger>(
-          Resources{{std::string(instances_counter), spec_.max_instances.value_or(UINT32_MAX)}})) {
+      instance_counter_(
+          std::make_shared<ResourceLedger>(Resources{{std::string(instances_counter), limit_of(spec_)}})) {
   const std::string prefix = device::dev_driver_string(*spec_.device) + "-";
   for (const TypeSpec& type : spec_.types)
     types_.push_back(std::make_unique<Type>(*this, type, prefix + type.name));
@@ -91,6 +98,20 @@ const Type* Parent::find_type(std::string_view id) const {
   return nullptr;
 }
 
+bool Parent::in_use() const {
+  return instance_counter_->available({{std::string(instances_counter), 1}}) != limit_of(spec_);
+}
+
+void Parent::make_device(const CreateRequest& request, const Type& type,
+                         Done<std::unique_ptr<vfio::Device>> done) {
+  // A driver may sit in create() for longer than the deadline, and then for longer than its parent's
+  // registration.
+  const auto self = shared_from_this();
+  auto bounded = with_deadline<std::unique_ptr<vfio::Device>>(
+      bus_.host().clock(), bus_.limits().access_deadline, std::move(done), {});
+  vfio::driver_call([&] { driver_->create(request, type, bus_.host(), std::move(bounded)); });
+}
+
 Result<> Parent::publish() {
   const tree::Directory directory = spec_.device->directory();
   tree::Transaction transaction(bus_.model().tree());
@@ -100,7 +121,7 @@ Result<> Parent::publish() {
   nodes_ = UMDEV_TRY(transaction.commit());
   auto link = bus_.parent_class().add_link(*spec_.device);
   if (!link) {
-    unpublish_types();
+    unpublish_types(Done<>([keep = shared_from_this()](Result<>) {}));
     return std::unexpected(link.error());
   }
   link_ = std::move(*link);
@@ -128,8 +149,8 @@ void Parent::unpublish_link() {
   link_.remove();
 }
 
-void Parent::unpublish_types() {
-  nodes_.remove(Done<>([](Result<>) {}));
+void Parent::unpublish_types(Done<> done) {
+  nodes_.remove(std::move(done));
 }
 
 }  // namespace umdev::mdev

@@ -78,11 +78,18 @@ class Parent : public std::enable_shared_from_this<Parent> {
   ResourceLedger& instance_counter() const { return *instance_counter_; }
   // Creations and removals under way; closed by unregistration.
   Gate& operations() { return operations_; }
+  // True while it has an instance, or one is under way.
+  bool in_use() const;
+
+  // Asks the vendor for the device of an instance. ETIMEDOUT after Limits::access_deadline. `request` must
+  // live until this returns.
+  void make_device(const CreateRequest& request, const Type& type, Done<std::unique_ptr<vfio::Device>> done);
 
   // Its part of the tree: types, the vendor's attributes, the link in class/mdev_bus.
   Result<> publish();
   void unpublish_link();
-  void unpublish_types();
+  // Completes when no show or store of them runs any more.
+  void unpublish_types(Done<> done);
 
  private:
   Parent(Bus& bus, ParentSpec spec, std::unique_ptr<ParentDriver> driver);

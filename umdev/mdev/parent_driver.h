@@ -27,12 +27,16 @@ class ParentDriver {
   // Makes the device of a new instance, complete. Completes inline or later; an error is the error of the
   // creation, and nothing of the instance is left. The type's cost has been drawn already. After
   // Limits::access_deadline the creation fails with ETIMEDOUT; a device that comes later is destroyed. `host`
-  // outlives the device.
+  // outlives the device, `type` outlives its instances, `request` is valid until create() returns.
+  //
+  // Called again for an instance whose bus driver was unbound and is bound once more, since the device of the
+  // first binding went with it. The end of each is the device's destructor.
   virtual void create(const CreateRequest& request, const Type& type, DeviceHost& host,
                       Done<std::unique_ptr<vfio::Device>> done) = 0;
 
-  // An instance is about to be removed. EBUSY refuses (the vendor does not support unplugging it in use),
-  // unless `forced`: then the answer does not count.
+  // Asks whether an instance may be removed. EBUSY refuses (the vendor does not support unplugging it in
+  // use), unless `forced`: then the answer does not count. Asked, not told: what was agreed to may yet be
+  // called off, as when the device is found in use under RemovePolicy::busy, and is asked again next time.
   virtual Result<> remove(Instance& /*instance*/, bool /*forced*/) { return {}; }
 
   // How many more instances of the type can be made at this moment. Nothing: the parent's ledger says.

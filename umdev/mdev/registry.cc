@@ -1,11 +1,14 @@
 #include "umdev/mdev/registry.h"
 
+#include "umdev/mdev/instance.h"
+
 namespace umdev::mdev {
 
 Result<> Registry::reserve(const Uuid& uuid) {
   Lock lock(mutex_);
+  if (entries_.contains(uuid)) return fail(EEXIST, "this UUID is taken");
   if (entries_.size() >= limit_) return fail(ENOSPC, "the limit of instances is reached");
-  if (!entries_.try_emplace(uuid).second) return fail(EEXIST, "this UUID is taken");
+  entries_.try_emplace(uuid);
   return {};
 }
 
@@ -14,14 +17,14 @@ void Registry::activate(const Uuid& uuid, std::shared_ptr<Instance> instance) {
   entries_.at(uuid) = {InstanceState::active, std::move(instance)};
 }
 
-Result<std::shared_ptr<Instance>> Registry::begin_removal(const Uuid& uuid) {
+Result<> Registry::begin_removal(const Instance& instance) {
   Lock lock(mutex_);
-  const auto entry = entries_.find(uuid);
-  if (entry == entries_.end()) return fail(ENODEV, "no such instance");
-  if (entry->second.state != InstanceState::active)
-    return fail(EAGAIN, "the instance is being created, or removed already");
+  const auto entry = entries_.find(instance.uuid());
+  if (entry == entries_.end() || entry->second.instance.get() != &instance)
+    return fail(ENODEV, "the instance is gone");
+  if (entry->second.state != InstanceState::active) return fail(EAGAIN, "the instance is being removed");
   entry->second.state = InstanceState::removing;
-  return entry->second.instance;
+  return {};
 }
 
 void Registry::cancel_removal(const Uuid& uuid) {
@@ -38,8 +41,16 @@ void Registry::release(const Uuid& uuid) {
 Result<std::shared_ptr<Instance>> Registry::find(const Uuid& uuid) const {
   Lock lock(mutex_);
   const auto entry = entries_.find(uuid);
-  if (entry == entries_.end() || !entry->second.instance) return fail(ENODEV, "no such instance");
+  if (entry == entries_.end()) return fail(ENODEV, "no such instance");
+  if (!entry->second.instance) return fail(EAGAIN, "the instance is being created");
   return entry->second.instance;
+}
+
+std::shared_ptr<Instance> Registry::find_removing(const Uuid& uuid) const {
+  Lock lock(mutex_);
+  const auto entry = entries_.find(uuid);
+  const bool found = entry != entries_.end() && entry->second.state == InstanceState::removing;
+  return found ? entry->second.instance : nullptr;
 }
 
 std::vector<std::shared_ptr<Instance>> Registry::list() const {

@@ -27,15 +27,16 @@ class Registry {
   // EEXIST in whatever state it is; ENOSPC over the limit of instances.
   Result<> reserve(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
   void activate(const Uuid& uuid, std::shared_ptr<Instance> instance) UMDEV_EXCLUDES(mutex_);
-  // Claims an active instance for its one removal. ENODEV: unknown; EAGAIN: its create has not ended, or
-  // another removal has begun.
-  Result<std::shared_ptr<Instance>> begin_removal(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
+  // Claims an active instance for its one removal. ENODEV: it is gone; EAGAIN: another removal has begun.
+  Result<> begin_removal(const Instance& instance) UMDEV_EXCLUDES(mutex_);
   // The removal was refused: it is active again.
   void cancel_removal(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
   void release(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
 
-  // ENODEV unknown, or not created yet.
+  // ENODEV unknown; EAGAIN its create has not ended.
   Result<std::shared_ptr<Instance>> find(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
+  // The instance whose removal has begun and has not ended, or null.
+  std::shared_ptr<Instance> find_removing(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
   // All that are active or being removed, in the order of their UUIDs.
   std::vector<std::shared_ptr<Instance>> list() const UMDEV_EXCLUDES(mutex_);
   Result<InstanceState> state(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);

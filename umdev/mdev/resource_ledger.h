@@ -33,6 +33,7 @@ class ResourceLedger : public std::enable_shared_from_this<ResourceLedger> {
     Resources drawn_;
   };
 
+  // A name that stands there twice counts twice, in the totals as in a cost.
   explicit ResourceLedger(const Resources& totals);
 
   // Draws all of `cost` or nothing. ENOSPC when something is short; EINVAL for a name that the ledger does

@@ -29,6 +29,7 @@ void VfioMdev::probe_instance(Instance& instance, Done<> done) {
   auto probed = std::make_shared<Done<>>(std::move(done));
   instance.take_device([this, shared, probed](Result<std::unique_ptr<vfio::Device>> device) {
     if (!device) return (*probed)(std::unexpected(device.error()));
+    if (!*device) return (*probed)(fail(EIO, "the parent's driver made no device"));
     auto registered = core_.register_emulated_device(std::move(*device), {.parent = shared});
     if (!registered) return (*probed)(std::unexpected(registered.error()));
     shared->set_vfio_device(std::move(registered->device));
@@ -47,6 +48,10 @@ void VfioMdev::remove_instance(Instance& instance, RemovePolicy policy, Done<> d
     if (result) shared->set_vfio_device(nullptr);
     (*removed)(std::move(result));
   });
+}
+
+void VfioMdev::force_remove_instance(Instance& instance) {
+  if (const auto device = instance.vfio_device()) device->force();
 }
 
 }  // namespace umdev::mdev

@@ -24,6 +24,7 @@ class VfioMdev final : public BusDriver {
   void probe_instance(Instance& instance, Done<> done) override;
   // Undoes it, when its users have let go.
   void remove_instance(Instance& instance, RemovePolicy policy, Done<> done) override;
+  void force_remove_instance(Instance& instance) override;
 
  private:
   vfio::Core& core_;
