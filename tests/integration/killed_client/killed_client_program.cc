@@ -11,10 +11,8 @@
 #include "umdev/os/memfd.h"
 #include "umdev/vfio_user/client.h"
 
+namespace umdev::vfio_user {
 namespace {
-
-using namespace umdev;             // NOLINT(google-build-using-namespace): a program of one page
-using namespace umdev::vfio_user;  // NOLINT(google-build-using-namespace)
 
 constexpr std::uint64_t page = 4096;
 constexpr std::uint32_t read_write = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write;
@@ -77,10 +75,16 @@ void run(Client client, Steps step) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int run_program(int argc, char** argv) {
   if (argc != 3) return 2;
   auto client = Client::connect(argv[1]);
   if (!client) return 1;
   run(std::move(*client), Steps(std::atoi(argv[2])));
   return 0;
+}
+
+}  // namespace umdev::vfio_user
+
+int main(int argc, char** argv) {
+  return umdev::vfio_user::run_program(argc, argv);
 }

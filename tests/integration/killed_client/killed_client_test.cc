@@ -9,10 +9,8 @@
 #include "tests/integration/killed_client/pinning_device.h"
 #include "tests/integration/vfio_user/live_server.h"
 
-namespace umdev::vfio_user {
+namespace umdev::vfio_user::test {
 namespace {
-
-using namespace test;
 
 // One more than the program has, so that it also ends by itself.
 constexpr int steps = 21;
@@ -111,4 +109,4 @@ TEST(KilledClient, a_thousand_deaths_at_every_message_boundary_give_everything_b
 }
 
 }  // namespace
-}  // namespace umdev::vfio_user
+}  // namespace umdev::vfio_user::test

@@ -17,7 +17,9 @@ using test::error_of;
 using test::FakeIommuDriver;
 using test::FakeIommuOptions;
 
-CoreWorld::Options without_type1() { return {.type1 = false}; }
+CoreWorld::Options without_type1() {
+  return {.type1 = false};
+}
 
 std::shared_ptr<FakeIommuDriver> fake(FakeIommuOptions options = {}) {
   return std::make_shared<FakeIommuDriver>(std::move(options));
@@ -41,7 +43,8 @@ TEST(IommuDrivers, C1_register_device_without_unregister_device_is_einval) {
   CoreWorld world(without_type1());
   EXPECT_EQ(error_of(world.core->register_iommu_driver(fake({.unregisters_devices = false}))), EINVAL);
   EXPECT_EQ(error_of(world.core->register_iommu_driver(fake({.registers_devices = false}))), EINVAL);
-  EXPECT_TRUE(world.core->register_iommu_driver(fake({.registers_devices = false, .unregisters_devices = false})));
+  EXPECT_TRUE(
+      world.core->register_iommu_driver(fake({.registers_devices = false, .unregisters_devices = false})));
 }
 
 TEST(IommuDrivers, C2_a_back_end_sees_groups_maps_and_users_in_order) {
@@ -54,8 +57,8 @@ TEST(IommuDrivers, C2_a_back_end_sees_groups_maps_and_users_in_order) {
   session = {};
   const std::string group = std::to_string(device.group);
   EXPECT_EQ(driver->calls().all(),
-            (std::vector<std::string>{"open 3", "attach " + group, "register", "map 0x1000 0x1000", "unregister",
-                                      "detach " + group, "release"}));
+            (std::vector<std::string>{"open 3", "attach " + group, "register", "map 0x1000 0x1000",
+                                      "unregister", "detach " + group, "release"}));
 }
 
 TEST(Container, C4_C19_the_back_end_is_released_with_the_last_group_and_the_container_is_virgin_again) {
@@ -144,7 +147,8 @@ TEST(SetIommu, C16_a_group_that_cannot_be_attached_detaches_those_before_it_and_
   ASSERT_TRUE(again->set_container(container));
   picky->calls().fail("attach", EPERM);
   fallback->calls().fail("attach", EIO);
-  EXPECT_EQ(error_of(container->set_iommu(abi::vfio_type1v2_iommu)), EIO) << "the error of the last that tried";
+  EXPECT_EQ(error_of(container->set_iommu(abi::vfio_type1v2_iommu)), EIO)
+      << "the error of the last that tried";
 }
 
 TEST(Container, C17_a_container_without_a_driver_answers_einval_to_every_other_command) {
@@ -188,7 +192,8 @@ TEST(SetContainer, C18_C39_no_iommu_groups_need_cap_sys_rawio_and_never_mix_with
   auto real = world.add_device("real");
   auto parent = world.add_parent("bare");
   auto script = std::make_shared<test::DeviceScript>();
-  auto bare = world.core->register_device(std::make_unique<test::ScriptedDevice>(script), {.parent = parent}).value();
+  auto bare =
+      world.core->register_device(std::make_unique<test::ScriptedDevice>(script), {.parent = parent}).value();
   const std::uint32_t bare_group = bare.device->group()->iommu_group().number();
   EXPECT_EQ(bare.device->group()->name(), "noiommu-" + std::to_string(bare_group));
 
@@ -199,7 +204,8 @@ TEST(SetContainer, C18_C39_no_iommu_groups_need_cap_sys_rawio_and_never_mix_with
   ASSERT_TRUE(group->set_container(container));
   auto real_group = world.core->open_group(real.group).value();
   EXPECT_EQ(error_of(real_group->set_container(container)), EPERM) << "real beside no-iommu";
-  EXPECT_EQ(error_of(container->set_iommu(abi::vfio_type1v2_iommu)), ENODEV) << "only the no-iommu driver is allowed";
+  EXPECT_EQ(error_of(container->set_iommu(abi::vfio_type1v2_iommu)), ENODEV)
+      << "only the no-iommu driver is allowed";
   ASSERT_TRUE(container->set_iommu(abi::vfio_noiommu_iommu));
   EXPECT_TRUE(CoreWorld::get_device(*group, "bare"));
 

@@ -237,15 +237,15 @@ TEST(Mmap, B9_only_a_region_that_says_so_can_be_mapped) {
 
 TEST(Feature, B14_get_and_set_exclude_each_other_unless_probed_and_unknown_flags_are_einval) {
   Open open;
-  using namespace abi;  // NOLINT(google-build-using-namespace): a table of flags
-  EXPECT_TRUE(open.session.device->feature({.flags = 77 | vfio_device_feature_get}));
+  EXPECT_TRUE(open.session.device->feature({.flags = 77 | abi::vfio_device_feature_get}));
   EXPECT_EQ(error_of(open.session.device->feature(
-                {.flags = 77 | vfio_device_feature_get | vfio_device_feature_set})),
+                {.flags = 77 | abi::vfio_device_feature_get | abi::vfio_device_feature_set})),
             EINVAL);
-  EXPECT_TRUE(open.session.device->feature(
-      {.flags = 77 | vfio_device_feature_get | vfio_device_feature_set | vfio_device_feature_probe}));
+  EXPECT_TRUE(
+      open.session.device->feature({.flags = 77 | abi::vfio_device_feature_get |
+                                             abi::vfio_device_feature_set | abi::vfio_device_feature_probe}));
   EXPECT_EQ(error_of(open.session.device->feature({.flags = 77 | 1U << 20})), EINVAL);
-  EXPECT_EQ(error_of(open.session.device->feature({.flags = 78 | vfio_device_feature_get})), ENOTTY);
+  EXPECT_EQ(error_of(open.session.device->feature({.flags = 78 | abi::vfio_device_feature_get})), ENOTTY);
 }
 
 TEST(SetIrqs, B7_requests_are_validated_before_the_driver_sees_them) {

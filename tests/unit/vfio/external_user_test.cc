@@ -49,10 +49,11 @@ TEST(ExternalUser, C28_not_a_groups_file_is_einval_and_a_no_iommu_group_is_eperm
   auto no_iommu = std::make_shared<iommu::NoIommuDriver>();
   auto registration = world.core->register_iommu_driver(no_iommu).value();
   auto parent = world.add_parent("bare");
-  auto bare = world.core
-                  ->register_device(std::make_unique<test::ScriptedDevice>(std::make_shared<test::DeviceScript>()),
-                                    {.parent = parent})
-                  .value();
+  auto bare =
+      world.core
+          ->register_device(std::make_unique<test::ScriptedDevice>(std::make_shared<test::DeviceScript>()),
+                            {.parent = parent})
+          .value();
   constexpr Caller root{.sys_rawio = true};
   auto group = world.core->open_group(bare.device->group()->iommu_group().number(), root).value();
   auto container = world.core->open_container(root);
@@ -95,7 +96,8 @@ TEST(ExternalUser, C31_match_extension_and_acquire_by_device) {
   EXPECT_EQ(user->check_extension(abi::vfio_dma_cc_iommu), 1);
   EXPECT_EQ(error_of(ExternalUser::acquire(*world.core, *stranger)), ENODEV);
   other_group.reset();
-  EXPECT_EQ(error_of(ExternalUser::acquire(*world.core, *other.parent)), EINVAL) << "not open by its VFIO user";
+  EXPECT_EQ(error_of(ExternalUser::acquire(*world.core, *other.parent)), EINVAL)
+      << "not open by its VFIO user";
 }
 
 TEST(ExternalUser, C32_the_file_itself_answers_for_its_group) {
