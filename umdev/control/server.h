@@ -1,4 +1,5 @@
-// The control socket: JSON-RPC 2.0, one message a line, on a UNIX stream socket.
+// The control socket: JSON-RPC 2.0, one message a line, on a UNIX stream socket. Requests may be pipelined:
+// the calls of a connection run side by side and are answered as they end, so who needs an order waits.
 //
 // Threads. The server has one of its own, on which all connections are served; it never waits for a client or
 // for a call. Everything public is for any one thread that is not this one.
