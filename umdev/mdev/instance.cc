@@ -98,10 +98,6 @@ void Instance::set_vfio_device(std::shared_ptr<vfio::RegisteredDevice> device) {
 }
 
 void Instance::run_removal(RemovePolicy policy, Done<> done) {
-  {
-    Lock lock(mutex_);
-    if (policy == RemovePolicy::wait && !removal_joiners_.empty()) policy = RemovePolicy::force;
-  }
   remove(policy, std::move(done));
   if (policy != RemovePolicy::wait) return;
   // Only now that the removal is the device's operation can another one hurry it; whoever joined meanwhile

@@ -47,8 +47,7 @@ class Instance final : public device::Device {
   // Gives back what it drew: when its removal has ended, the last user gone.
   void release();
 
-  // Its one removal. It begins: device::Device::remove, forced at once when somebody has joined who wants it
-  // forced.
+  // Its one removal. It begins: device::Device::remove, hurried at once when somebody has joined already.
   void run_removal(RemovePolicy policy, Done<> done) UMDEV_EXCLUDES(mutex_);
   // Joins it: it stops waiting for the users, and `done` is called with its end, which may be a refusal.
   // False (and `done` untouched) when it has ended already.

@@ -61,7 +61,9 @@ std::uint32_t ResourceLedger::available(const Resources& cost) const {
 
 bool ResourceLedger::covers(const Resources& cost) const {
   Lock lock(mutex_);
-  return std::all_of(cost.begin(), cost.end(), [&](const auto& item) { return free_.contains(item.first); });
+  for (const auto& [name, amount] : cost)
+    if (!free_.contains(name)) return false;
+  return true;
 }
 
 }  // namespace umdev::mdev

@@ -225,5 +225,32 @@ TEST_F(MdevRace, D32_D40_one_winner_per_uuid_while_a_parent_leaves) {
   EXPECT_THAT(world.tree.list("/class/vfio").value(), ElementsAre());
 }
 
+// A removal that is on its way in when the parent leaves must not hide its instance from the unregistration.
+TEST_F(MdevRace, D12_D40_an_unregistration_leaves_no_instance_behind) {
+  vendors[0].script->remove_error = EBUSY;  // so that the instances last until the parent goes
+  for (unsigned round = 0; round < 100; ++round) {
+    for (unsigned uuid = 0; uuid < ports; ++uuid) create(0, uuid);
+    ASSERT_EQ(world.bus->instances().size(), ports);
+    Answers unregistration;
+    std::atomic<bool> stop = false;
+    {
+      std::vector<std::jthread> running;
+      for (unsigned index = 0; index < 4; ++index) {
+        running.emplace_back([this, &stop, index] {
+          for (unsigned step = index; !stop; ++step) remove(step % ports, RemovePolicy::wait);
+        });
+      }
+      std::this_thread::yield();
+      vendors[0].registration.unregister(RemovePolicy::wait, unregistration.count());
+      while (unregistration.pending() > 0) std::this_thread::yield();
+      stop = true;
+    }
+    ASSERT_EQ(unregistration.successes(), 1U);
+    ASSERT_TRUE(world.bus->instances().empty()) << "in round " << round;
+    register_vendor(vendors[0]);
+  }
+  EXPECT_EQ(driver->probes, driver->removes);
+}
+
 }  // namespace
 }  // namespace umdev::mdev

@@ -169,8 +169,8 @@ TEST_F(MdevBusDriver, D10_any_match_the_first_driver_that_takes_the_api_gets_it)
   auto ccw = plain("ccw", {"vfio-ccw"});
   auto first = plain("first");
   auto second = plain("second");
-  auto registrations = {world.bus->register_driver(ccw), world.bus->register_driver(first),
-                        world.bus->register_driver(second)};
+  const Result<Registration> registrations[] = {
+      world.bus->register_driver(ccw), world.bus->register_driver(first), world.bus->register_driver(second)};
   auto parent = register_card(matching_spec());
   ASSERT_EQ(create(1, "card-1"), 0);
   EXPECT_EQ(driver_of(1), "first") << "ccw does not take vfio-pci";
@@ -186,7 +186,8 @@ TEST_F(MdevBusDriver, D10_any_match_a_driver_that_fails_leaves_it_to_the_next) {
   auto first = plain("first");
   auto second = plain("second");
   first->probe_error = EIO;
-  auto registrations = {world.bus->register_driver(first), world.bus->register_driver(second)};
+  const Result<Registration> registrations[] = {world.bus->register_driver(first),
+                                                world.bus->register_driver(second)};
   auto parent = register_card(matching_spec());
   EXPECT_EQ(create(1), 0);
   EXPECT_EQ(driver_of(1), "second");
@@ -196,7 +197,8 @@ TEST_F(MdevBusDriver, D10_any_match_a_driver_that_fails_leaves_it_to_the_next) {
 TEST_F(MdevBusDriver, D10_D25_explicit_only_the_driver_that_the_parent_names) {
   auto first = plain("first");
   auto named = plain("named");
-  auto registrations = {world.bus->register_driver(first), world.bus->register_driver(named)};
+  const Result<Registration> registrations[] = {world.bus->register_driver(first),
+                                                world.bus->register_driver(named)};
   ParentSpec spec = card_spec();
   spec.bus_driver = "named";
   auto parent = register_card(std::move(spec));
