@@ -97,7 +97,7 @@ int serve(const Arguments& arguments, Config config) {
   std::fflush(stdout);
   if (auto told = os::notify_service_manager("READY=1"); !told) log.warning(told.error().text);
   const Result<> waited = wait_for_signal(*signals);
-  (void)os::notify_service_manager("STOPPING=1");
+  if (auto told = os::notify_service_manager("STOPPING=1"); !told) log.warning(told.error().text);
   if (!(*daemon)->stop()) ::_exit(exit_failure);
   return waited ? 0 : complain(waited.error().text, exit_failure);
 }

@@ -82,13 +82,13 @@ void Connection::serve() {
     ++pending_;
     world_.dispatcher->handle(*line, caller_, [self = shared_from_this()](Result<std::string> text) {
       auto answer = std::make_shared<std::string>(text ? std::move(*text) : std::string());
-      self->world_.outlet->post([self, answer] { self->answered(std::move(*answer)); });
+      self->world_.outlet->post([self, answer] { self->answered(*answer); });
     });
   }
   flush();
 }
 
-void Connection::answered(std::string text) {
+void Connection::answered(const std::string& text) {
   --pending_;
   if (ended_) return;
   if (!text.empty()) output_ += text + '\n';

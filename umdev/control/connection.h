@@ -61,7 +61,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void ready(std::uint32_t events);
   void receive();
   void serve();
-  void answered(std::string text);
+  void answered(const std::string& text);
   void flush();
   void wait_for_events();
   bool is_full() const;

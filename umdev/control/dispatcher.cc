@@ -113,7 +113,7 @@ std::expected<Arguments, Refusal> check_parameters(const Method& method, const J
 std::expected<Request, Refusal> check_request(std::span<const Method> table, const Json& json) {
   const auto version = json.find("jsonrpc");
   if (version == json.end() || *version != "2.0")
-    return std::unexpected(invalid_request("\"jsonrpc\" is not \"2.0\""));
+    return std::unexpected(invalid_request(R"("jsonrpc" is not "2.0")"));
   const auto name = json.find("method");
   if (name == json.end() || !name->is_string())
     return std::unexpected(invalid_request("\"method\" is missing, or not a string"));

@@ -13,8 +13,8 @@ namespace umdev::control {
 
 class Server::State final : public ConnectionOwner {
  public:
-  State(const Config& config, std::unique_ptr<os::EventLoop> loop, os::UnixListener listener)
-      : config_(config),
+  State(Config config, std::unique_ptr<os::EventLoop> loop, os::UnixListener listener)
+      : config_(std::move(config)),
         loop_(std::move(loop)),
         outlet_(std::make_shared<Outlet>(*loop_)),
         listener_(std::move(listener)) {}
@@ -77,7 +77,8 @@ void Server::State::adopt(os::UniqueFd socket) {
   if (connections_.size() >= limits().connections) {
     const std::string text =
         make_refusal(code_failed, "too many connections", EUSERS, "too many connections; try again") + '\n';
-    (void)os::send(socket.get(), std::as_bytes(std::span(text)));  // if it has room, as a new socket has
+    // A new socket has room for it, unless its client is gone already.
+    [[maybe_unused]] const auto sent = os::send(socket.get(), std::as_bytes(std::span(text)));
     return;
   }
   const auto peer = os::peer_credentials(socket.get());

@@ -19,7 +19,7 @@ namespace {
 using Json = nlohmann::json;
 
 class DaemonTest : public testing::Test {
- protected:
+ public:
   DaemonTest() {
     std::string pattern = testing::TempDir() + "umdev-daemon-XXXXXX";
     scratch_ = ::mkdtemp(pattern.data());

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 class DispatcherTest : public testing::Test {
- protected:
+ public:
   // The answer to a message that completes inline; nothing when it does not (yet).
   std::optional<std::string> handle(std::string_view message) {
     auto answer = std::make_shared<std::optional<std::string>>();

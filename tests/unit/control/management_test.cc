@@ -28,7 +28,7 @@ class FakeDoors final : public Doors {
 };
 
 class ManagementTest : public testing::Test {
- protected:
+ public:
   static Json request(std::string_view method, Json params) {
     return {{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", std::move(params)}};
   }

@@ -1,5 +1,6 @@
 #include "umdev/control/server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -71,7 +72,7 @@ class WaitingMethods final : public Methods {
 };
 
 class ControlServer : public testing::Test {
- protected:
+ public:
   ControlServer() {
     std::string pattern = testing::TempDir() + "umdev-control-XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
@@ -251,7 +252,7 @@ TEST_F(ControlServer, Descriptors_that_nobody_asked_for_are_closed) {
   start();
   const auto socket = connect_raw();
   std::array<int, 2> pipe{};
-  ASSERT_EQ(::pipe(pipe.data()), 0);
+  ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
   const std::string text = request(1, "echo");
   const int write_end = pipe[1];
   ASSERT_TRUE(os::send(socket.get(), std::as_bytes(std::span(text)), std::span(&write_end, 1)));

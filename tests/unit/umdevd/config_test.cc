@@ -61,7 +61,7 @@ constexpr BadConfig bad_configs[] = {
     {"unknown_table", "[[parent]]\ndriver = \"null\"\n[log]\nlevel = 1\n", "umdev.toml:3: log: unknown key"},
     {"one_bracket", "[parent]\ndriver = \"null\"\n", "umdev.toml:1: parent: write [[parent]]"},
     {"no_driver", "\n[[parent]]\nname = \"x\"\n",
-     "umdev.toml:2: driver: is missing; one of \"mtty\", \"null\""},
+     R"(umdev.toml:2: driver: is missing; one of "mtty", "null")"},
     {"unknown_driver", "[[parent]]\ndriver = \"gpu\"\n", "umdev.toml:2: driver: not one of"},
     {"driver_number", "[[parent]]\ndriver = 1\n", "umdev.toml:2: driver: not one of"},
     {"unknown_key", "[[parent]]\ndriver = \"mtty\"\nport = 2\n",

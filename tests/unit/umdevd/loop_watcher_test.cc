@@ -10,7 +10,7 @@ namespace {
 
 // The loop is turned by the test itself.
 class LoopWatcherTest : public testing::Test {
- protected:
+ public:
   void turn() {
     while (loop->run_once() > 0) continue;
   }
