@@ -42,7 +42,6 @@ void Connection::ready(std::uint32_t events) {
   // Gone for good, so nobody reads an answer; and this cannot be switched off while we do not read.
   else if ((events & EPOLLHUP) != 0)
     return end();
-  if (!ended_ && (events & EPOLLOUT) != 0) flush();
   if (!ended_) serve();
 }
 
@@ -64,9 +63,18 @@ bool Connection::is_full() const {
   return pending_ >= limits.pending || output_.size() - sent_ > limits.output_high_water;
 }
 
+// Sending may make room for messages that were held back, and nothing else would come to say so.
+void Connection::serve() {
+  do {
+    handle_messages();
+    if (!flush()) return;
+  } while (!is_full() && input_.has_line());
+  wait_for_events();
+}
+
 // Handles the messages that are there, as far as their answers have room. A call that completes inline comes
 // back by way of the loop, so this does not recurse.
-void Connection::serve() {
+void Connection::handle_messages() {
   const std::size_t line_max = world_.dispatcher->limits().message;
   while (!is_full()) {
     const auto line = input_.next();
@@ -76,16 +84,15 @@ void Connection::serve() {
       input_.clear();
       output_ +=
           make_refusal(code_invalid_request, "Invalid Request", EMSGSIZE, "the message is too long") + '\n';
-      break;
+      return;
     }
-    if (!line) break;
+    if (!line) return;
     ++pending_;
     world_.dispatcher->handle(*line, caller_, [self = shared_from_this()](Result<std::string> text) {
       auto answer = std::make_shared<std::string>(text ? std::move(*text) : std::string());
       self->world_.outlet->post([self, answer] { self->answered(*answer); });
     });
   }
-  flush();
 }
 
 void Connection::answered(const std::string& text) {
@@ -95,11 +102,15 @@ void Connection::answered(const std::string& text) {
   serve();
 }
 
-void Connection::flush() {
+// False when the connection ended.
+bool Connection::flush() {
   while (sent_ < output_.size()) {
     const auto count = os::send(socket_.get(), std::as_bytes(std::span(output_).subspan(sent_)));
     if (!count && count.error().code == EAGAIN) break;
-    if (!count) return end();
+    if (!count) {
+      end();
+      return false;
+    }
     sent_ += *count;
   }
   if (sent_ == output_.size()) {
@@ -107,8 +118,9 @@ void Connection::flush() {
     sent_ = 0;
     if (output_.capacity() > receive_size) output_.shrink_to_fit();
   }
-  if (output_.size() - sent_ > world_.dispatcher->limits().output_max) return end();
-  wait_for_events();
+  if (output_.size() - sent_ <= world_.dispatcher->limits().output_max) return true;
+  end();
+  return false;
 }
 
 void Connection::wait_for_events() {

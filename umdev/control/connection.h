@@ -61,8 +61,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void ready(std::uint32_t events);
   void receive();
   void serve();
+  void handle_messages();
   void answered(const std::string& text);
-  void flush();
+  bool flush();
   void wait_for_events();
   bool is_full() const;
 

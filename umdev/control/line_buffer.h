@@ -32,6 +32,8 @@ class LineBuffer {
     return line;
   }
 
+  bool has_line() const { return data_.find('\n', searched_) != std::string::npos; }
+
   void clear() {
     data_.clear();
     begin_ = searched_ = 0;

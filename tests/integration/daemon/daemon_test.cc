@@ -22,14 +22,14 @@ class DaemonTest : public testing::Test {
  public:
   DaemonTest() {
     std::string pattern = testing::TempDir() + "umdev-daemon-XXXXXX";
-    scratch_ = ::mkdtemp(pattern.data());
+    scratch = ::mkdtemp(pattern.data());
   }
-  ~DaemonTest() override { std::filesystem::remove_all(scratch_); }
+  ~DaemonTest() override { std::filesystem::remove_all(scratch); }
 
   std::expected<std::unique_ptr<Daemon>, std::string> start(const std::string& name = "run") {
-    DaemonOptions options{.runtime_directory = scratch_ + "/" + name, .config = default_config()};
+    DaemonOptions options{.runtime_directory = scratch + "/" + name, .config = default_config()};
     options.limits.force_deadline = std::chrono::milliseconds(200);
-    return Daemon::start(options, log_);
+    return Daemon::start(options, log);
   }
   static control::Client connect(const Daemon& daemon) {
     return control::Client::connect(control::control_socket(daemon.runtime_directory())).value();
@@ -48,8 +48,8 @@ class DaemonTest : public testing::Test {
     return daemon.runtime_directory() + "/vfio-user/" + uuid + ".sock";
   }
 
-  test::RecordingLog log_;
-  std::string scratch_;
+  test::RecordingLog log;
+  std::string scratch;
 };
 
 TEST_F(DaemonTest, Two_worlds_live_side_by_side_in_one_process) {

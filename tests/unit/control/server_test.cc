@@ -75,17 +75,17 @@ class ControlServer : public testing::Test {
  public:
   ControlServer() {
     std::string pattern = testing::TempDir() + "umdev-control-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
+    directory = ::mkdtemp(pattern.data());
   }
   ~ControlServer() override {
-    server_.reset();
-    std::filesystem::remove_all(directory_);
+    server.reset();
+    std::filesystem::remove_all(directory);
   }
   void start(Limits limits = {}) {
-    dispatcher_ = std::make_unique<Dispatcher>(methods_, limits);
-    server_ = Server::start({.path = path(), .dispatcher = dispatcher_.get(), .log = &log_}).value();
+    dispatcher = std::make_unique<Dispatcher>(methods, limits);
+    server = Server::start({.path = path(), .dispatcher = dispatcher.get(), .log = &log}).value();
   }
-  std::string path() const { return directory_ + "/control.sock"; }
+  std::string path() const { return directory + "/control.sock"; }
   Client connect() { return Client::connect(path()).value(); }
   os::UniqueFd connect_raw() { return os::connect_to(path()).value(); }
 
@@ -124,11 +124,11 @@ class ControlServer : public testing::Test {
     return wait_readable(socket) && ::recv(socket, &letter, 1, 0) <= 0;
   }
 
-  test::RecordingLog log_;
-  WaitingMethods methods_;
-  std::unique_ptr<Dispatcher> dispatcher_;
-  std::unique_ptr<Server> server_;
-  std::string directory_;
+  test::RecordingLog log;
+  WaitingMethods methods;
+  std::unique_ptr<Dispatcher> dispatcher;
+  std::unique_ptr<Server> server;
+  std::string directory;
 };
 
 TEST_F(ControlServer, Answers_a_call_and_knows_who_called) {
@@ -174,9 +174,16 @@ TEST_F(ControlServer, Above_the_limit_of_pending_calls_it_reads_no_more) {
   send_all(socket.get(), request(1, "wait") + request(2, "wait") + request(3, "echo"));
   pollfd descriptor{.fd = socket.get(), .events = POLLIN, .revents = 0};
   EXPECT_EQ(::poll(&descriptor, 1, 100), 0);
-  EXPECT_EQ(methods_.waiting(), 2U);
+  EXPECT_EQ(methods.waiting(), 2U);
   EXPECT_TRUE(connect().call("release"));
   for (int count = 0; count < 3; ++count) EXPECT_TRUE(read_line(socket.get()));
+}
+
+TEST_F(ControlServer, What_was_held_back_is_handled_once_its_answers_have_room) {
+  start({.pending = 1, .output_high_water = 1});
+  const auto socket = connect_raw();
+  send_all(socket.get(), request(1, "echo") + request(2, "echo") + request(3, "echo"));
+  for (int id = 1; id <= 3; ++id) EXPECT_EQ(Json::parse(read_line(socket.get()).value())["id"], id);
 }
 
 TEST_F(ControlServer, A_message_may_come_byte_by_byte) {
@@ -210,7 +217,7 @@ TEST_F(ControlServer, Who_stops_sending_still_gets_the_answers) {
   const auto socket = connect_raw();
   send_all(socket.get(), request(1, "wait"));
   ::shutdown(socket.get(), SHUT_WR);
-  while (methods_.waiting() == 0) std::this_thread::yield();
+  while (methods.waiting() == 0) std::this_thread::yield();
   EXPECT_TRUE(connect().call("release"));
   EXPECT_TRUE(read_line(socket.get()));
   EXPECT_TRUE(at_end(socket.get()));
@@ -231,7 +238,7 @@ TEST_F(ControlServer, A_client_may_die_while_its_call_waits) {
   {
     const auto socket = connect_raw();
     send_all(socket.get(), request(1, "wait"));
-    while (methods_.waiting() == 0) std::this_thread::yield();
+    while (methods.waiting() == 0) std::this_thread::yield();
   }
   EXPECT_TRUE(connect().call("release"));
   EXPECT_TRUE(connect().call("echo"));
@@ -268,8 +275,8 @@ TEST_F(ControlServer, Its_end_closes_connections_and_removes_the_path) {
   start();
   auto client = connect();
   ASSERT_TRUE(client.begin("wait"));
-  while (methods_.waiting() == 0) std::this_thread::yield();
-  server_.reset();
+  while (methods.waiting() == 0) std::this_thread::yield();
+  server.reset();
   EXPECT_EQ(client.finish().error().code, ECONNRESET);
   EXPECT_FALSE(std::filesystem::exists(path()));
   // The call ends after its server did.
@@ -277,7 +284,7 @@ TEST_F(ControlServer, Its_end_closes_connections_and_removes_the_path) {
 
 TEST_F(ControlServer, A_path_that_is_in_use_is_refused) {
   start();
-  const auto second = Server::start({.path = path(), .dispatcher = dispatcher_.get(), .log = &log_});
+  const auto second = Server::start({.path = path(), .dispatcher = dispatcher.get(), .log = &log});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, EADDRINUSE);
 }
