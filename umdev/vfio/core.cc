@@ -118,7 +118,7 @@ std::shared_ptr<IommuGroup> Core::iommu_group_of(const std::shared_ptr<device::D
 Result<DeviceRegistration> Core::register_device(std::unique_ptr<Device> device, DeviceSpec spec) {
   const auto group = iommu_group_of(spec.parent, /*allow_no_iommu=*/true);
   if (!group) return fail(EINVAL, "the device is in no IOMMU group");
-  return add_device(std::move(device), std::move(spec), group,
+  return add_device(std::move(device), spec, group,
                     /*emulated=*/group->kind() == IommuGroup::Kind::no_iommu);
 }
 
@@ -127,12 +127,12 @@ Result<DeviceRegistration> Core::register_emulated_device(std::unique_ptr<Device
   const auto group = UMDEV_TRY(create_iommu_group("vfio-noiommu", IommuGroup::Kind::emulated));
   UMDEV_TRY(add_to_iommu_group(group, spec.parent));
   const auto parent = spec.parent;
-  auto registration = add_device(std::move(device), std::move(spec), group, /*emulated=*/true);
+  auto registration = add_device(std::move(device), spec, group, /*emulated=*/true);
   if (!registration) remove_from_iommu_group(parent);
   return registration;
 }
 
-Result<DeviceRegistration> Core::add_device(std::unique_ptr<Device> device, DeviceSpec spec,
+Result<DeviceRegistration> Core::add_device(std::unique_ptr<Device> device, const DeviceSpec& spec,
                                             const std::shared_ptr<IommuGroup>& iommu_group, bool emulated) {
   std::shared_ptr<RegisteredDevice> registered;
   {
@@ -156,7 +156,7 @@ Result<DeviceRegistration> Core::add_device(std::unique_ptr<Device> device, Devi
   }
   auto published = publish(registered);
   if (!published) {
-    (void)registered->begin_unregister(RemovePolicy::force);
+    [[maybe_unused]] const Result<> begun = registered->begin_unregister(RemovePolicy::force);
     forget_device(registered);
     return std::unexpected(published.error());
   }

@@ -126,7 +126,7 @@ class Core {
   class DeviceEntry;
 
   Core(CoreConfig config, std::unique_ptr<Publisher> publisher);
-  Result<DeviceRegistration> add_device(std::unique_ptr<Device> device, DeviceSpec spec,
+  Result<DeviceRegistration> add_device(std::unique_ptr<Device> device, const DeviceSpec& spec,
                                         const std::shared_ptr<IommuGroup>& iommu_group, bool emulated)
       UMDEV_EXCLUDES(mutex_);
   Result<GroupRecord*> find_or_create_group(const std::shared_ptr<IommuGroup>& iommu_group)

@@ -48,8 +48,8 @@ void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser co
     Done<> next;
   };
   auto opening = std::make_shared<Opening>();
-  opening->user = std::make_shared<DeviceUser>(device, std::move(container_user), std::move(*irqs),
-                                               device->next_user_id());
+  opening->user =
+      std::make_shared<DeviceUser>(device, std::move(container_user), *irqs, device->next_user_id());
   opening->device = std::move(device);
   opening->done = std::move(done);
   opening->device->device_set().queue().post([opening](Done<> next) {

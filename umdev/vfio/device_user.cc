@@ -18,13 +18,13 @@ IrqLayout irq_layout(const RegisteredDevice& device) {
 }  // namespace
 
 DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
-                       std::vector<IrqInfo> irqs, std::uint64_t id)
+                       const std::vector<IrqInfo>& irqs, std::uint64_t id)
     : device_(std::move(device)),
       container_user_(std::move(container_user)),
       container_(container_user_.container()),
       iommu_(container_user_.iommu()),
       virtual_machine_(container_user_.file()->virtual_machine()),
-      irqs_(std::move(irqs), device_->watcher(), irq_layout(*device_)),
+      irqs_(irqs, device_->watcher(), irq_layout(*device_)),
       id_(id) {}
 
 DeviceUser::~DeviceUser() {

@@ -18,7 +18,7 @@ class RegisteredDevice;
 class DeviceUser final : public User, public iommu::DmaUser {
  public:
   DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
-             std::vector<IrqInfo> irqs, std::uint64_t id);
+             const std::vector<IrqInfo>& irqs, std::uint64_t id);
   ~DeviceUser() override;
 
   // ^User

@@ -105,7 +105,7 @@ TEST(KilledClient, a_thousand_deaths_at_every_message_boundary_give_everything_b
   EXPECT_EQ(world.state->opens, world.state->closes);
   EXPECT_EQ(world.state->pins, 0);
   // A leak of one small object a round would show; one receive buffer may be on its way back.
-  EXPECT_LT(::mallinfo2().uordblks, heap_before + (32U << 10) + 16U * rounds);
+  EXPECT_LT(::mallinfo2().uordblks, heap_before + (32U << 10) + std::size_t{16} * rounds);
 }
 
 }  // namespace

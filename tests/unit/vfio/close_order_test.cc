@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 
 #include "tests/support/core_world.h"
 #include "tests/support/fake_backing.h"
@@ -51,7 +52,7 @@ TEST_P(CloseOrder, C4_every_order_gives_everything_back) {
     if (variant.duplicates) {
       EXPECT_EQ(device.script->count("close"), 0U) << "a copy keeps each of them open";
       EXPECT_FALSE(instance.expired());
-      for (auto which = order.rbegin(); which != order.rend(); ++which) close(copy, *which);
+      for (const int which : order | std::views::reverse) close(copy, which);
     }
 
     EXPECT_EQ(device.script->count("close"), 1U);

@@ -103,13 +103,13 @@ TEST(GroupMinors, C3_the_smallest_free_minor_is_taken) {
 
 TEST(Groups, C5_racing_registrations_of_one_iommu_group_make_one_group) {
   Machine machine;
-  constexpr int count = 16;
+  constexpr std::size_t count = 16;
   std::vector<std::shared_ptr<device::Device>> members;
-  for (int i = 0; i < count; ++i) members.push_back(machine.member("d" + std::to_string(i)));
+  for (std::size_t i = 0; i < count; ++i) members.push_back(machine.member("d" + std::to_string(i)));
   std::vector<DeviceRegistration> registered(count);
   {
     std::vector<std::jthread> threads;
-    for (int i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < count; ++i)
       threads.emplace_back([&, i] { registered[i] = machine.vfio(members[i]); });
   }
   EXPECT_EQ(machine.world.core->status().groups, 1U);

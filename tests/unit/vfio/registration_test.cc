@@ -82,7 +82,7 @@ TEST(Unregister, A2_B10_users_are_asked_again_and_again_with_a_rising_count) {
 
 TEST(Unregister, B10_request_reaches_the_events_of_the_file) {
   struct Events : DeviceFileEvents {
-    void release_requested(unsigned count) override { last = count; }
+    void release_requested(unsigned count) override { last = static_cast<int>(count); }
     int last = -1;
   };
   CoreWorld world;
