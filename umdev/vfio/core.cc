@@ -115,14 +115,15 @@ std::shared_ptr<IommuGroup> Core::iommu_group_of(const std::shared_ptr<device::D
 
 // --- Devices.
 
-Result<DeviceRegistration> Core::register_device(std::unique_ptr<Device> device, DeviceSpec spec) {
+Result<DeviceRegistration> Core::register_device(std::unique_ptr<Device> device, const DeviceSpec& spec) {
   const auto group = iommu_group_of(spec.parent, /*allow_no_iommu=*/true);
   if (!group) return fail(EINVAL, "the device is in no IOMMU group");
   return add_device(std::move(device), spec, group,
                     /*emulated=*/group->kind() == IommuGroup::Kind::no_iommu);
 }
 
-Result<DeviceRegistration> Core::register_emulated_device(std::unique_ptr<Device> device, DeviceSpec spec) {
+Result<DeviceRegistration> Core::register_emulated_device(std::unique_ptr<Device> device,
+                                                          const DeviceSpec& spec) {
   if (iommu_group_of(spec.parent)) return fail(EBUSY, "the device is in an IOMMU group already");
   const auto group = UMDEV_TRY(create_iommu_group("vfio-noiommu", IommuGroup::Kind::emulated));
   UMDEV_TRY(add_to_iommu_group(group, spec.parent));

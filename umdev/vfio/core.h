@@ -93,10 +93,10 @@ class Core {
 
   // --- Devices. The device is complete and may be opened before this returns. EINVAL: the parent is in no
   // IOMMU group; EBUSY: it has a VFIO device already; ENOSPC: no minor is left.
-  Result<DeviceRegistration> register_device(std::unique_ptr<Device> device, DeviceSpec spec)
+  Result<DeviceRegistration> register_device(std::unique_ptr<Device> device, const DeviceSpec& spec)
       UMDEV_EXCLUDES(mutex_);
   // The same for a device without DMA of its own: its parent is put into a fresh IOMMU group for it alone.
-  Result<DeviceRegistration> register_emulated_device(std::unique_ptr<Device> device, DeviceSpec spec)
+  Result<DeviceRegistration> register_emulated_device(std::unique_ptr<Device> device, const DeviceSpec& spec)
       UMDEV_EXCLUDES(mutex_);
 
   // Finds the VFIO device of a device the long way: device, IOMMU group, VFIO group, its list. Never through
