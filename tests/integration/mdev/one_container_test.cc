@@ -16,7 +16,7 @@ constexpr iommu::Iova ram = 0x100000;
 constexpr std::uint64_t ram_size = 0x10000;
 
 class OneContainer : public testing::Test {
- protected:
+ public:
   struct Card {
     std::shared_ptr<vfio::GroupFile> group;
     std::shared_ptr<vfio::DeviceFile> device;

@@ -87,7 +87,7 @@ class Answers {
 };
 
 class MdevRace : public testing::Test {
- protected:
+ public:
   // A parent on a device of its own, that can be registered again and again.
   struct Vendor {
     std::shared_ptr<ParentScript> script = std::make_shared<ParentScript>();
