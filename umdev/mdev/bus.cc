@@ -207,8 +207,9 @@ void Bus::remove_instance(std::shared_ptr<Instance> instance, RemovePolicy polic
   if (!agreed && !forced) return ended(agreed);
   // From here on nobody can remove it a second time. Under `busy` it may yet stay, and then keeps the file.
   if (policy != RemovePolicy::busy) {
-    (void)instance->directory().remove("remove");
-    (void)instance->directory().remove("mdev_type");
+    for (const std::string_view name : {"remove", "mdev_type"}) {
+      [[maybe_unused]] const Result<> removed = instance->directory().remove(name);
+    }
   }
   instance->run_removal(policy, std::move(ended));
 }

@@ -95,7 +95,8 @@ void Creation::undo(Error error) {
 // The vendor made the device of an instance that does not come to be: it is told as of any that goes (as the
 // kernel does, whose vendors free in `remove` what they allocated in `create`).
 void Creation::forget_device() {
-  (void)vfio::driver_call([&] { return parent_->driver().remove(*instance_, /*forced=*/true); });
+  [[maybe_unused]] const Result<> forced =
+      vfio::driver_call([&] { return parent_->driver().remove(*instance_, /*forced=*/true); });
 }
 
 }  // namespace umdev::mdev

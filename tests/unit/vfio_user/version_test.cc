@@ -81,7 +81,7 @@ TEST(Version, the_text_ends_with_its_zero_and_has_no_other) {
 }
 
 TEST(Version, a_text_beyond_the_limit_is_einval) {
-  const std::string text = "{\"x\":\"" + std::string(Limits{}.version_text, 'a') + "\"}";
+  const std::string text = R"({"x":")" + std::string(Limits{}.version_text, 'a') + R"("})";
   EXPECT_EQ(code_of(version_payload(text)), EINVAL);
 }
 
