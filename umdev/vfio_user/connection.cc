@@ -52,9 +52,10 @@ void Connection::session_changed() {
 void Connection::ready(std::uint32_t events) {
   const auto self = shared_from_this();
   const bool reading = (waits_for_ & EPOLLIN) != 0;
+  const bool own_turn = outbox_.empty() && may_handle_more();
   // Nobody is left to take the replies. What it sent behind an operation that is under way goes with it, as
   // the rest of a killed program's work does.
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && !reading) return end("the client went away");
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && !reading && !own_turn) return end("the client went away");
   if (reading && !receive()) return;
   serve();
 }
@@ -78,6 +79,7 @@ bool Connection::receive() {
 }
 
 void Connection::serve() {
+  turn_left_ = world_.limits->messages_per_turn;
   do {
     if (!handle_messages()) {
       world_.counters->broken_frames.add();
@@ -86,7 +88,7 @@ void Connection::serve() {
     }
     if (!flush()) return end("the client went away");
     if (outbox_.size() > world_.limits->output_max) return end("too many replies wait");
-  } while (!drained_ && outbox_.empty() && !session_->is_busy() && !session_->has_ended());
+  } while (may_handle_more() && outbox_.empty() && turn_left_ > 0);
 
   if (outbox_.empty() && session_->has_ended()) return end(session_->end_reason());
   if (outbox_.empty() && at_end_ && drained_ && !session_->is_busy()) return end("the client left");
@@ -96,14 +98,19 @@ void Connection::serve() {
 // False for a broken frame.
 bool Connection::handle_messages() {
   while (!session_->is_busy() && !session_->has_ended() &&
-         outbox_.size() < world_.limits->output_high_water) {
+         outbox_.size() < world_.limits->output_high_water && turn_left_ > 0) {
     const auto next = assembler_.next();
     if (!next) return false;
     drained_ = !next->has_value();
     if (drained_) return true;
     session_->handle(**next);
+    --turn_left_;
   }
   return true;
+}
+
+bool Connection::may_handle_more() const {
+  return !drained_ && !session_->is_busy() && !session_->has_ended();
 }
 
 // False when nobody takes the replies any more.
@@ -121,7 +128,9 @@ bool Connection::flush() {
 }
 
 void Connection::wait_for_events() {
-  if (!outbox_.empty())
+  // Whose turn has ended takes its next one when the others on this loop have had theirs: its socket is
+  // writable, so the loop comes back to it at once.
+  if (!outbox_.empty() || may_handle_more())
     waits_for_ = EPOLLOUT;
   else if (session_->is_busy() || at_end_)
     waits_for_ = 0;

@@ -28,8 +28,9 @@ class ConnectionOwner {
   virtual void connection_ended(Connection& connection, std::string_view reason) = 0;
 };
 
-// Receives once for each time that the socket is readable, handles all whole messages that this gave, and
-// sends their replies together. While the session waits for its device, or replies wait for their client, the
+// Receives once for each time that the socket is readable, handles the whole messages that this gave, a
+// limited number before the other connections of the loop have had their turn, and sends their replies
+// together. While the session waits for its device, or replies wait for their client, the
 // socket is not read: what a client can make wait here is one receive buffer and the replies to it.
 class Connection final : public SessionObserver, public std::enable_shared_from_this<Connection> {
  public:
@@ -59,6 +60,7 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
   bool receive();
   void serve();
   bool handle_messages();
+  bool may_handle_more() const;
   bool flush();
   void wait_for_events();
 
@@ -73,8 +75,9 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
   os::Watch watch_;
   Timer version_deadline_;
   std::uint32_t waits_for_ = 0;
-  bool drained_ = true;  // the assembler has no whole message
-  bool at_end_ = false;  // of the stream
+  std::uint32_t turn_left_ = 0;  // messages
+  bool drained_ = true;          // the assembler has no whole message
+  bool at_end_ = false;          // of the stream
   bool ended_ = false;
 };
 

@@ -33,6 +33,8 @@ struct Limits {
   // The receive buffer: what one receive takes at most, and so how many messages wait in a session. It grows
   // to the size of one larger message while that arrives.
   std::size_t receive_buffer = 16384;
+  // Messages of one session that are handled before the other sessions of its worker have their turn.
+  std::uint32_t messages_per_turn = 128;
   // Replies that wait to be sent: above the first no further message is handled, above the second (replies
   // cannot lead there) the connection is closed.
   std::size_t output_high_water = 1U << 17;

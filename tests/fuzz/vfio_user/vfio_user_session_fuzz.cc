@@ -84,7 +84,7 @@ class Target final : public SessionObserver {
   const std::shared_ptr<MappingBudget> budget_ = std::make_shared<MappingBudget>(64, 1ULL << 40);
   Outbox outbox_;
   FrameAssembler assembler_{limits_.message(), 256};
-  const os::UniqueFd memory_ = os::create_memfd("client", 64 * 4096).value();
+  const os::UniqueFd memory_ = os::create_memfd("client", 64ULL * 4096).value();
   const os::EventFd event_ = os::EventFd::create().value();
   std::shared_ptr<Session> session_;
 };

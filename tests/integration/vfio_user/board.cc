@@ -45,6 +45,7 @@ void Board::read(vfio::ReadRequest request) {
 void Board::write(vfio::WriteRequest request) {
   switch (request.region()) {
     case board_ram:
+      state_->last_write = ++*state_->write_count;
       std::ranges::copy(request.data(), ram_.begin() + static_cast<std::ptrdiff_t>(request.offset()));
       return request.complete_all();
     case board_dma:

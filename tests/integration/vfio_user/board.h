@@ -34,6 +34,9 @@ class Board final : public vfio::Device {
     std::atomic<std::int64_t> delay_milliseconds = 100;
     std::atomic<int> opens = 0;
     std::atomic<int> closes = 0;
+    // Counts the writes to RAM, of several boards if need be; `last_write` is this board's last one's number.
+    std::shared_ptr<std::atomic<int>> write_count = std::make_shared<std::atomic<int>>(0);
+    std::atomic<int> last_write = 0;
     os::UniqueFd shared = os::create_memfd("board", 3 * page).value();
     std::mutex mutex;
     std::vector<vfio::ReadRequest> stuck;

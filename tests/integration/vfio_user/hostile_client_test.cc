@@ -129,7 +129,7 @@ TEST(HostileClient, noise_is_answered_or_ends_the_session) {
     Client client = live.silent_client(0);
     std::vector<std::byte> noise(1 + random() % 3000);
     for (std::byte& byte : noise) byte = static_cast<std::byte>(random());
-    (void)client.channel().send(noise);
+    [[maybe_unused]] const Result<> sent = client.channel().send(noise);
   }
   EXPECT_TRUE(neighbour.makes_progress());
   EXPECT_TRUE(live.client(0).read<std::uint32_t>(board_ram, 0));
@@ -204,6 +204,51 @@ TEST(HostileClient, a_client_that_truncates_its_memory_gets_efault) {
   EXPECT_EQ(client.read<std::uint32_t>(board_dma, 0), static_cast<std::uint32_t>(EFAULT));
   EXPECT_TRUE(client.read<std::uint32_t>(board_ram, 0)) << "its session goes on";
   EXPECT_TRUE(neighbour.makes_progress());
+}
+
+std::vector<std::byte> posted_writes(std::size_t count) {
+  const std::uint32_t value = 7;
+  const abi::VfioUserRegionAccess access{.offset = 0, .region = board_ram, .count = sizeof value};
+  auto header = make_command(1, abi::vfio_user_region_write, sizeof access + sizeof value);
+  header.flags |= abi::vfio_user_flags_no_reply;
+  std::vector<std::byte> messages;
+  for (std::size_t i = 0; i < count; ++i)
+    for (const ConstBytes part : {bytes_of(header), bytes_of(access), bytes_of(value)})
+      messages.insert(messages.end(), part.begin(), part.end());
+  return messages;
+}
+
+TEST(HostileClient, one_that_sends_without_a_pause_takes_turns_with_its_neighbours) {
+  constexpr int many = 400;
+  Limits limits;
+  limits.messages_per_turn = 10;
+  LiveServer live({.limits = limits});
+  live.instances[1].state->write_count = live.instances[0].state->write_count;
+  Client greedy = live.client(0);
+  Client modest = live.client(1);
+  std::atomic<bool> both_sent = false;
+  live.workers->at(0).post([&] { both_sent.wait(false); });
+  ASSERT_TRUE(greedy.channel().send(posted_writes(many)));
+  ASSERT_TRUE(modest.channel().send(posted_writes(1)));
+  both_sent = true;
+  both_sent.notify_all();
+  EXPECT_TRUE(greedy.read<std::uint32_t>(board_ram, 0)) << "which is behind its writes";
+  EXPECT_TRUE(modest.read<std::uint32_t>(board_ram, 0));
+  EXPECT_EQ(*live.instances[0].state->write_count, many + 1);
+  EXPECT_LE(live.instances[1].state->last_write, 2 * static_cast<int>(limits.messages_per_turn));
+}
+
+TEST(HostileClient, what_was_posted_before_the_end_is_done_though_it_takes_several_turns) {
+  constexpr int many = 400;
+  Limits limits;
+  limits.messages_per_turn = 10;
+  LiveServer live({.limits = limits});
+  {
+    Client client = live.client(0);
+    ASSERT_TRUE(client.channel().send(posted_writes(many)));
+  }
+  EXPECT_TRUE(eventually([&] { return live.is_idle(); }));
+  EXPECT_EQ(*live.instances[0].state->write_count, many);
 }
 
 TEST(HostileClient, more_clients_than_the_limit_are_closed_at_once) {
@@ -344,12 +389,15 @@ TEST(KilledClient, at_every_message_boundary_and_within_messages_nothing_is_left
     Client client = live.silent_client(0);
     for (std::size_t i = 0; i < last; ++i) {
       ASSERT_TRUE(client.channel().send(life[i].bytes, life[i].fds));
-      if (waits_for_replies && life[i].answered) (void)client.channel().receive();
+      if (waits_for_replies && life[i].answered) {
+        [[maybe_unused]] const auto reply = client.channel().receive();
+      }
     }
     // Every other time it dies inside the next message.
     if (last < life.size() && random() % 2 == 0) {
       const ConstBytes next = life[last].bytes;
-      (void)client.channel().send(next.first(random() % next.size()), life[last].fds);
+      [[maybe_unused]] const Result<> sent =
+          client.channel().send(next.first(random() % next.size()), life[last].fds);
     }
     client.channel().close();
   }

@@ -92,7 +92,8 @@ TEST(SessionLife, pipelined_requests_are_answered_in_their_order) {
   auto sender = std::async(std::launch::async, [&] {
     std::vector<std::byte> all;
     for (std::uint16_t id = 0; id < count; ++id) {
-      const abi::VfioUserRegionAccess access{.offset = id * 4U, .region = board_ram, .count = 4};
+      const abi::VfioUserRegionAccess access{
+          .offset = id * std::uint64_t{4}, .region = board_ram, .count = 4};
       const auto header = make_command(id, abi::vfio_user_region_read, sizeof access);
       for (const ConstBytes part : {bytes_of(header), bytes_of(access)})
         all.insert(all.end(), part.begin(), part.end());
@@ -218,8 +219,8 @@ TEST(SessionLife, many_clients_work_at_once) {
         for (std::uint32_t step = 0; step < 200; ++step) {
           const std::uint64_t iova = (step % 64) * page;
           wrong += !client.dma_map(iova, page, read_write, memory.get(), iova);
-          wrong += !client.write<std::uint32_t>(board_ram, step * 4, step);
-          wrong += client.read<std::uint32_t>(board_ram, step * 4) != step;
+          wrong += !client.write<std::uint32_t>(board_ram, std::uint64_t{step} * 4, step);
+          wrong += client.read<std::uint32_t>(board_ram, std::uint64_t{step} * 4) != step;
           wrong += client.dma_unmap(iova, page) != page;
         }
       }
