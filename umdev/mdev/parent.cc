@@ -13,7 +13,7 @@ namespace {
 class CreateAttribute final : public tree::Attribute {
  public:
   explicit CreateAttribute(const Type& type) : type_(type) {}
-  void store(std::string_view text, Done<std::size_t> done) override {
+  void store_from(const tree::Writer& writer, std::string_view text, Done<std::size_t> done) override {
     const auto uuid = Uuid::parse_create(text);
     if (!uuid) return done(std::unexpected(uuid.error()));
     auto written = std::make_shared<Done<std::size_t>>(std::move(done));
@@ -21,7 +21,7 @@ class CreateAttribute final : public tree::Attribute {
     parent.bus().create({.parent = parent.name(),
                          .type = type_.id(),
                          .uuid = *uuid,
-                         .owner = {.door = "tree"},
+                         .owner = {.uid = writer.uid, .pid = writer.pid, .door = "tree"},
                          .attributes = {}},
                         [written, size = text.size()](Result<> result) {
                           (*written)(result ? Result<std::size_t>(size) : std::unexpected(result.error()));

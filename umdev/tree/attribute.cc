@@ -10,6 +10,18 @@ void Attribute::store(std::string_view, Done<std::size_t> done) {
   done(fail(EIO, "the attribute has no store"));
 }
 
+void Attribute::store_from(const Writer&, std::string_view text, Done<std::size_t> done) {
+  store(text, std::move(done));
+}
+
+Result<std::size_t> BinaryAttribute::read(std::uint64_t, Bytes) {
+  return fail(EIO, "the attribute has no read");
+}
+
+void BinaryAttribute::write(const Writer&, std::uint64_t, ConstBytes, Done<std::size_t> done) {
+  done(fail(EIO, "the attribute has no write"));
+}
+
 namespace {
 
 class TextAttribute final : public Attribute {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "umdev/support/bytes.h"
 #include "umdev/support/done.h"
 #include "umdev/support/error.h"
 #include "umdev/support/inline_function.h"
@@ -20,6 +21,15 @@ using Mode = std::uint16_t;
 inline constexpr std::size_t attribute_size = 4096;
 // What a show may give at most: sysfs lends it one page, the last byte of which is a NUL.
 inline constexpr std::size_t show_limit = attribute_size - 1;
+
+// Who writes: the process that a door speaks for. This program itself when nobody says otherwise.
+struct Writer {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::int32_t pid = 0;  // 0: this program, or one that cannot be seen from here
+};
+
+class BinaryAttribute;
 
 // The behaviour of one attribute. Derive from it where thousands of instances carry the same attribute, to
 // keep each of them small; text_attribute() and function_attribute() make the simple ones.
@@ -38,6 +48,27 @@ class Attribute {
   // has at most attribute_size bytes, and is valid until store returns. A store that completes later keeps
   // alive itself what it needs: the tree only vouches for the time of the call. EIO unless overridden.
   virtual void store(std::string_view text, Done<std::size_t> done);
+  // The same, told who writes. What the tree calls; store() unless overridden.
+  virtual void store_from(const Writer& writer, std::string_view text, Done<std::size_t> done);
+
+  // Itself when it is binary: then the tree calls read() and write() instead of show() and store().
+  virtual BinaryAttribute* as_binary() { return nullptr; }
+};
+
+// An attribute that is bytes at offsets, of any size, and not a text: a PCI function's `config`, the kernel's
+// struct bin_attribute. Threads and lifetime as Attribute's.
+class BinaryAttribute : public Attribute {
+ public:
+  // st_size, asked once, when the attribute is added. 0: it has no fixed end, and read and write answer for
+  // themselves what lies where.
+  virtual std::uint64_t size() const = 0;
+  // How many bytes it gave, less only at the end. `into` lies within size(), unless that is 0, and is not
+  // empty. EIO unless overridden.
+  virtual Result<std::size_t> read(std::uint64_t offset, Bytes into);
+  // As store(), of bytes that lie within size(), unless that is 0. EIO unless overridden.
+  virtual void write(const Writer& writer, std::uint64_t offset, ConstBytes from, Done<std::size_t> done);
+
+  BinaryAttribute* as_binary() final { return this; }
 };
 
 using Show = InlineFunction<Result<std::string>(), 32>;

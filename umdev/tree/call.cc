@@ -19,6 +19,21 @@ CallFrame*& innermost_call() {
   return innermost;
 }
 
+// The part of the bytes at `offset` that lies before the end; all of them where there is none.
+template <typename Range>
+Range within(Range bytes, std::uint64_t offset, std::uint64_t end) {
+  if (end == 0) return bytes;
+  return offset >= end ? Range() : bytes.first(std::min<std::uint64_t>(bytes.size(), end - offset));
+}
+
+Result<std::string> read_beginning(BinaryAttribute& attribute, std::uint64_t size, std::size_t limit) {
+  std::string text(size != 0 ? std::min<std::uint64_t>(size, limit) : limit, '\0');
+  const std::size_t count = UMDEV_TRY(attribute.read(0, std::as_writable_bytes(std::span(text))));
+  UMDEV_ASSERT(count <= text.size(), "an attribute gave more than it was asked for");
+  text.resize(count);
+  return text;
+}
+
 }  // namespace
 
 std::uint32_t count_own_calls(const Node& node) {
@@ -80,13 +95,56 @@ Result<std::string> Tree::show(const NodeRef& node) {
   UMDEV_ASSERT(Mutex::count_held_by_this_thread() == 0, "a show must run without locks");
   Call call{{.node = node}};
   Attribute* const attribute = UMDEV_TRY(enter(call));
-  Result<std::string> text = attribute->show();
+  BinaryAttribute* const binary = attribute->as_binary();
+  Result<std::string> text =
+      binary != nullptr ? read_beginning(*binary, as_attribute(*node).size, binary_limit) : attribute->show();
   leave(call);
-  if (text && text->size() > show_limit) text->resize(show_limit);
+  if (binary == nullptr && text && text->size() > show_limit) text->resize(show_limit);
   return text;
 }
 
-void Tree::store(const NodeRef& node, std::string_view text, Done<std::size_t> done) {
+Result<std::size_t> Tree::read_at(const NodeRef& node, std::uint64_t offset, Bytes into) {
+  UMDEV_ASSERT(Mutex::count_held_by_this_thread() == 0, "a read must run without locks");
+  Call call{{.node = node}};
+  Attribute* const attribute = UMDEV_TRY(enter(call));
+  BinaryAttribute* const binary = attribute->as_binary();
+  Result<std::size_t> count = fail(EINVAL, "the attribute is a text");
+  if (binary != nullptr) {
+    into = within(into, offset, as_attribute(*node).size);
+    count = into.empty() ? 0 : binary->read(offset, into);
+  }
+  leave(call);
+  UMDEV_ASSERT(!count || *count <= into.size(), "an attribute gave more than it was asked for");
+  return count;
+}
+
+void Tree::write_at(const NodeRef& node, std::uint64_t offset, ConstBytes from, Done<std::size_t> done,
+                    Writer writer) {
+  UMDEV_ASSERT(Mutex::count_held_by_this_thread() == 0, "a write must run without locks");
+  Call call{{.node = node}};
+  const Result<Attribute*> attribute = enter(call);
+  if (!attribute) {
+    done(std::unexpected(attribute.error()));
+    return;
+  }
+  BinaryAttribute* const binary = (*attribute)->as_binary();
+  const ConstBytes inside = within(from, offset, as_attribute(*node).size);
+  if (binary != nullptr && !inside.empty()) {
+    binary->write(writer, offset, inside, std::move(done));
+    leave(call);
+    return;
+  }
+  leave(call);
+  if (binary == nullptr) {
+    done(fail(EINVAL, "the attribute is a text"));
+  } else if (!from.empty()) {
+    done(fail(EFBIG, "the offset is behind the end"));
+  } else {
+    done(0);
+  }
+}
+
+void Tree::store(const NodeRef& node, std::string_view text, Done<std::size_t> done, Writer writer) {
   UMDEV_ASSERT(Mutex::count_held_by_this_thread() == 0, "a store must run without locks");
   Call call{{.node = node}};
   const Result<Attribute*> attribute = enter(call);
@@ -99,7 +157,11 @@ void Tree::store(const NodeRef& node, std::string_view text, Done<std::size_t> d
     done(0);
     return;
   }
-  (*attribute)->store(text.substr(0, attribute_size), std::move(done));
+  if (BinaryAttribute* const binary = (*attribute)->as_binary())
+    binary->write(writer, 0, within(std::as_bytes(std::span(text)), 0, as_attribute(*node).size),
+                  std::move(done));
+  else
+    (*attribute)->store_from(writer, text.substr(0, attribute_size), std::move(done));
   leave(call);
 }
 
@@ -109,7 +171,7 @@ Result<std::string> Tree::read(std::string_view path) {
   return show(node);
 }
 
-void Tree::write(std::string_view path, std::string_view text, Done<std::size_t> done) {
+void Tree::write(std::string_view path, std::string_view text, Done<std::size_t> done, Writer writer) {
   const Result<NodeRef> node = resolve(path);
   if (!node) {
     done(std::unexpected(node.error()));
@@ -119,7 +181,7 @@ void Tree::write(std::string_view path, std::string_view text, Done<std::size_t>
     done(std::unexpected(opened.error()));
     return;
   }
-  store(*node, text, std::move(done));
+  store(*node, text, std::move(done), writer);
 }
 
 }  // namespace umdev::tree

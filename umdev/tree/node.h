@@ -51,11 +51,15 @@ struct AttributeNode : Node {
   AttributeNode(std::string node_name, Mode node_mode, std::uint64_t node_inode,
                 std::unique_ptr<Attribute> node_attribute)
       : Node(NodeType::attribute, std::move(node_name), node_mode, node_inode),
-        attribute(std::move(node_attribute)) {}
+        attribute(std::move(node_attribute)),
+        is_binary(attribute->as_binary() != nullptr),
+        size(is_binary ? attribute->as_binary()->size() : attribute_size) {}
 
   // Taken out, and destroyed without the lock, when the node is dead and `calls` is zero.
   std::unique_ptr<Attribute> attribute;
   std::uint32_t calls = 0;  // shows and stores that are running
+  const bool is_binary;
+  const std::uint64_t size;  // as a listing says it
 };
 
 struct LinkNode : Node {

@@ -36,9 +36,10 @@ struct NodeInfo {
   std::uint32_t uid;
   std::uint32_t gid;
   std::uint64_t inode;       // unique for the life of the tree, never reused; the root's is 1
-  std::uint64_t size;        // attribute_size for an attribute, else 0
+  std::uint64_t size;        // attribute_size for an attribute, a binary one's own, else 0
   std::uint32_t links;       // 2 + subdirectories for a directory, else 1
   std::uint32_t generation;  // changes whenever the node, or a directory's set of children, does
+  bool binary;               // an attribute of bytes at offsets
   bool removed;              // the node is gone, and this is what was last known
 };
 
@@ -173,14 +174,21 @@ class Tree {
   // What open says, to root too: EACCES when no bit of the mode allows it to anybody, EISDIR, ENODEV.
   Result<> check_open(const NodeRef& node, bool for_reading, bool for_writing) const;
   // What read says on an open file: the text, cut to show_limit. EIO without a show, ENODEV when it is gone.
+  // Of a binary one, the first binary_limit bytes.
+  static constexpr std::size_t binary_limit = 65536;
   Result<std::string> show(const NodeRef& attribute);
   // What write says on an open file: the offset does not exist, an empty write completes with 0 and does not
   // reach store, of a longer one than attribute_size only the beginning does. EIO without a store, ENODEV
   // when it is gone.
-  void store(const NodeRef& attribute, std::string_view text, Done<std::size_t> done);
+  void store(const NodeRef& attribute, std::string_view text, Done<std::size_t> done, Writer writer = {});
+  // The same of a binary attribute, at an offset (EINVAL of any other one): read gives 0 behind the end,
+  // write EFBIG; what reaches over the end is cut.
+  Result<std::size_t> read_at(const NodeRef& attribute, std::uint64_t offset, Bytes into);
+  void write_at(const NodeRef& attribute, std::uint64_t offset, ConstBytes from, Done<std::size_t> done,
+                Writer writer = {});
   // resolve, check_open and show or store.
   Result<std::string> read(std::string_view path);
-  void write(std::string_view path, std::string_view text, Done<std::size_t> done);
+  void write(std::string_view path, std::string_view text, Done<std::size_t> done, Writer writer = {});
 
   // --- Metadata. Kept until the node is removed. ENODEV, and EOPNOTSUPP for a link's mode.
   Result<> set_mode(const NodeRef& node, Mode mode);

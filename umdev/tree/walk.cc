@@ -156,9 +156,10 @@ NodeInfo Tree::info(const NodeRef& node) const {
           .uid = node->uid,
           .gid = node->gid,
           .inode = node->inode,
-          .size = node->type == NodeType::attribute ? attribute_size : 0,
+          .size = node->type == NodeType::attribute ? as_attribute(*node).size : 0,
           .links = node->type == NodeType::directory ? 2 + as_directory(*node).subdirectories : 1,
           .generation = node->generation,
+          .binary = node->type == NodeType::attribute && as_attribute(*node).is_binary,
           .removed = node->state == Node::State::dead};
 }
 

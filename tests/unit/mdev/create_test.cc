@@ -137,6 +137,12 @@ TEST_F(MdevCreate, D32_a_write_is_complete_when_it_returns) {
 TEST_F(MdevCreate, the_door_of_a_creation_is_kept) {
   ASSERT_EQ(write(type_path("card-1/create"), name(1)), 0);
   EXPECT_EQ(world.bus->find(uuid(1)).value()->owner().door, "tree");
+  const auto file = world.tree.resolve(type_path("card-1/create")).value();
+  Outcome<std::size_t> stored;
+  world.tree.store(file, name(3), stored.done(), {.uid = 1000, .gid = 100, .pid = 42});
+  ASSERT_TRUE(stored.succeeded());
+  EXPECT_EQ(world.bus->find(uuid(3)).value()->owner().uid, 1000U);
+  EXPECT_EQ(world.bus->find(uuid(3)).value()->owner().pid, 42);
   const CreateRequest request{.parent = "card",
                               .type = "card-1",
                               .uuid = uuid(2),
