@@ -81,6 +81,8 @@ void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t map
 std::expected<std::unique_ptr<Daemon>, std::string> Daemon::start(DaemonOptions options, Log& log) {
   std::error_code unknown;
   options.runtime_directory = std::filesystem::absolute(options.runtime_directory, unknown).string();
+  if (options.state_directory.empty()) options.state_directory = options.runtime_directory + "/state";
+  options.state_directory = std::filesystem::absolute(options.state_directory, unknown).string();
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), log));
   if (auto started = daemon->serve(); !started) {
     (void)daemon->stop();
@@ -103,6 +105,20 @@ Daemon::Started Daemon::claim_directory() {
   return std::unexpected(
       fmt::format("another umdevd (process {}) serves {}: stop it, or choose another --runtime-dir",
                   first_word_of(lock_file), directory));
+}
+
+Daemon::Started Daemon::claim_state() {
+  const std::string& directory = state_directory();
+  auto state = manage::StateDirectory::claim(directory);
+  if (!state && state.error().code == EBUSY)
+    return std::unexpected(
+        fmt::format("another umdevd (process {}) keeps its state in {}: choose another --state-dir",
+                    first_word_of(directory + "/" + std::string(manage::state_lock_name)), directory));
+  if (!state) return explain(directory, state.error());
+  state_ = std::move(*state);
+  if (auto made = manage::make_mdevctl_root(runtime_directory(), state_->definitions()); !made)
+    return explain(runtime_directory() + "/etc/mdevctl.d", made.error());
+  return {};
 }
 
 Result<> Daemon::build_core() {
@@ -154,6 +170,7 @@ Daemon::Started Daemon::add_parent(const ParentConfig& config) {
 
 Daemon::Started Daemon::serve() {
   if (auto claimed = claim_directory(); !claimed) return claimed;
+  if (auto claimed = claim_state(); !claimed) return claimed;
   if (auto built = build_core(); !built) return explain("cannot start", built.error());
   if (auto built = build_doors(); !built) return explain(runtime_directory(), built.error());
   for (const ParentConfig& parent : options_.config.parents)

@@ -22,6 +22,7 @@
 #include "apps/umdevd/served_mdev.h"
 #include "umdev/control/management.h"
 #include "umdev/control/server.h"
+#include "umdev/manage/state_directory.h"
 #include "umdev/mdev/bus.h"
 #include "umdev/os/directory.h"
 #include "umdev/os/system_host.h"
@@ -36,6 +37,7 @@ namespace umdev::daemon {
 
 struct DaemonOptions {
   std::string runtime_directory;  // is made when it is missing
+  std::string state_directory;    // the same; empty: "state" in the runtime directory
   Config config;
   std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
   Limits limits;
@@ -58,6 +60,7 @@ class Daemon final : public control::Doors {
   [[nodiscard]] bool stop(Duration limit = std::chrono::seconds(20));
 
   const std::string& runtime_directory() const { return options_.runtime_directory; }
+  const std::string& state_directory() const { return options_.state_directory; }
   mdev::Bus& bus() { return *bus_; }
   vfio::Core& core() { return *core_; }
   tree::Tree& tree() { return tree_; }
@@ -73,6 +76,7 @@ class Daemon final : public control::Doors {
   Daemon(DaemonOptions options, Log& log) : options_(std::move(options)), log_(log) {}
 
   Started claim_directory();
+  Started claim_state();
   Result<> build_core();
   Result<> build_doors();
   Started add_parent(const ParentConfig& parent);
@@ -85,6 +89,7 @@ class Daemon final : public control::Doors {
   DaemonOptions options_;
   Log& log_;
   std::unique_ptr<os::LockFile> lock_;
+  std::unique_ptr<manage::StateDirectory> state_;
 
   tree::Tree tree_;
   std::unique_ptr<device::Model> model_;

@@ -8,6 +8,7 @@
 #include <CLI/Formatter.hpp>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "apps/umdevd/daemon.h"
@@ -28,6 +29,10 @@ In the runtime directory (default: /run/umdev for root, else $XDG_RUNTIME_DIR/um
   control.sock           JSON-RPC 2.0, one message a line; `umdev` speaks it
   vfio-user/UUID.sock    one for each instance: what a VMM connects to
   umdevd.lock            held while a daemon serves this directory: there is one at most
+  etc/mdevctl.d          leads to the definitions, for MDEVCTL_ENV_ROOT=RUNTIME-DIR mdevctl
+
+In the state directory (default: /var/lib/umdev for root, else $XDG_STATE_HOME/umdev; with a --runtime-dir of
+one's own, "state" in that) are the definitions of devices: mdevctl.d/PARENT/UUID, in mdevctl's own format.
 
 The configuration names the parents of which instances are made. Without one there is one parent of each
 driver. Drivers and their keys:
@@ -75,7 +80,9 @@ Result<> wait_for_signal(const os::SignalFd& signals) {
 }
 
 DaemonOptions make_options(const Arguments& arguments, Config config, Log& log) {
-  DaemonOptions options{.runtime_directory = arguments.runtime_directory, .config = std::move(config)};
+  DaemonOptions options{.runtime_directory = arguments.runtime_directory,
+                        .state_directory = arguments.state_directory,
+                        .config = std::move(config)};
   const auto descriptors = os::raise_descriptor_limit();
   if (!descriptors) log.warning("the descriptor limit cannot be raised");
   budget(options, descriptors.value_or(1024), os::mapping_limit());
@@ -102,13 +109,23 @@ int serve(const Arguments& arguments, Config config) {
   return waited ? 0 : complain(waited.error().text, exit_failure);
 }
 
+// A daemon in a place of its own keeps its state there too, so that it never takes the host's; --state-dir
+// says otherwise.
+Result<> find_directories(Arguments& arguments) {
+  const auto usual = control::default_runtime_directory();
+  if (arguments.runtime_directory.empty()) arguments.runtime_directory = UMDEV_TRY(usual);
+  if (!arguments.state_directory.empty()) return {};
+  const auto normal = [](const std::string& path) {
+    return std::filesystem::path(path + "/").lexically_normal();
+  };
+  if (usual && normal(arguments.runtime_directory) == normal(*usual))
+    arguments.state_directory = UMDEV_TRY(control::default_state_directory());
+  return {};
+}
+
 int run(const Arguments& given) {
   Arguments arguments = given;
-  if (arguments.runtime_directory.empty()) {
-    auto directory = control::default_runtime_directory();
-    if (!directory) return complain(directory.error().text, exit_usage);
-    arguments.runtime_directory = std::move(*directory);
-  }
+  if (auto found = find_directories(arguments); !found) return complain(found.error().text, exit_usage);
   auto config = arguments.config.empty() ? default_config() : read_config(arguments.config);
   if (!config) return complain(config.error(), exit_usage);
   return serve(arguments, std::move(*config));
@@ -123,8 +140,7 @@ int main(int count, char** values) {
   umdev::daemon::Arguments arguments;
   app.add_option("--runtime-dir", arguments.runtime_directory, "where the sockets are; made when missing")
       ->type_name("DIR");
-  app.add_option("--state-dir", arguments.state_directory,
-                 "for what outlives a restart (nothing does yet: it is not touched)")
+  app.add_option("--state-dir", arguments.state_directory, "what outlives a restart; made when missing")
       ->type_name("DIR");
   app.add_option("--config", arguments.config, "which parents there are")->type_name("FILE.toml");
   std::string level = "info";
