@@ -224,7 +224,7 @@ TEST_F(Binding, probed_is_called_when_autoprobe_is_over) {
 // --- Observers: what an IOMMU group sees and may refuse.
 
 class Observed : public DeviceTest {
- protected:
+ public:
   std::vector<std::string> log;
 };
 
@@ -535,7 +535,7 @@ TEST_F(Binding, storm_of_binds_unbinds_and_removals_keeps_each_device_one_at_a_t
       threads.emplace_back([&] {
         for (int turn = 0; turn < 5; ++turn) {
           tree.write("/bus/mdev/drivers/alternating/bind", "x", [](Result<std::size_t>) {});
-          (void)tree.read("/devices/x/uevent");
+          [[maybe_unused]] const auto shown = tree.read("/devices/x/uevent");
           tree.write("/bus/mdev/drivers/alternating/unbind", "x", [](Result<std::size_t>) {});
         }
       });

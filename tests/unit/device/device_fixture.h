@@ -93,7 +93,8 @@ class TestDriver : public Driver {
 
 class RecordingObserver final : public BindObserver {
  public:
-  explicit RecordingObserver(std::vector<std::string>& log, std::string name = "") : log_(log), name_(name) {}
+  explicit RecordingObserver(std::vector<std::string>& log, std::string name = "")
+      : log_(log), name_(std::move(name)) {}
   Result<> driver_binding(Device& device, Driver& driver) override {
     EXPECT_EQ(Mutex::count_held_by_this_thread(), 0);
     note("binding", device, driver);
@@ -118,7 +119,7 @@ class RecordingObserver final : public BindObserver {
 // One world: a tree, a model, a bus "mdev" that matches nothing unless told, and what removes it all at the
 // end.
 class DeviceTest : public testing::Test {
- protected:
+ public:
   DeviceTest() : model(Model::create(tree).value()), events(model->events().subscribe(1000)) {
     bus = make_bus("mdev");
   }

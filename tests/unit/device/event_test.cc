@@ -45,7 +45,7 @@ TEST_F(Uevents, carry_what_the_caller_and_the_device_add) {
   struct Pci final : Device {
     using Device::Device;
     void add_to_environment(Environment& environment) const override {
-      environment.push_back("PCI_ID=4348:3253");
+      environment.emplace_back("PCI_ID=4348:3253");
     }
   };
   const auto device = std::make_shared<Pci>(*model, Device::Spec{.name = "mtty", .bus = bus});

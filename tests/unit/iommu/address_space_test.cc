@@ -209,8 +209,10 @@ TEST_F(Pin, moves_with_its_right) {
   ASSERT_EQ(map(page, page), 0);
   DmaPin held = pin(0, page);
   DmaPin moved = std::move(held);
+  // NOLINTBEGIN(bugprone-use-after-move): that nothing is left is the rule
   EXPECT_FALSE(held);
   EXPECT_TRUE(held.segments().empty());
+  // NOLINTEND(bugprone-use-after-move)
   EXPECT_EQ(moved.segments()[0].data, memory->bytes().data());
   moved = pin(0, 2 * page);
   EXPECT_EQ(space->pin_count(), 2U);

@@ -28,7 +28,7 @@ inline void fill(Bytes bytes, int value) {
 
 // A space with one registered user and a backing of 16 pages.
 class SpaceTest : public testing::Test {
- protected:
+ public:
   SpaceTest() { space->register_user(user); }
   ~SpaceTest() override {
     if (space) space->unregister_user(user);

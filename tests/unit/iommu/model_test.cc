@@ -24,6 +24,7 @@ struct Step {
   unsigned access = 0;
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): RapidCheck looks for this name
 void showValue(const Step& step, std::ostream& out) {
   out << "{kind " << step.kind << ", page " << step.page_number << " + " << step.pages << ", offset "
       << step.offset << ", backing " << step.backing << " page " << step.backing_page << ", access "

@@ -16,7 +16,7 @@ constexpr std::uint32_t vaddr = abi::vfio_dma_unmap_flag_vaddr;
 constexpr std::uint64_t top = UINT64_MAX - page + 1;  // the last page
 
 class Type1 : public testing::Test {
- protected:
+ public:
   Type1() {
     for (auto& instance : {v1, v2}) instance->register_user(user);
   }

@@ -48,7 +48,7 @@ class PlainDriver final : public BusDriver {
 };
 
 class MdevBusDriver : public MdevTest {
- protected:
+ public:
   std::shared_ptr<PlainDriver> plain(const std::string& name,
                                      std::vector<std::string_view> apis = {"vfio-pci", "vfio-ccw"}) {
     return std::make_shared<PlainDriver>(name, std::move(apis));

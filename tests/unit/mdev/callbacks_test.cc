@@ -13,7 +13,7 @@ namespace {
 using testing::ElementsAre;
 
 class VendorCallbacks : public CardTest {
- protected:
+ public:
   void SetUp() override {
     ASSERT_EQ(create(1), 0);
     device = script->device_script(uuid(1));
@@ -163,7 +163,7 @@ class MeetingDevice final : public vfio::Device {
 };
 
 class NoLockRule : public CardTest {
- protected:
+ public:
   // Opens an instance whose accesses wait for `meeting`.
   MdevWorld::Session open_meeting_device(unsigned n, Meeting& meeting) {
     script->make_device = [&meeting](const CreateRequest&) {
@@ -282,7 +282,7 @@ TEST_F(NoLockRule, an_unregistration_waits_for_files_that_are_being_read) {
 // --- The translation API: pinning through whatever back end the container has.
 
 class Translation : public VendorCallbacks {
- protected:
+ public:
   static constexpr iommu::Iova iova = 0x10000;
   void map(vfio::Container& container) {
     ASSERT_TRUE(

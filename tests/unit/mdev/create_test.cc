@@ -244,7 +244,7 @@ TEST_F(MaxInstances, a_failed_create_gives_the_instance_back) {
 }
 
 class FewInstances : public MdevTest {
- protected:
+ public:
   FewInstances() : small(MdevWorld::Options{.limits = {.instances = 2}}) {}
   MdevWorld small;
 };

@@ -11,7 +11,7 @@ using testing::ElementsAre;
 // --- A failed create leaves nothing.
 
 class FailedCreate : public MdevTest {
- protected:
+ public:
   // Everything that a creation may leave behind, as text.
   std::vector<std::string> everything() {
     std::vector<std::string> lines;

@@ -30,7 +30,7 @@ struct Pending {
 
 // A world with the parent devices/virtual/card/card, whose types card-1 and card-2 take one and two of ports.
 class MdevTest : public testing::Test {
- protected:
+ public:
   // What the test has the vendor do refers to the test's own variables; the parent goes after these.
   void TearDown() override {
     script->during_create = {};
@@ -146,7 +146,7 @@ class MdevTest : public testing::Test {
 
 // The same with the parent registered.
 class CardTest : public MdevTest {
- protected:
+ public:
   Registration parent = register_card();
 };
 

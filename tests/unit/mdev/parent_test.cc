@@ -11,7 +11,7 @@ using testing::ElementsAre;
 using testing::UnorderedElementsAre;
 
 class ParentTest : public MdevTest {
- protected:
+ public:
   int error_of_registering(ParentSpec spec) {
     auto registration =
         world.bus->register_parent(std::move(spec), std::make_unique<test::FakeParent>(script));

@@ -10,7 +10,7 @@ namespace {
 using testing::ElementsAre;
 
 class MdevRemove : public CardTest {
- protected:
+ public:
   int write_remove(unsigned n, const std::string& text = "1") {
     return write(instance_path(n) + "/remove", text);
   }

@@ -7,7 +7,7 @@ namespace {
 using testing::ElementsAre;
 
 class Unregister : public CardTest {
- protected:
+ public:
   Pending<> begin_unregister(RemovePolicy policy) {
     Pending<> pending;
     parent.unregister(policy, pending.done());

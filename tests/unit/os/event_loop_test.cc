@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 class EventLoopTest : public testing::Test {
- protected:
+ public:
   EventLoopTest() {
     auto created = EventLoop::create();
     EXPECT_TRUE(created);

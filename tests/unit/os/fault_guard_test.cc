@@ -224,7 +224,7 @@ TEST(FaultGuard, holds_while_several_threads_fault_and_others_register) {
 }
 
 class FaultGuardDeathTest : public testing::Test {
- protected:
+ public:
   FaultGuardDeathTest() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
 };
 

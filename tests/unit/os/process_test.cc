@@ -84,7 +84,7 @@ TEST(RandomUuid, is_of_version_4_and_never_the_same) {
 }
 
 class Notify : public testing::Test {
- protected:
+ public:
   void TearDown() override { ::unsetenv("NOTIFY_SOCKET"); }
 };
 

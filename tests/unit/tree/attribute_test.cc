@@ -10,7 +10,7 @@ namespace umdev::tree {
 namespace {
 
 class Attributes : public TreeTest {
- protected:
+ public:
   NodeHandle add(std::string name, Mode mode, Show show, Store store = {}) {
     return root.add_attribute({std::move(name), mode, function_attribute(std::move(show), std::move(store))})
         .value();

@@ -35,7 +35,7 @@ inline AttributeSpec text(std::string name, std::string content, Mode mode = 044
 }
 
 class TreeTest : public testing::Test {
- protected:
+ public:
   Tree tree;
   Directory root = tree.root();
 };

@@ -20,7 +20,7 @@ namespace {
 using testing::ElementsAre;
 
 class BlockingDeviceTest : public testing::Test {
- protected:
+ public:
   void make(std::size_t queue_limit = BlockingDevice::default_queue_limit) {
     device =
         std::make_unique<BlockingDevice>(std::make_unique<test::GateDevice>(seen), executor, queue_limit);

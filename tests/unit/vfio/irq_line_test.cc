@@ -22,7 +22,7 @@ int code_of(const Result<>& result) {
 }
 
 class IrqLine : public testing::Test {
- protected:
+ public:
   void SetUp() override { ASSERT_TRUE(client.listen(intx)); }
   void unmask_now() { ASSERT_EQ(code_of(client.none(unmask, intx)), 0); }
   void mask_now() { ASSERT_EQ(code_of(client.none(mask, intx)), 0); }
@@ -203,7 +203,7 @@ TEST(IrqEdge, a_maskable_edge_is_remembered_once_while_masked) {
 }
 
 class IrqUnmaskEventfd : public IrqLine {
- protected:
+ public:
   Result<> set_resample() { return client.eventfd(unmask, intx, 0, resample.dup().value()); }
 
   os::EventFd resample = os::EventFd::create().value();

@@ -48,7 +48,7 @@ int code_of(const Result<>& result) {
 }
 
 class PciIrqSet : public testing::Test {
- protected:
+ public:
   test::FakeWatcher watcher;
   IrqSet irqs{pci_infos(), &watcher};
   test::IrqClient client{irqs};

@@ -19,7 +19,7 @@ namespace {
 using testing::ElementsAre;
 
 class SerializedDevice : public testing::Test {
- protected:
+ public:
   // The device keeps reads until the test completes them.
   void keep_reads() {
     seen->on_read = [this](ReadRequest request) { kept.emplace(std::move(request)); };

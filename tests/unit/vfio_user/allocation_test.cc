@@ -49,7 +49,7 @@ namespace umdev::vfio_user {
 namespace {
 
 class Allocation : public test::SessionFixture {
- protected:
+ public:
   // As a connection does it: a receive buffer full of messages, then one send of the replies.
   void exchange(const test::Octets& messages) {
     std::ranges::copy(messages, assembler.space().begin());

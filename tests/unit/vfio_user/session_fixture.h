@@ -38,7 +38,7 @@ struct Reply {
 };
 
 class SessionFixture : public ::testing::Test, public SessionObserver {
- protected:
+ public:
   explicit SessionFixture(CoreWorld::Options options = {}) : world(options) {}
   ~SessionFixture() override {
     if (session) session->end("the test ends");

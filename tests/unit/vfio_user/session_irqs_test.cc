@@ -11,7 +11,7 @@ constexpr std::uint32_t set_eventfds = abi::vfio_irq_set_data_eventfd | abi::vfi
 constexpr std::uint32_t disable = abi::vfio_irq_set_data_none | abi::vfio_irq_set_action_trigger;
 
 class SessionIrqs : public test::SessionFixture {
- protected:
+ public:
   SessionIrqs() {
     constexpr std::uint32_t edges = abi::vfio_irq_info_eventfd | abi::vfio_irq_info_noresize;
     script->irqs = {

@@ -18,7 +18,7 @@ constexpr std::uint64_t page = 4096;
 constexpr std::uint32_t read_write = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write;
 
 class SessionMemory : public test::SessionFixture {
- protected:
+ public:
   SessionMemory() {
     file = os::create_memfd("client", 16 * page, os::MemfdSize::changeable).value();
     open_session();
