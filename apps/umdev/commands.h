@@ -1,6 +1,7 @@
 // What the subcommands do. Each prints its result on stdout, for people or as JSON.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "apps/umdev/remote.h"
@@ -14,6 +15,9 @@ struct Options {
   std::string type;
   std::string uuid;
   bool force = false;
+  bool uevents = false;
+  std::string until;
+  std::optional<double> timeout;  // seconds
 };
 
 Outcome<> show_parents(const Options& options);
@@ -22,6 +26,8 @@ Outcome<> show_list(const Options& options);
 Outcome<> show_instance(const Options& options);
 Outcome<> show_status(const Options& options);
 Outcome<> show_qemu_args(const Options& options);
+// Prints events as they happen, until it is told to stop.
+Outcome<> watch(const Options& options);
 Outcome<> create(const Options& options);
 Outcome<> remove(const Options& options);
 // Uses an instance as a client would, and says what it has seen.

@@ -48,6 +48,19 @@ constexpr const char* remove_footer =
 wait does not call the removal off. --force takes the device away from its users, and ends the wait of
 another remove.)";
 
+constexpr const char* watch_footer =
+    R"(Prints a line for each event: the kernel's uevents (add, bind, change, unbind, remove, ...), sent when
+what they tell of is complete, and the daemon's own (defined, undefined, ...). The first line (with --json
+{"event": "watching"}) says that from here on nothing is missed. Who reads too slowly loses events; a line
+"lost" says so. Scripts wait with --until instead of sleeping:
+  coproc watch { umdev watch --json --until remove --timeout 10 $uuid; }
+  read -u ${watch[0]}                        # it watches
+--uevents also gives the events to the kernel, which sends them to everyone who listens in the caller's
+network namespace, udev above all. That needs CAP_SYS_ADMIN over the namespace, for instance
+  unshare --user --map-root-user --net umdev watch --uevents
+Exit status: 0 ended by SIGINT or SIGTERM, by the end of its reader or of the time, or --until's event has
+come; 1 it has not; 3 the daemon has gone.)";
+
 constexpr const char* probe_footer =
     R"(Connects as a VMM would and prints what it finds. Serial cards are set up, and bytes are sent
 through each port and back, with interrupts; the device is reset afterwards. Refused (EBUSY) while
@@ -105,6 +118,15 @@ class Program {
     add("list", "List the instances", show_list);
     add_uuid(add("show", "Show an instance: regions, interrupts, users, socket", show_instance));
     add("status", "Show sessions, mappings, pins and counters of the daemon", show_status);
+    auto& watching = add("watch", "Show what happens, as it happens", watch);
+    watching.add_option("UUID", options_.uuid, "only what is about this instance");
+    watching.add_flag("--uevents", options_.uevents, "send them as uevents into this network namespace");
+    watching.add_option("--until", options_.until, "end when an event of this name has come")
+        ->type_name("EVENT");
+    watching.add_option("--timeout", options_.timeout, "end after so long")
+        ->type_name("SECONDS")
+        ->check(CLI::NonNegativeNumber);
+    watching.footer(watch_footer);
     auto& qemu = add("qemu-args", "Print the QEMU arguments that attach an instance", show_qemu_args);
     add_uuid(qemu);
     qemu.footer(qemu_footer);

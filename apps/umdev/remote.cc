@@ -79,6 +79,12 @@ Outcome<std::string> Remote::call_patiently(std::string_view method,
   return finish(method);
 }
 
+Outcome<std::optional<control::Notification>> Remote::next_notification(Duration limit) {
+  auto next = client_.next_notification(limit);
+  if (!next) return std::unexpected(lost(next.error()));
+  return std::move(*next);
+}
+
 Outcome<std::string> Remote::finish(std::string_view method) {
   auto answer = client_.finish();
   if (!answer) return std::unexpected(lost(answer.error()));

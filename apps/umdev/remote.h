@@ -33,6 +33,10 @@ class Remote {
   Outcome<std::string> call_patiently(std::string_view method, const control::CallParameters& parameters,
                                       std::string_view waiting);
 
+  // For one that watches, as control::Client has it. The end of the daemon is a failure.
+  Outcome<std::optional<control::Notification>> next_notification(Duration limit);
+  int socket() const { return client_.socket(); }
+
  private:
   Remote(control::Client client, std::string runtime_directory)
       : client_(std::move(client)), runtime_directory_(std::move(runtime_directory)) {}

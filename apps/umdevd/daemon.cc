@@ -178,8 +178,12 @@ Daemon::Started Daemon::serve() {
   auto calls = os::ThreadPool::create("umdev-call");
   if (!calls) return explain("cannot start", calls.error());
   calls_ = std::move(*calls);
-  management_ = std::make_unique<control::Management>(control::Management::World{
-      .bus = bus_.get(), .executor = calls_.get(), .doors = this, .version = UMDEV_VERSION});
+  news_ = std::make_unique<control::News>(model_->events());
+  management_ = std::make_unique<control::Management>(control::Management::World{.bus = bus_.get(),
+                                                                                 .executor = calls_.get(),
+                                                                                 .doors = this,
+                                                                                 .version = UMDEV_VERSION,
+                                                                                 .news = news_.get()});
   dispatcher_ = std::make_unique<control::Dispatcher>(*management_);
   const std::string path = control::control_socket(runtime_directory());
   auto server = control::Server::start({.path = path, .dispatcher = dispatcher_.get(), .log = &log_});

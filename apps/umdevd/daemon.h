@@ -21,6 +21,7 @@
 #include "apps/umdevd/loop_watcher.h"
 #include "apps/umdevd/served_mdev.h"
 #include "umdev/control/management.h"
+#include "umdev/control/news.h"
 #include "umdev/control/server.h"
 #include "umdev/manage/state_directory.h"
 #include "umdev/mdev/bus.h"
@@ -108,6 +109,7 @@ class Daemon final : public control::Doors {
   std::map<std::string_view, std::shared_ptr<device::Class>> classes_;
   std::vector<std::shared_ptr<device::Device>> devices_;
   std::vector<Registration> parents_;
+  std::unique_ptr<control::News> news_;
   std::unique_ptr<control::Management> management_;
   std::unique_ptr<control::Dispatcher> dispatcher_;
   std::unique_ptr<os::ThreadPool> calls_;

@@ -13,11 +13,11 @@ _umdev_column() {
 
 _umdev() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="parents types list show status qemu-args create remove probe"
+  local commands="parents types list show status watch qemu-args create remove probe"
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --runtime-dir | --uuid) index=$((index + 1)) ;;
+      --runtime-dir | --uuid | --until | --timeout) index=$((index + 1)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
     esac
@@ -25,7 +25,11 @@ _umdev() {
   COMPREPLY=()
   case $previous in
     --runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
-    --uuid) return ;;
+    --uuid | --timeout) return ;;
+    --until)
+      mapfile -t COMPREPLY < <(compgen -W "add bind change unbind remove defined undefined" -- "$current")
+      return
+      ;;
   esac
   case $command in
     '') choices="$commands --runtime-dir --version --help" ;;
@@ -40,6 +44,10 @@ _umdev() {
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
       choices+=" --json --help"
       if [[ $command == remove ]]; then choices+=" --force"; fi
+      ;;
+    watch)
+      if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
+      choices+=" --json --uevents --until --timeout --help"
       ;;
     *) choices="--json --help" ;;
   esac

@@ -102,10 +102,25 @@ Result<bool> Client::wait(std::optional<Duration> limit) {
 
 Result<Answer> Client::finish() {
   UMDEV_TRY(wait());
+  return read_answer(take_line(), last_id_);
+}
+
+// Precondition: there is one.
+std::string Client::take_line() {
   const std::size_t newline = input_.find('\n');
-  auto answer = read_answer(std::string_view(input_).substr(0, newline), last_id_);
+  std::string line = input_.substr(0, newline);
   input_.erase(0, newline + 1);
-  return answer;
+  return line;
+}
+
+Result<std::optional<Notification>> Client::next_notification(std::optional<Duration> limit) {
+  if (!UMDEV_TRY(wait(limit))) return std::nullopt;
+  const Json json = Json::parse(take_line(), nullptr, /*allow_exceptions=*/false);
+  std::string method = json.is_object() ? text_of(json, "method") : std::string();
+  const auto parameters = json.is_object() ? json.find("params") : json.end();
+  if (method.empty() || parameters == json.end()) return fail(EPROTO, "the message is no notification");
+  return Notification{.method = std::move(method),
+                      .parameters = parameters->dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
 Result<Answer> Client::call(std::string_view method, const CallParameters& parameters) {

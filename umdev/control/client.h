@@ -24,6 +24,12 @@ struct Answer {
   std::optional<Refusal> refusal;
 };
 
+// What the server says without having been asked.
+struct Notification {
+  std::string method;
+  std::string parameters;  // as JSON text
+};
+
 // Names and values of the parameters of a call.
 using CallParameters = std::vector<std::pair<std::string_view, std::string>>;
 
@@ -43,10 +49,19 @@ class Client {
 
   Result<Answer> call(std::string_view method, const CallParameters& parameters = {});
 
+  // For one that watches, between calls: the next notification, waited for as in wait(); nothing when none
+  // has come yet.
+  Result<std::optional<Notification>> next_notification(std::optional<Duration> limit = {});
+
+  // Readable when something has come (what was received with an earlier message is told by
+  // next_notification() only).
+  int socket() const { return socket_.get(); }
+
  private:
   explicit Client(os::UniqueFd socket) : socket_(std::move(socket)) {}
 
   Result<> send_all(std::string_view text);
+  std::string take_line();
   // Waits until the socket is ready for `events` of poll(2).
   Result<bool> poll_for(short events, std::optional<Duration> limit);
 

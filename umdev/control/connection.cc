@@ -10,6 +10,8 @@ namespace umdev::control {
 namespace {
 
 constexpr std::size_t receive_size = 16384;
+// What was sent stays in front of what waits, up to this.
+constexpr std::size_t sent_max = 65536;
 
 }  // namespace
 
@@ -31,6 +33,7 @@ void Connection::end() {
   const auto self = shared_from_this();
   ended_ = true;
   watch_.cancel();
+  news_ = {};
   socket_.reset();
   world_.owner->connection_ended(*this);
 }
@@ -67,6 +70,7 @@ bool Connection::is_full() const {
 void Connection::serve() {
   do {
     handle_messages();
+    tell_news();
     if (!flush()) return;
   } while (!is_full() && input_.has_line());
   wait_for_events();
@@ -88,7 +92,9 @@ void Connection::handle_messages() {
     }
     if (!line) return;
     ++pending_;
-    world_.dispatcher->handle(*line, caller_, [self = shared_from_this()](Result<std::string> text) {
+    Caller caller = caller_;
+    caller.listener = shared_from_this();
+    world_.dispatcher->handle(*line, caller, [self = shared_from_this()](Result<std::string> text) {
       auto answer = std::make_shared<std::string>(text ? std::move(*text) : std::string());
       self->world_.outlet->post([self, answer] { self->answered(*answer); });
     });
@@ -100,6 +106,56 @@ void Connection::answered(const std::string& text) {
   if (ended_) return;
   if (!text.empty()) output_ += text + '\n';
   serve();
+}
+
+Result<> Connection::listen(News& news) {
+  if (listens_.exchange(true)) return fail(EBUSY, "this connection watches already");
+  auto reader = news.subscribe([outlet = world_.outlet, weak = weak_from_this()] {
+    outlet->post([weak] {
+      if (const auto self = weak.lock()) self->news_came();
+    });
+  });
+  if (!reader) {
+    listens_ = false;
+    return std::unexpected(reader.error());
+  }
+  Lock lock(mutex_);
+  subscribed_ = std::move(*reader);
+  return {};
+}
+
+void Connection::begin() {
+  world_.outlet->post([self = shared_from_this()] { self->begin_telling(); });
+}
+
+void Connection::begin_telling() {
+  News::Reader reader;
+  {
+    Lock lock(mutex_);
+    reader = std::move(subscribed_);
+  }
+  if (ended_) return;
+  news_ = std::move(reader);
+  serve();
+}
+
+void Connection::news_came() {
+  if (!ended_ && news_) serve();
+}
+
+// Hands out news while there is room for them: what the client does not take stays in its queue, and what has
+// no room there is lost.
+void Connection::tell_news() {
+  const Limits& limits = world_.dispatcher->limits();
+  news_left_ = static_cast<bool>(news_);
+  for (std::uint32_t turn = 0; news_left_ && turn < limits.watch_turn; ++turn) {
+    if (output_.size() - sent_ > limits.watch_output) return;
+    const auto item = news_.next();
+    if (item)
+      output_ += R"({"jsonrpc":"2.0","method":"event","params":)" + **item + "}\n";
+    else
+      news_left_ = false;
+  }
 }
 
 // False when the connection ended.
@@ -117,6 +173,9 @@ bool Connection::flush() {
     output_.clear();
     sent_ = 0;
     if (output_.capacity() > receive_size) output_.shrink_to_fit();
+  } else if (sent_ > sent_max) {
+    output_.erase(0, sent_);
+    sent_ = 0;
   }
   if (output_.size() - sent_ <= world_.dispatcher->limits().output_max) return true;
   end();
@@ -124,7 +183,9 @@ bool Connection::flush() {
 }
 
 void Connection::wait_for_events() {
-  if (at_end_ && pending_ == 0 && output_.empty()) return end();
+  if (at_end_ && pending_ == 0 && output_.empty() && !listens_) return end();
+  // The others have their turn first. While something is to be sent, its going brings us back here.
+  if (news_left_ && output_.empty()) world_.loop->post([self = shared_from_this()] { self->news_came(); });
   std::uint32_t events = 0;
   if (!at_end_ && !is_full()) events |= EPOLLIN;
   if (!output_.empty()) events |= EPOLLOUT;

@@ -5,12 +5,14 @@
 // gone; their answers are dropped.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "umdev/control/dispatcher.h"
 #include "umdev/control/line_buffer.h"
+#include "umdev/control/news.h"
 #include "umdev/os/event_loop.h"
 #include "umdev/support/mutex.h"
 
@@ -43,7 +45,7 @@ class ConnectionOwner {
   virtual void connection_ended(Connection& connection) = 0;
 };
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection final : public Listener, public std::enable_shared_from_this<Connection> {
  public:
   struct World {
     os::EventLoop* loop = nullptr;
@@ -57,12 +59,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Result<> start();
   void end();
 
+  // ^Listener: items go out as notifications of the method "event", as fast as the client takes them.
+  Result<> listen(News& news) override UMDEV_EXCLUDES(mutex_);
+  void begin() override;
+
  private:
   void ready(std::uint32_t events);
   void receive();
   void serve();
   void handle_messages();
   void answered(const std::string& text);
+  void begin_telling() UMDEV_EXCLUDES(mutex_);
+  void news_came();
+  void tell_news();
   bool flush();
   void wait_for_events();
   bool is_full() const;
@@ -77,6 +86,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool at_end_ = false;  // nothing more will be read
   bool ended_ = false;
   os::Watch watch_;
+  News::Reader news_;
+  bool news_left_ = false;  // news_ was not read to its end
+
+  // Any thread.
+  std::atomic<bool> listens_ = false;
+  Mutex mutex_;
+  News::Reader subscribed_ UMDEV_GUARDED_BY(mutex_);  // until begin()
 };
 
 }  // namespace umdev::control

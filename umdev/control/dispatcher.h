@@ -9,6 +9,9 @@
 // Errors of the methods are code -32000, with `message` for people. Every error has `data`: {"errno": 16,
 // "name": "EBUSY", "text": "..."}, whose text says more than `message` where there is more to say.
 //
+// A method that watches answers, and from then on its connection gets notifications: {"jsonrpc": "2.0",
+// "method": "event", "params": {...}}, see news.h. A connection watches once.
+//
 // Parameters come by name, or by position in the order of the method's table. A request without id is a
 // notification: it is carried out and never answered, whatever is wrong with it. The calls of a batch run
 // side by side; its answer comes when the last has ended.

@@ -20,7 +20,15 @@ struct Limits {
   std::size_t output_high_water = 1U << 20;
   std::size_t output_max = 1U << 28;
   // Connections at a time; more are told so, and closed.
-  std::uint32_t connections = 64;
+  std::uint32_t connections = 256;
+  // Connections that watch at a time, and what waits for each of them: items in its queue (some 700 bytes
+  // each, shared by all that wait for the same one; a create and a remove are eight), and bytes of text that
+  // its client does not take. Beyond that it loses items, and is told so.
+  std::uint32_t watchers = 128;
+  std::size_t watch_queue = 4096;
+  std::size_t watch_output = 1U << 17;
+  // Items that are handed to one connection before the others have their turn.
+  std::uint32_t watch_turn = 256;
   // After how long accepting is tried again when the process had no descriptors left.
   std::chrono::nanoseconds accept_pause = std::chrono::milliseconds(200);
 };

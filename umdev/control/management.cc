@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "umdev/control/describe.h"
+#include "umdev/control/news.h"
 #include "umdev/control/qemu_args.h"
 #include "umdev/mdev/bus.h"
 #include "umdev/os/random_uuid.h"
@@ -67,7 +68,8 @@ const std::vector<Management::Entry>& Management::entries() {
                                       {{"list", {}}, &Management::list},
                                       {{"show", only_uuid}, &Management::show},
                                       {{"qemu_args", only_uuid}, &Management::qemu_args},
-                                      {{"status", {}}, &Management::status}};
+                                      {{"status", {}}, &Management::status},
+                                      {{"watch", {}}, &Management::watch}};
   return all;
 }
 
@@ -97,6 +99,16 @@ void Management::show(Call& call) {
 }
 void Management::status(Call& call) {
   call.done(describe_status(*world_.bus, *world_.doors, world_.version));
+}
+
+void Management::watch(Call& call) {
+  const auto& listener = call.caller.listener;
+  if (!listener || world_.news == nullptr)
+    return call.done(fail(EOPNOTSUPP, "nothing but answers reaches this caller"));
+  if (auto listens = listener->listen(*world_.news); !listens)
+    return call.done(std::unexpected(listens.error()));
+  call.done(std::string("{}"));
+  listener->begin();
 }
 
 void Management::create(Call& call) {

@@ -7,7 +7,10 @@
 //   "force".
 //                                    mdev::Bus::remove's errors
 //   qemu_args {uuid}                 {"arguments": [WORD...], "line", "socket"}; ENODEV, EOPNOTSUPP,
-//   ENAMETOOLONG status                           see describe.h
+//   ENAMETOOLONG
+//   status                           see describe.h
+//   watch                            {}; from then on the connection gets notifications (dispatcher.h). EBUSY
+//                                    when it watches already; EUSERS at the limit of watchers
 //
 // Threads: any, several calls at once. Every call runs on the executor, since a driver may keep it there for
 // long; a call that waits (a removal) occupies no thread.
@@ -29,6 +32,8 @@ class Bus;
 
 namespace umdev::control {
 
+class News;
+
 class Management final : public Methods {
  public:
   struct World {
@@ -36,6 +41,7 @@ class Management final : public Methods {
     Executor* executor = nullptr;
     const Doors* doors = nullptr;
     std::string version;
+    News* news = nullptr;  // what watchers are told
   };
   explicit Management(World world);
 
@@ -56,6 +62,7 @@ class Management final : public Methods {
   void remove(Call& call);
   void qemu_args(Call& call);
   void status(Call& call);
+  void watch(Call& call);
 
   const World world_;
   const std::vector<Method> table_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,11 +14,24 @@
 
 namespace umdev::control {
 
+class News;
+
+// The caller's connection, for methods that go on telling after they have answered. Any thread.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // Keeps what is new from here on. EBUSY when it listens already; News::subscribe()'s errors.
+  virtual Result<> listen(News& news) = 0;
+  // Lets the client have it. After the answer, so that this comes first.
+  virtual void begin() = 0;
+};
+
 // Who calls, as the kernel saw it when the connection was made.
 struct Caller {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::int32_t pid = 0;
+  std::shared_ptr<Listener> listener = {};  // null: only answers reach this caller
 };
 
 // A parameter: always a string. What does not fit is refused before the method is called.
