@@ -168,6 +168,18 @@ Daemon::Started Daemon::add_parent(const ParentConfig& config) {
   return {};
 }
 
+// Whoever needs no tree is served without one.
+void Daemon::mount_tree() {
+  const std::string path = runtime_directory() + "/" + std::string(control::tree_directory_name);
+  auto mounted = TreeMount::create(tree_, path, log_);
+  if (mounted) {
+    tree_mount_ = std::move(*mounted);
+    return;
+  }
+  log_.warning(fmt::format("the tree is not mounted at {}: {} ({}). --no-tree leaves it out", path,
+                           mounted.error().text, errno_name(mounted.error().code)));
+}
+
 Daemon::Started Daemon::serve() {
   if (auto claimed = claim_directory(); !claimed) return claimed;
   if (auto claimed = claim_state(); !claimed) return claimed;
@@ -175,6 +187,7 @@ Daemon::Started Daemon::serve() {
   if (auto built = build_doors(); !built) return explain(runtime_directory(), built.error());
   for (const ParentConfig& parent : options_.config.parents)
     if (auto added = add_parent(parent); !added) return added;
+  if (options_.mount_tree) mount_tree();
   auto calls = os::ThreadPool::create("umdev-call");
   if (!calls) return explain("cannot start", calls.error());
   calls_ = std::move(*calls);
@@ -207,8 +220,11 @@ bool Daemon::stop(Duration limit) {
   control_.reset();
   // Calls that have not begun are cancelled; what a driver does at this moment is waited for.
   if (calls_ && calls_->abandon_stuck(limit / 2) > 0) stuck_ = true;
+  // Whoever waits for the end of a removal hears of it still.
+  if (tree_mount_) tree_mount_->detach();
   if (bus_) remove_instances(deadline);
   if (bus_) remove_parents(deadline);
+  if (tree_mount_ && !tree_mount_->end(limit / 4)) stuck_ = true;
   if (stuck_) {
     log_.error("a driver does not come back; ending without it");
     return false;
@@ -241,6 +257,7 @@ void Daemon::remove_parents(Time deadline) {
 
 // Nothing is left that could begin something new; from here on nothing runs but this thread.
 void Daemon::end_loops() {
+  tree_mount_.reset();
   vfio_user_.reset();
   if (workers_) workers_->stop();
   calls_.reset();

@@ -20,6 +20,7 @@
 #include "apps/umdevd/instance_sockets.h"
 #include "apps/umdevd/loop_watcher.h"
 #include "apps/umdevd/served_mdev.h"
+#include "apps/umdevd/tree_mount.h"
 #include "umdev/control/management.h"
 #include "umdev/control/news.h"
 #include "umdev/control/server.h"
@@ -40,6 +41,7 @@ struct DaemonOptions {
   std::string runtime_directory;  // is made when it is missing
   std::string state_directory;    // the same; empty: "state" in the runtime directory
   Config config;
+  bool mount_tree = false;  // at RUNTIME/sys; goes on without where FUSE cannot be had
   std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
   Limits limits;
   vfio_user::Limits vfio_user_limits;
@@ -66,6 +68,9 @@ class Daemon final : public control::Doors {
   vfio::Core& core() { return *core_; }
   tree::Tree& tree() { return tree_; }
 
+  // Null when the tree is not mounted.
+  const TreeMount* tree_mount() const { return tree_mount_.get(); }
+
   // ^control::Doors
   control::SocketPaths socket_of(const Uuid& uuid) const override { return sockets_->paths_of(uuid); }
   std::vector<control::SessionReport> sessions() const override;
@@ -82,6 +87,7 @@ class Daemon final : public control::Doors {
   Result<> build_doors();
   Started add_parent(const ParentConfig& parent);
   Started serve();
+  void mount_tree();
 
   void remove_instances(Time deadline);
   void remove_parents(Time deadline);
@@ -114,6 +120,7 @@ class Daemon final : public control::Doors {
   std::unique_ptr<control::Dispatcher> dispatcher_;
   std::unique_ptr<os::ThreadPool> calls_;
   std::unique_ptr<control::Server> control_;
+  std::unique_ptr<TreeMount> tree_mount_;
   std::thread loop_thread_;
   bool stopped_ = false;
   bool stuck_ = false;

@@ -103,8 +103,16 @@ class Daemon:
             with contextlib.suppress(Failed):
                 self.stop()
         self._log.close()
+        self.unmount_left_behind()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def unmount_left_behind(self) -> None:
+        """What a daemon that was killed leaves: the next one in its directory takes it over, the last one's stays."""
+        path = f"{self.directory.resolve()}/sys"
+        if any(line.split()[4] == path for line in Path("/proc/self/mountinfo").read_text().splitlines()):
+            command = ["umount", "-l", path] if os.geteuid() == 0 else ["fusermount3", "-u", "-z", path]
+            subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None

@@ -37,7 +37,8 @@ class LifeCycle(unittest.TestCase):
         )
 
     def sockets(self) -> list[str]:
-        return [path.name for path in self.scratch.rglob("*.sock")]
+        # By name: what a killed daemon has left mounted cannot be looked into.
+        return [path.name for place in ("run", "run/vfio-user") for path in (self.scratch / place).glob("*.sock")]
 
     def test_it_says_that_it_is_ready(self) -> None:
         daemon = self.daemon().start()
