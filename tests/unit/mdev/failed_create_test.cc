@@ -92,12 +92,12 @@ TEST_F(FailedCreate, somebody_else_has_the_directory) {
 class FailingBusDriver final : public BusDriver {
  public:
   std::string_view name() const override { return "failing"; }
-  std::span<const std::string_view> device_apis() const override { return apis_; }
+  std::span<const std::string_view> device_apis() const override { return apis; }
   void probe_instance(Instance&, Done<> done) override { done(fail(ENXIO, "the test said so")); }
   void remove_instance(Instance&, RemovePolicy, Done<> done) override { done(); }
 
  private:
-  static constexpr std::array<std::string_view, 1> apis_{"vfio-pci"};
+  static constexpr std::array<std::string_view, 1> apis{"vfio-pci"};
 };
 
 TEST_F(FailedCreate, the_bus_driver_says_no) {

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 class EventLoopTest : public testing::Test {
- public:
+ protected:
   EventLoopTest() {
     auto created = EventLoop::create();
     EXPECT_TRUE(created);

@@ -12,7 +12,7 @@ namespace umdev::os {
 namespace {
 
 class UnixListenerAt : public testing::Test {
- public:
+ protected:
   // Leaves a socket behind that nobody listens at, as a daemon that was killed does.
   static void leave_stale(const std::string& path) {
     const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

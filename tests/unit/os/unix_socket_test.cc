@@ -13,7 +13,7 @@ namespace umdev::os {
 namespace {
 
 class UnixSocket : public testing::Test {
- public:
+ protected:
   UnixSocket() {
     auto pair = make_socket_pair();
     EXPECT_TRUE(pair);

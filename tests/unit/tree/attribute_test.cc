@@ -239,7 +239,7 @@ TEST_F(Attributes, removal_completes_when_running_calls_have_left_and_no_other_b
 TEST_F(Attributes, the_blocking_removal_waits_for_running_calls) {
   Gate gate;
   NodeHandle slow = add("slow", 0444, gate.show());
-  std::thread reader([&] { (void)tree.read("/slow"); });
+  std::thread reader([&] { [[maybe_unused]] const auto text = tree.read("/slow"); });
   gate.wait_inside();
   std::thread opener([&] { gate.open(); });
   slow.remove();
@@ -252,7 +252,7 @@ TEST_F(Attributes, a_second_remover_waits_for_calls_that_the_first_left_running)
   Gate gate;
   NodeHandle top = root.add_directory("top").value();
   NodeHandle slow = top.directory().add_attribute({"slow", 0444, function_attribute(gate.show())}).value();
-  std::thread reader([&] { (void)tree.read("/top/slow"); });
+  std::thread reader([&] { [[maybe_unused]] const auto text = tree.read("/top/slow"); });
   gate.wait_inside();
   EXPECT_TRUE(top.directory().remove("slow"));  // waits for nobody
   std::atomic<int> completed = 0;
@@ -299,7 +299,7 @@ TEST_F(Attributes, storm_of_readers_and_removers_calls_nothing_after_removal) {
     readers.emplace_back([&] {
       while (!stop) {
         if (tree.read("/device/name")) ++reads;
-        (void)tree.list("/device");
+        [[maybe_unused]] const auto names = tree.list("/device");
       }
     });
   }

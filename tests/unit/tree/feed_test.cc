@@ -112,7 +112,9 @@ TEST_F(Changes, of_several_threads_arrive_in_the_order_of_the_tree) {
   std::vector<std::thread> threads;
   for (int index = 0; index < 3; ++index) {
     threads.emplace_back([&] {
-      for (int round = 0; round < 300; ++round) (void)root.add_directory("contended");
+      for (int round = 0; round < 300; ++round) {
+        [[maybe_unused]] const auto directory = root.add_directory("contended");
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();

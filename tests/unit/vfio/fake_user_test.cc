@@ -30,7 +30,7 @@ TEST(FakeUser, refuses_pins_as_the_core_does) {
   EXPECT_EQ(error_of(user.pin({0x10000, 0}, iommu::Access::read)), EINVAL);
   EXPECT_EQ(error_of(user.pin({UINT64_MAX, 2}, iommu::Access::read)), EINVAL);
   EXPECT_EQ(error_of(user.pin({0x10000, 4096}, iommu::Access::read_write)), EPERM);
-  EXPECT_EQ(error_of(user.pin({0x10000, 513 * 4096}, iommu::Access::read)), E2BIG);
+  EXPECT_EQ(error_of(user.pin({0x10000, 513ULL * 4096}, iommu::Access::read)), E2BIG);
 }
 
 TEST(FakeUser, dma_copies_at_once) {
