@@ -7,9 +7,12 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <span>
 
 #include "apps/umdev/commands.h"
+#include "apps/umdev/run.h"
 #include "umdev/control/paths.h"
+#include "umdev/run/program.h"
 
 namespace umdev::cli {
 namespace {
@@ -21,6 +24,7 @@ constexpr const char* help_footer = R"(A first session:
   umdev show $uuid                           # what it is, and who uses it
   eval qemu-system-x86_64 ... $(umdev qemu-args $uuid)
   umdev remove $uuid
+  umdev run mdevctl types                    # any program, with the devices in its /sys
 
 The daemon is looked for in --runtime-dir, else $UMDEV_RUNTIME_DIR, else /run/umdev (root) or
 $XDG_RUNTIME_DIR/umdev. Scripts: --json, whose fields are never renamed, and the exit status:
@@ -66,6 +70,24 @@ constexpr const char* probe_footer =
 through each port and back, with interrupts; the device is reset afterwards. Refused (EBUSY) while
 somebody uses the instance.)";
 
+constexpr const char* run_footer =
+    R"(The program runs in a mount namespace of its own, in which
+  /sys/class/mdev_bus, /sys/class/vfio*, /sys/bus/mdev, /sys/kernel/iommu_groups and the parents under
+  /sys/devices/virtual are the daemon's; everything else of /sys stays as it is, and can be written;
+  /etc/mdevctl.d holds the daemon's definitions.
+Nothing outside the namespace changes, and nothing is left when the program has ended.
+
+  umdev run mdevctl types
+  umdev run -- sh -c 'uuidgen > /sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create'
+  umdev run --explain            # what would be covered, kept, shown and hidden
+
+umdev becomes the program: signals, the terminal and the exit status are the program's own. Before that, like
+env(1): 125 it could not be run here, 126 it is no executable, 127 there is no such program.
+
+Needs root, or a machine that lets its users make user namespaces: the program is then in one, as the same
+user and group, and cannot gain privileges (sudo). UMDEV_RUNTIME_DIR is set for the program, and
+SYSTEMD_DEVICE_VERIFY_SYSFS=0, without which libudev wants devices to lie on a real sysfs.)";
+
 using Command = Outcome<> (*)(const Options&);
 
 // One subcommand: its place in the parser and what it does.
@@ -76,7 +98,9 @@ struct Subcommand {
 
 class Program {
  public:
-  Program() : app_("Makes, shows and removes mediated devices of an umdevd.", "umdev") {
+  // What SIGPIPE did before this process ignored it is what it does in a program that is run.
+  explicit Program(decltype(SIG_DFL) sigpipe)
+      : sigpipe_(sigpipe), app_("Makes, shows and removes mediated devices of an umdevd.", "umdev") {
     app_.add_option("--runtime-dir", options_.runtime_directory, "the daemon's runtime directory")
         ->envname("UMDEV_RUNTIME_DIR")
         ->type_name("DIR");
@@ -85,18 +109,27 @@ class Program {
     app_.footer(help_footer);
     add_listings();
     add_actions();
+    add_run();
   }
 
   int run(int count, char** values) {
+    SplitWords words = split_words(std::span(values, static_cast<std::size_t>(count)));
+    run_options_.program = std::move(words.program);
+    const int wrong = words.is_run ? run::exit_not_run : exit_usage;
     try {
-      app_.parse(count, values);
+      std::vector<std::string> own(words.own.rbegin(), std::prev(words.own.rend()));  // as CLI11 wants them
+      app_.parse(std::move(own));
     } catch (const CLI::ParseError& error) {  // how CLI11 says so, --help included
-      return app_.exit(error) == 0 ? 0 : exit_usage;
+      return app_.exit(error) == 0 ? 0 : wrong;
     }
     if (options_.runtime_directory.empty()) {
       auto directory = control::default_runtime_directory();
-      if (!directory) return complain({.status = exit_usage, .text = std::string(directory.error().text)});
+      if (!directory) return complain({.status = wrong, .text = std::string(directory.error().text)});
       options_.runtime_directory = std::move(*directory);
+    }
+    if (run_->parsed()) {
+      std::signal(SIGPIPE, sigpipe_);
+      return finish(run_program(options_, run_options_));
     }
     for (const Subcommand& subcommand : subcommands_)
       if (subcommand.parser->parsed()) return finish(subcommand.command(options_));
@@ -147,6 +180,19 @@ class Program {
     probing.footer(probe_footer);
   }
 
+  void add_run() {
+    run_ = app_.add_subcommand("run", "Run a program that sees the daemon's tree in /sys");
+    run_->fallthrough();
+    run_->add_option("PROGRAM", run_options_.program,
+                     "what to run, and its arguments; -- may stand before it");
+    run_->add_flag("--explain", run_options_.explain, "print what would be seen, and run nothing");
+    run_->add_flag(
+        "--cover", run_options_.cover,
+        "where the host lacks /etc/mdevctl.d or /usr/lib/mdevctl/scripts.d, cover the directory above "
+        "with one that has it (done for a program called mdevctl; see docs/running-programs.md)");
+    run_->footer(run_footer);
+  }
+
   void add_uuid(CLI::App& parser) {
     parser.add_option("UUID", options_.uuid, "an instance, as `umdev list` lists them")->required();
   }
@@ -162,8 +208,11 @@ class Program {
     return complain({.text = "the output cannot be written"});
   }
 
+  decltype(SIG_DFL) sigpipe_;
   CLI::App app_;
   Options options_;
+  RunOptions run_options_;
+  CLI::App* run_ = nullptr;
   std::vector<Subcommand> subcommands_;
 };
 
@@ -171,6 +220,6 @@ class Program {
 }  // namespace umdev::cli
 
 int main(int count, char** values) {
-  std::signal(SIGPIPE, SIG_IGN);
-  return umdev::cli::Program().run(count, values);
+  const auto sigpipe = std::signal(SIGPIPE, SIG_IGN);
+  return umdev::cli::Program(sigpipe).run(count, values);
 }

@@ -13,7 +13,7 @@ _umdev_column() {
 
 _umdev() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="parents types list show status watch qemu-args create remove probe"
+  local commands="parents types list show status watch qemu-args create remove probe run"
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
@@ -49,6 +49,8 @@ _umdev() {
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
       choices+=" --json --uevents --until --timeout --help"
       ;;
+    run)
+      if [[ ${#operands[@]} -eq 0 ]]; then choices="--explain --cover --help $(compgen -c -- "$current")"; fi ;;
     *) choices="--json --help" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$current")

@@ -33,17 +33,35 @@ class Failed(Exception):
 
 
 class Daemon:
-    """umdevd in a scratch runtime directory (or a given one, which then stays)."""
+    """umdevd in a scratch runtime directory (or a given one, which then stays). `user`: it and umdev run as that
+    user and group, from copies of the programs that everybody may execute."""
 
-    def __init__(self, build: Path, directory: Path | None = None, arguments: tuple[str, ...] = (), **environment: str):
+    def __init__(
+        self,
+        build: Path,
+        directory: Path | None = None,
+        arguments: tuple[str, ...] = (),
+        user: int | None = None,
+        **environment: str,
+    ):
         self.programs = build / "bin"
         self._scratch = None if directory else Path(tempfile.mkdtemp(prefix="umdev-"))
         self.directory = directory or self._scratch / "run"
+        self.identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+        if user is not None:
+            self._hand_over(user)
         self._arguments = arguments
         self._environment = os.environ | environment
         self._log = tempfile.TemporaryFile("w+")
         self.process: subprocess.Popen | None = None
         self.ready_line = ""
+
+    def _hand_over(self, user: int) -> None:
+        os.chown(self._scratch, user, user)
+        for name in ("umdev", "umdevd"):
+            copied = shutil.copy(self.programs / name, self._scratch / name)
+            os.chmod(copied, 0o755)
+        self.programs = self._scratch
 
     def __enter__(self) -> Daemon:
         return self.start()
@@ -63,6 +81,7 @@ class Daemon:
             text=True,
             env=self._environment,
             start_new_session=True,
+            **self.identity,
         )
         if select.select([self.process.stdout], [], [], start_timeout)[0]:
             self.ready_line = self.process.stdout.readline()
@@ -127,7 +146,9 @@ class Daemon:
     def run(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess:
         """umdev, whatever comes of it."""
         command = [str(self.programs / "umdev"), "--runtime-dir", str(self.directory), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **self.identity
+        )
 
     def umdev(self, *arguments: str) -> str:
         """What umdev prints. Raises Failed when it does not succeed."""
