@@ -62,11 +62,14 @@ struct World {
             .value();
   }
   ~World() {
-    for (Registration* ending : {&endpoint, &registration}) {
+    const auto wait_for = [](auto& ending, auto end) {
       std::promise<void> over;
-      ending->unregister(RemovePolicy::force, [&](Result<>) { over.set_value(); });
+      (ending.*end)(RemovePolicy::force, [&](Result<>) { over.set_value(); });
       over.get_future().wait();
-    }
+    };
+    wait_for(endpoint, &Registration::unregister);
+    wait_for(registration, &Registration::unregister);
+    wait_for(*parent, &device::Device::remove);
   }
   Counters counters() const {
     const ServerStatus status = live.server->status();
