@@ -1,5 +1,7 @@
 #include "apps/umdevd/tree_mount.h"
 
+#include <unistd.h>
+
 #include <chrono>
 
 #include "umdev/fuse/left_behind.h"
@@ -27,7 +29,8 @@ Result<std::unique_ptr<TreeMount>> TreeMount::create(tree::Tree& tree, const std
   UMDEV_TRY(os::make_directories(path, directory_mode));
   std::unique_ptr<TreeMount> mount(
       new TreeMount(path, UMDEV_TRY(os::ThreadPool::create("umdev-tree", call_limits))));
-  mount->file_system_ = std::make_unique<sysfs::FileSystem>(tree, *mount->calls_, now());
+  mount->file_system_ = std::make_unique<sysfs::FileSystem>(tree, *mount->calls_, now(),
+                                                            sysfs::Owner{::geteuid(), ::getegid()});
   mount->mount_ = UMDEV_TRY(fuse::Mount::create(*mount->file_system_, options, log));
   return mount;
 }

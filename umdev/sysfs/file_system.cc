@@ -18,15 +18,15 @@ std::uint32_t type_bits(tree::NodeType type) {
   }
 }
 
-FileSystem::FileSystem(tree::Tree& tree, Executor& executor, std::int64_t time)
-    : tree_(tree), executor_(executor), time_(time), nodes_(tree.root().node()) {}
+FileSystem::FileSystem(tree::Tree& tree, Executor& executor, std::int64_t time, Owner owner)
+    : tree_(tree), executor_(executor), time_(time), owner_(owner), nodes_(tree.root().node()) {}
 
 fuse::Attributes FileSystem::attributes_of(const tree::NodeInfo& info) const {
   return {.inode = info.inode,
           .mode = type_bits(info.type) | info.mode,
           .links = info.links,
-          .uid = info.uid,
-          .gid = info.gid,
+          .uid = info.uid == 0 ? owner_.uid : info.uid,
+          .gid = info.gid == 0 ? owner_.gid : info.gid,
           .size = info.size,
           .time = time_};
 }

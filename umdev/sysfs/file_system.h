@@ -8,12 +8,19 @@
 
 namespace umdev::sysfs {
 
+// Whose the tree is: what nobody has given to somebody else. The kernel's is root's; that of a daemon without
+// privilege is its user's, who could not write a thing otherwise.
+struct Owner {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+
 // Translates, and decides nothing: modes, errors and lifetimes are the tree's. Shows and stores run on the
 // executor, which has to grow while they hang; all else is answered at once.
 class FileSystem final : public fuse::FileSystem {
  public:
   // `time` (seconds since 1970) is every node's. The tree and the executor outlive it, and every file of it.
-  FileSystem(tree::Tree& tree, Executor& executor, std::int64_t time);
+  FileSystem(tree::Tree& tree, Executor& executor, std::int64_t time, Owner owner = {});
 
   // ^fuse::FileSystem
   Result<fuse::Found> lookup(fuse::NodeId directory, const char* name) override;
@@ -31,6 +38,7 @@ class FileSystem final : public fuse::FileSystem {
   tree::Tree& tree_;
   Executor& executor_;
   const std::int64_t time_;
+  const Owner owner_;
   NodeTable nodes_;
 };
 
