@@ -35,7 +35,9 @@ install_machine() {
     awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
   say "Debian 12, minbase with git and ca-certificates, in $root"
   debootstrap --variant=minbase --include=git,ca-certificates bookworm "$root" \
-    "${mirror:-http://deb.debian.org/debian}" > "$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; die "debootstrap failed"; }
+    "${mirror:-http://deb.debian.org/debian}" > "$root.log" 2>&1 && return
+  tail -n 20 "$root.log" >&2
+  die "debootstrap failed"
 }
 
 # apt in the machine reads the same archives, by the same proxy, as apt outside.
