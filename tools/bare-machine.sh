@@ -13,6 +13,7 @@ where this machine's apt sources say.
 
   --directory DIR   where the machine is made; it stays, and is used again when it is there, with the packages that
                     are installed by then. Default: a scratch directory, removed in the end
+  --again           go on with the clone that is in DIR already
   --ccache DIR      share this compiler cache, as `ccache --get-config cache_dir` names it
   --cache DIR       begin with what the guest tests have downloaded: a clone's .cache
   --user            run COMMAND as an ordinary user, who has sudo, instead of root
@@ -114,11 +115,12 @@ inside() {
 }
 
 main() {
-  local directory='' scratch='' status=0
+  local directory='' scratch='' again='' status=0
   root='' ccache='' cache='' user=root
   while [[ $# -gt 0 ]]; do
     case $1 in
       --directory) directory=${2:?"$1 needs a directory"}; shift ;;
+      --again) again=yes ;;
       --ccache) ccache=$(readlink -f "${2:?"$1 needs a directory"}"); shift ;;
       --cache) cache=$(readlink -f "${2:?"$1 needs a directory"}"); shift ;;
       --user) user=somebody ;;
@@ -142,7 +144,7 @@ main() {
   root=$(readlink -f "$directory")/root
   install_machine
   copy_apt_sources
-  clone
+  [[ $again && -d $root/srv/umdev ]] || clone
   unshare --mount --propagation private --pid --fork --kill-child \
     "$script" --inside "$root" "$ccache" "$user" "$@" || status=$?
   say "ended with status $status"

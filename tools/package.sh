@@ -30,7 +30,7 @@ export CCACHE_BASEDIR=$tree CCACHE_NOHASHDIR=1
 mkdir -p "$output"
 rm -rf "$tree" "$output"/umdev_* "$output"/umdev-dbgsym_*
 mkdir "$tree"
-git ls-files -z | tar --create --null --files-from=- --no-recursion | tar --extract --directory="$tree"
+git ls-files -z | tar --create --no-recursion --null --files-from=- | tar --extract --directory="$tree"
 cp -a "$tree/packaging/debian" "$tree/debian"
 if [[ $version ]]; then
   {

@@ -85,6 +85,7 @@ class Cgroup:
         own = Path("/proc/self/cgroup").read_text()
         path = next(line[3:] for line in own.splitlines() if line.startswith("0::"))
         self.path = Path(tempfile.mkdtemp(prefix="umdev-machine-", dir=cgroup_root() / path.lstrip("/")))
+        self.path.chmod(0o755)  # users of the machine have cgroups of their own below it
 
     def enter(self) -> None:
         (self.path / "cgroup.procs").write_text("0")

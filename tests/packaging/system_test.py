@@ -170,7 +170,7 @@ class Life:
     def kill(self, expected: list[str]) -> None:
         heading("kill the daemon: systemd starts it again")
         before = self.service("MainPID")
-        self.system.run("kill", "-KILL", before)
+        self.system.run("systemctl", "kill", "--signal=SIGKILL", "umdevd.service")
         wait_until(lambda: self.service("ActiveState") == "active" and self.service("MainPID") not in (before, "0"),
                    "a new daemon")
         self.check_service()
