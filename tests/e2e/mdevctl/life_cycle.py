@@ -271,7 +271,7 @@ def races(way: Way) -> None:
 
 
 def callouts(way: Way) -> None:
-    """A script that refuses is heard. (It reads what it is given: mdevctl 1.2 takes no notice of one that does not.)"""
+    """A script that refuses is heard. (It reads what it is given: mdevctl 1.2 passes over one that does not.)"""
     folder = way.scripts() / "callouts"
     script = folder / "refuse.sh"
     script.write_text('#!/bin/sh\ncat > /dev/null\ncase "$*" in *"-e pre -a start"*) echo refused >&2; exit 1 ;; esac\n')
