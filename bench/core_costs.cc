@@ -13,7 +13,9 @@
 #include "bench/sections.h"
 #include "bench/world.h"
 #include "umdev/os/event_fd.h"
+#include "umdev/os/event_loop.h"
 #include "umdev/os/mapping.h"
+#include "umdev/support/histogram.h"
 
 namespace umdev::bench {
 namespace {
@@ -138,6 +140,30 @@ void interrupts(const Effort& effort, Report& report, const World::OpenDevice& d
   report.add(cost_row("raise an MSI vector", samples[1], samples.data()));
 }
 
+// What the histograms of `umdev metrics` cost a vfio-user message that is timed.
+void timing(const Effort& effort, Report& report) {
+  const auto loop = must(os::EventLoop::create(), "a loop");
+  const auto histogram = std::make_unique<Histogram>();
+  const Clock& clock = *loop;
+  const Operation looking{.run =
+                              [&clock](std::size_t times) {
+                                for (std::size_t i = 0; i < times; ++i) (void)clock.now();
+                              },
+                          .times = raises_per_sample};
+  const Operation timed{.run =
+                            [&clock, &histogram](std::size_t times) {
+                              for (std::size_t i = 0; i < times; ++i) {
+                                const Time begun = clock.now();
+                                histogram->record_alone(clock.now() - begun);
+                              }
+                            },
+                        .times = raises_per_sample};
+  const std::array operations{looking, timed};
+  const auto samples = measure(effort, operations);
+  report.add(cost_row("a look at the clock", samples[0]));
+  report.add(cost_row("time a message", samples[1], samples.data()));
+}
+
 }  // namespace
 
 void measure_core(const Effort& effort, Report& report) {
@@ -147,6 +173,8 @@ void measure_core(const Effort& effort, Report& report) {
   report.section("A device uses its user's memory and interrupts");
   pins(effort, report, device);
   interrupts(effort, report, device);
+  report.section("Keeping an eye on a message");
+  timing(effort, report);
 }
 
 }  // namespace umdev::bench

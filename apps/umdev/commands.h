@@ -20,11 +20,15 @@ struct Options {
   std::optional<double> timeout;  // seconds
 };
 
+// What stands in the metrics of a `status` answer (JSON text), as tables.
+std::string summarize_metrics(const std::string& status);
+
 Outcome<> show_parents(const Options& options);
 Outcome<> show_types(const Options& options);
 Outcome<> show_list(const Options& options);
 Outcome<> show_instance(const Options& options);
 Outcome<> show_status(const Options& options);
+Outcome<> show_metrics(const Options& options);
 Outcome<> show_qemu_args(const Options& options);
 // Prints events as they happen, until it is told to stop.
 Outcome<> watch(const Options& options);

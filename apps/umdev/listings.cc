@@ -158,6 +158,23 @@ Outcome<> show_status(const Options& options) {
     fmt::print("{}:\n", group);
     for (const auto& [name, number] : numbers.items()) fmt::print("  {:<24} {}\n", name, number.dump());
   }
+  fmt::print("{}", summarize_metrics(status->dump()));
+  return {};
+}
+
+Outcome<> show_metrics(const Options& options) {
+  if (options.json) {
+    const auto status = ask(options, "status");
+    if (!status) return std::unexpected(status.error());
+    print(part_of(*status, "metrics"));
+    return {};
+  }
+  auto remote = Remote::connect(options.runtime_directory);
+  if (!remote) return std::unexpected(remote.error());
+  const auto text = remote->call("metrics");
+  if (!text) return std::unexpected(text.error());
+  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  fmt::print("{}", json.is_string() ? json.get<std::string>() : std::string());
   return {};
 }
 

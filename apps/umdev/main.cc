@@ -151,6 +151,7 @@ class Program {
     add("list", "List the instances", show_list);
     add_uuid(add("show", "Show an instance: regions, interrupts, users, socket", show_instance));
     add("status", "Show sessions, mappings, pins and counters of the daemon", show_status);
+    add("metrics", "Print all numbers of the daemon, as Prometheus reads them", show_metrics);
     auto& watching = add("watch", "Show what happens, as it happens", watch);
     watching.add_option("UUID", options_.uuid, "only what is about this instance");
     watching.add_flag("--uevents", options_.uevents, "send them as uevents into this network namespace");

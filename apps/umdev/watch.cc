@@ -72,6 +72,7 @@ class Watcher {
     if (options_.uevents) {
       auto socket = os::UeventSocket::create();
       if (!socket) return refuse(socket.error());
+      if (auto may = socket->check(); !may) return refuse(may.error());
       uevents_.emplace(std::move(*socket));
     }
     if (options_.timeout) deadline_ = steady_clock::now() + std::chrono::duration<double>(*options_.timeout);

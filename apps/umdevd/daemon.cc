@@ -171,9 +171,10 @@ Daemon::Started Daemon::add_parent(const ParentConfig& config) {
 // Whoever needs no tree is served without one.
 void Daemon::mount_tree() {
   const std::string path = runtime_directory() + "/" + std::string(control::tree_directory_name);
-  auto mounted = TreeMount::create(tree_, path, log_);
+  auto mounted = TreeMount::create(tree_, path, *loop_, log_);
   if (mounted) {
     tree_mount_ = std::move(*mounted);
+    metrics_link_.create(log_);
     return;
   }
   log_.warning(fmt::format("the tree is not mounted at {}: {} ({}). --no-tree leaves it out", path,
@@ -192,11 +193,15 @@ Daemon::Started Daemon::serve() {
   if (!calls) return explain("cannot start", calls.error());
   calls_ = std::move(*calls);
   news_ = std::make_unique<control::News>(model_->events());
+  if (auto published = publish_metrics(); !published) return explain("cannot start", published.error());
   management_ = std::make_unique<control::Management>(control::Management::World{.bus = bus_.get(),
                                                                                  .executor = calls_.get(),
                                                                                  .doors = this,
                                                                                  .version = UMDEV_VERSION,
-                                                                                 .news = news_.get()});
+                                                                                 .news = news_.get(),
+                                                                                 .metrics = &metrics_,
+                                                                                 .clock = loop_.get()});
+  metrics_.add(*management_);
   dispatcher_ = std::make_unique<control::Dispatcher>(*management_);
   const std::string path = control::control_socket(runtime_directory());
   auto server = control::Server::start({.path = path, .dispatcher = dispatcher_.get(), .log = &log_});
@@ -221,6 +226,7 @@ bool Daemon::stop(Duration limit) {
   // Calls that have not begun are cancelled; what a driver does at this moment is waited for.
   if (calls_ && calls_->abandon_stuck(limit / 2) > 0) stuck_ = true;
   // Whoever waits for the end of a removal hears of it still.
+  metrics_link_.remove();
   if (tree_mount_) tree_mount_->detach();
   if (bus_) remove_instances(deadline);
   if (bus_) remove_parents(deadline);

@@ -19,6 +19,7 @@
 #include "apps/umdevd/counted_iommu.h"
 #include "apps/umdevd/instance_sockets.h"
 #include "apps/umdevd/loop_watcher.h"
+#include "apps/umdevd/metrics_file.h"
 #include "apps/umdevd/served_mdev.h"
 #include "apps/umdevd/tree_mount.h"
 #include "umdev/control/management.h"
@@ -51,7 +52,7 @@ struct DaemonOptions {
 // directory), a session several more. Half of the descriptors are for instances.
 void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t mappings);
 
-class Daemon final : public control::Doors {
+class Daemon final : public control::Doors, public manage::MetricSource {
  public:
   // Serves when it returns.
   static std::expected<std::unique_ptr<Daemon>, std::string> start(DaemonOptions options, Log& log);
@@ -76,10 +77,14 @@ class Daemon final : public control::Doors {
   std::vector<control::SessionReport> sessions() const override;
   std::vector<control::NumberGroup> numbers() const override;
 
+  // ^manage::MetricSource
+  void report(manage::MetricSet& set) const override;
+
  private:
   using Started = std::expected<void, std::string>;
 
-  Daemon(DaemonOptions options, Log& log) : options_(std::move(options)), log_(log) {}
+  Daemon(DaemonOptions options, Log& log)
+      : options_(std::move(options)), log_(log), metrics_link_(options_.runtime_directory) {}
 
   Started claim_directory();
   Started claim_state();
@@ -88,6 +93,8 @@ class Daemon final : public control::Doors {
   Started add_parent(const ParentConfig& parent);
   Started serve();
   void mount_tree();
+  // Last of what is reported on: it may be read at once.
+  Result<> publish_metrics();
 
   void remove_instances(Time deadline);
   void remove_parents(Time deadline);
@@ -98,6 +105,7 @@ class Daemon final : public control::Doors {
   std::unique_ptr<os::LockFile> lock_;
   std::unique_ptr<manage::StateDirectory> state_;
 
+  manage::Metrics metrics_;
   tree::Tree tree_;
   std::unique_ptr<device::Model> model_;
   std::unique_ptr<os::EventLoop> loop_;
@@ -115,6 +123,8 @@ class Daemon final : public control::Doors {
   std::map<std::string_view, std::shared_ptr<device::Class>> classes_;
   std::vector<std::shared_ptr<device::Device>> devices_;
   std::vector<Registration> parents_;
+  tree::NodeHandle metrics_nodes_;
+  MetricsLink metrics_link_;
   std::unique_ptr<control::News> news_;
   std::unique_ptr<control::Management> management_;
   std::unique_ptr<control::Dispatcher> dispatcher_;

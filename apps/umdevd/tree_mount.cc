@@ -23,13 +23,14 @@ std::int64_t now() {
 
 }  // namespace
 
-Result<std::unique_ptr<TreeMount>> TreeMount::create(tree::Tree& tree, const std::string& path, Log& log) {
+Result<std::unique_ptr<TreeMount>> TreeMount::create(tree::Tree& tree, const std::string& path,
+                                                     const Clock& clock, Log& log) {
   const fuse::MountOptions options{.path = path, .name = mount_name};
   UMDEV_TRY(fuse::detach_left_behind(options.path, options.name));
   UMDEV_TRY(os::make_directories(path, directory_mode));
   std::unique_ptr<TreeMount> mount(
       new TreeMount(path, UMDEV_TRY(os::ThreadPool::create("umdev-tree", call_limits))));
-  mount->file_system_ = std::make_unique<sysfs::FileSystem>(tree, *mount->calls_, now(),
+  mount->file_system_ = std::make_unique<sysfs::FileSystem>(tree, *mount->calls_, clock, now(),
                                                             sysfs::Owner{::geteuid(), ::getegid()});
   mount->mount_ = UMDEV_TRY(fuse::Mount::create(*mount->file_system_, options, log));
   return mount;

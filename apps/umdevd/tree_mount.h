@@ -16,9 +16,12 @@ namespace umdev::daemon {
 class TreeMount {
  public:
   // Makes the directory when it is missing. Errors as those of fuse::Mount::create.
-  static Result<std::unique_ptr<TreeMount>> create(tree::Tree& tree, const std::string& path, Log& log);
+  // The clock outlives it.
+  static Result<std::unique_ptr<TreeMount>> create(tree::Tree& tree, const std::string& path,
+                                                   const Clock& clock, Log& log);
 
   const std::string& path() const { return path_; }
+  const sysfs::Statistics& statistics() const { return file_system_->statistics(); }
   bool for_everyone() const { return mount_->for_everyone(); }
 
   // Takes it away from its path; who waits for an answer still gets it.

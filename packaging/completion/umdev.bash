@@ -13,7 +13,7 @@ _umdev_column() {
 
 _umdev() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="parents types list show status watch qemu-args create remove probe run"
+  local commands="parents types list show status metrics watch qemu-args create remove probe run"
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in

@@ -16,7 +16,7 @@ from harness import Daemon
 
 uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 other = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002"
-subcommands = ["parents", "types", "list", "show", "status", "watch", "qemu-args", "create", "remove", "probe"]
+subcommands = "parents types list show status metrics watch qemu-args create remove probe".split()
 completion = Path(__file__).resolve().parents[2] / "packaging" / "completion" / "umdev.bash"
 
 

@@ -126,6 +126,54 @@ Json describe_session(const SessionReport& session) {
       {"uuid", session.device}, {"pid", session.pid}, {"open", session.open}, {"mappings", session.mappings}};
 }
 
+constexpr double nanoseconds_per_second = 1e9;
+
+double to_seconds(std::uint64_t nanoseconds) {
+  return static_cast<double>(nanoseconds) / nanoseconds_per_second;
+}
+
+void describe_histogram(const HistogramValues& values, Json& into) {
+  into["count"] = values.count();
+  into["sum"] = to_seconds(values.nanoseconds);
+  for (const auto& [name, part] : {std::pair("p50", 0.5), std::pair("p99", 0.99)}) {
+    const auto quantile = values.quantile(part);
+    into[name] = quantile ? Json(to_seconds(*quantile)) : Json();
+  }
+  Json& buckets = into["buckets"] = Json::array();
+  std::uint64_t below = 0;
+  for (std::size_t bucket = 0; bucket < HistogramBuckets::bounds; ++bucket) {
+    if (values.buckets[bucket] == 0) continue;
+    below += values.buckets[bucket];
+    buckets.push_back({{"le", to_seconds(HistogramBuckets::bound(bucket))}, {"count", below}});
+  }
+}
+
+std::string_view to_string(manage::MetricKind kind) {
+  if (kind == manage::MetricKind::histogram) return "histogram";
+  return kind == manage::MetricKind::counter ? "counter" : "gauge";
+}
+
+Json describe_metrics(const manage::MetricSet& set) {
+  Json result = Json::array();
+  for (const auto& [name, family] : set.families()) {
+    Json values = Json::array();
+    for (const manage::Metric& metric : family.metrics) {
+      Json value{{"labels", Json::object()}};
+      for (const auto& [label, text] : metric.labels) value["labels"][std::string(label)] = text;
+      if (family.kind == manage::MetricKind::histogram)
+        describe_histogram(metric.histogram, value);
+      else
+        value["value"] = metric.value;
+      values.push_back(std::move(value));
+    }
+    result.push_back({{"name", name},
+                      {"kind", to_string(family.kind)},
+                      {"help", family.help},
+                      {"values", std::move(values)}});
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string describe_parents(const mdev::Bus& bus) {
@@ -186,7 +234,8 @@ Result<std::string> describe_instance(const mdev::Bus& bus, const Doors& doors, 
   return to_text(result);
 }
 
-std::string describe_status(const mdev::Bus& bus, const Doors& doors, std::string_view version) {
+std::string describe_status(const mdev::Bus& bus, const Doors& doors, std::string_view version,
+                            const manage::MetricSet& metrics) {
   Json result{{"version", version},
               {"pid", ::getpid()},
               {"parents", bus.parents().size()},
@@ -198,6 +247,7 @@ std::string describe_status(const mdev::Bus& bus, const Doors& doors, std::strin
     Json& numbers = result[group.name] = Json::object();
     for (const auto& [name, number] : group.numbers) numbers[name] = number;
   }
+  result["metrics"] = describe_metrics(metrics);
   return to_text(result);
 }
 

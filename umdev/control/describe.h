@@ -4,6 +4,7 @@
 #include <string>
 
 #include "umdev/control/doors.h"
+#include "umdev/manage/metrics.h"
 #include "umdev/mdev/bus.h"
 
 namespace umdev::control {
@@ -19,7 +20,12 @@ std::string describe_instances(const mdev::Bus& bus, const Doors& doors);
 // One of those, with "name", "device_api", "owner", "path", "iommu_group", "vfio_device", "regions", "irqs"
 // and "sessions". ENODEV.
 Result<std::string> describe_instance(const mdev::Bus& bus, const Doors& doors, const Uuid& uuid);
-// {"version", "pid", "parents", "instances", "sessions": [...], and the doors' groups of numbers}
-std::string describe_status(const mdev::Bus& bus, const Doors& doors, std::string_view version);
+// {"version", "pid", "parents", "instances", "sessions": [...], the doors' groups of numbers, and "metrics":
+// [{"name", "kind", "help", "values": [{"labels", "value"}]}]}. A histogram's values have, in place of a
+// value, "count", "sum", "p50" and "p99" (bounds of buckets; null beyond the last), in seconds, and
+// "buckets":
+// [{"le", "count"}], cumulative, where the count grows.
+std::string describe_status(const mdev::Bus& bus, const Doors& doors, std::string_view version,
+                            const manage::MetricSet& metrics);
 
 }  // namespace umdev::control

@@ -69,20 +69,60 @@ const std::vector<Management::Entry>& Management::entries() {
                                       {{"show", only_uuid}, &Management::show},
                                       {{"qemu_args", only_uuid}, &Management::qemu_args},
                                       {{"status", {}}, &Management::status},
+                                      {{"metrics", {}}, &Management::metrics},
                                       {{"watch", {}}, &Management::watch}};
   return all;
 }
 
 Management::Management(World world)
-    : world_(std::move(world)), table_([] {
+    : world_(std::move(world)),
+      table_([] {
         std::vector<Method> methods;
         for (const Entry& entry : entries()) methods.push_back(entry.method);
         return methods;
-      }()) {}
+      }()),
+      durations_(table_.size()) {}
 
 void Management::call(std::size_t index, Arguments arguments, const Caller& caller, Done<std::string> done) {
-  auto call = std::make_shared<Call>(*this, index, std::move(arguments), caller, std::move(done));
+  auto call =
+      std::make_shared<Call>(*this, index, std::move(arguments), caller, timed(index, std::move(done)));
   world_.executor->post([call] { (call->management.*entries()[call->index].handler)(*call); });
+}
+
+Done<std::string> Management::timed(std::size_t index, Done<std::string> done) {
+  if (world_.clock == nullptr) return done;
+  struct Timed {
+    Management& management;
+    std::size_t index;
+    Time begun;
+    Done<std::string> done;
+  };
+  auto call = std::make_shared<Timed>(Timed{*this, index, world_.clock->now(), std::move(done)});
+  return [call](Result<std::string> result) {
+    call->management.note(call->index, call->begun, result);
+    call->done(std::move(result));
+  };
+}
+
+void Management::note(std::size_t index, Time begun, const Result<std::string>& result) {
+  durations_[index].record(world_.clock->now() - begun);
+  if (!result) errors_.add(result.error().code);
+}
+
+// What was never called has no line.
+void Management::report(manage::MetricSet& set) const {
+  for (std::size_t index = 0; index < table_.size(); ++index)
+    if (const auto values = durations_[index].values(); values.count() > 0)
+      set.histogram("umdev_control_call_duration_seconds", "Calls of the control socket, to their answers.",
+                    values, {{"method", std::string(table_[index].name)}});
+  for (std::size_t code = 0; code < ErrnoCounters::count; ++code)
+    if (const auto count = errors_.value(code); count > 0)
+      set.counter("umdev_control_errors_total", "Calls of the control socket that were refused, by errno.",
+                  count, {{"errno", std::string(errno_name(static_cast<int>(code)))}});
+}
+
+manage::MetricSet Management::collect() const {
+  return world_.metrics != nullptr ? world_.metrics->collect() : manage::MetricSet();
 }
 
 void Management::parents(Call& call) {
@@ -98,7 +138,11 @@ void Management::show(Call& call) {
   call.done(describe_instance(*world_.bus, *world_.doors, uuid_of(call.arguments)));
 }
 void Management::status(Call& call) {
-  call.done(describe_status(*world_.bus, *world_.doors, world_.version));
+  call.done(describe_status(*world_.bus, *world_.doors, world_.version, collect()));
+}
+
+void Management::metrics(Call& call) {
+  call.done(Json(manage::to_prometheus(collect())).dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 void Management::watch(Call& call) {

@@ -9,6 +9,7 @@
 //   qemu_args {uuid}                 {"arguments": [WORD...], "line", "socket"}; ENODEV, EOPNOTSUPP,
 //   ENAMETOOLONG
 //   status                           see describe.h
+//   metrics                          all metrics as a text for Prometheus
 //   watch                            {}; from then on the connection gets notifications (dispatcher.h). EBUSY
 //                                    when it watches already; EUSERS at the limit of watchers
 //
@@ -24,6 +25,9 @@
 
 #include "umdev/control/doors.h"
 #include "umdev/control/methods.h"
+#include "umdev/manage/metrics.h"
+#include "umdev/support/errno_counters.h"
+#include "umdev/support/histogram.h"
 #include "umdev/support/host.h"
 
 namespace umdev::mdev {
@@ -34,20 +38,25 @@ namespace umdev::control {
 
 class News;
 
-class Management final : public Methods {
+class Management final : public Methods, public manage::MetricSource {
  public:
   struct World {
     mdev::Bus* bus = nullptr;
     Executor* executor = nullptr;
     const Doors* doors = nullptr;
     std::string version;
-    News* news = nullptr;  // what watchers are told
+    News* news = nullptr;                      // what watchers are told
+    const manage::Metrics* metrics = nullptr;  // for `metrics` and `status`
+    const Clock* clock = nullptr;              // times the calls, where there is one
   };
   explicit Management(World world);
 
   // ^Methods
   std::span<const Method> table() const override { return table_; }
   void call(std::size_t index, Arguments arguments, const Caller& caller, Done<std::string> done) override;
+
+  // ^manage::MetricSource: calls by method, refused ones by errno.
+  void report(manage::MetricSet& set) const override;
 
  private:
   struct Call;
@@ -63,9 +72,16 @@ class Management final : public Methods {
   void qemu_args(Call& call);
   void status(Call& call);
   void watch(Call& call);
+  void metrics(Call& call);
+
+  Done<std::string> timed(std::size_t index, Done<std::string> done);
+  void note(std::size_t index, Time begun, const Result<std::string>& result);
+  manage::MetricSet collect() const;
 
   const World world_;
   const std::vector<Method> table_;
+  std::vector<Histogram> durations_;  // by method
+  ErrnoCounters errors_;
 };
 
 }  // namespace umdev::control

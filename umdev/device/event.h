@@ -60,6 +60,12 @@ class Events {
     return feed_.subscribe(capacity, std::move(wake));
   }
 
+  // How many there have been.
+  std::uint64_t count() const UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    return last_sequence_;
+  }
+
   // Emits, or puts into the batch while that one holds. Never blocks. Hold no lock.
   void emit(Uevent event, EventBatch* batch = nullptr);
 
@@ -67,7 +73,7 @@ class Events {
   friend class EventBatch;
   void publish(Uevent event);
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::uint64_t last_sequence_ UMDEV_GUARDED_BY(mutex_) = 0;
   tree::Feed<Uevent> feed_;
 };

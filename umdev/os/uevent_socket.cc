@@ -15,6 +15,7 @@ namespace umdev::os {
 namespace {
 
 constexpr std::string_view sequence_key = "SEQNUM=";
+constexpr std::size_t uevent_max = 2048;  // UEVENT_BUFFER_SIZE
 // The kernel drops what bears a control message's type; every other is taken (kobject_uevent.c).
 constexpr std::uint16_t message_type = NLMSG_MIN_TYPE;
 
@@ -66,6 +67,14 @@ Result<> UeventSocket::inject(std::string_view action, std::string_view devpath,
   });
   if (sent < 0) return fail_errno("cannot send an uevent");
   return read_acknowledgement();
+}
+
+// The kernel looks at the sender first, and then refuses what is too long.
+Result<> UeventSocket::check() {
+  const std::string too_long(uevent_max, 'x');
+  auto answer = inject("check", "/", std::span(&too_long, 1));
+  if (!answer && answer.error().code == EINVAL) return {};
+  return answer;
 }
 
 // It is there when the sending returns: the kernel answers inside.

@@ -12,11 +12,14 @@ namespace umdev::os {
 
 class UeventSocket {
  public:
-  // For the network namespace of the calling thread. EPERM is told by inject() only.
+  // For the network namespace of the calling thread. Whether it may inject is not known yet.
   static Result<UeventSocket> create();
   // For the namespace at `path` (/run/netns/NAME, /proc/PID/ns/net), which is entered by a thread that ends
   // at once: EPERM without CAP_SYS_ADMIN in it; ENOENT; EINVAL for what is no network namespace.
   static Result<UeventSocket> create_in(const std::string& path);
+
+  // EPERM where inject() would say so. Nobody gets anything.
+  Result<> check();
 
   // Sends one to all listeners of the namespace, whose queues the kernel holds: never waits. `environment` is
   // "KEY=VALUE" strings, ACTION and DEVPATH among them; SEQNUM is the kernel's to add, so it is left out.

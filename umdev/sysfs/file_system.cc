@@ -18,8 +18,14 @@ std::uint32_t type_bits(tree::NodeType type) {
   }
 }
 
-FileSystem::FileSystem(tree::Tree& tree, Executor& executor, std::int64_t time, Owner owner)
-    : tree_(tree), executor_(executor), time_(time), owner_(owner), nodes_(tree.root().node()) {}
+FileSystem::FileSystem(tree::Tree& tree, Executor& executor, const Clock& clock, std::int64_t time,
+                       Owner owner)
+    : tree_(tree),
+      executor_(executor),
+      clock_(clock),
+      time_(time),
+      owner_(owner),
+      nodes_(tree.root().node()) {}
 
 fuse::Attributes FileSystem::attributes_of(const tree::NodeInfo& info) const {
   return {.inode = info.inode,
@@ -62,7 +68,8 @@ Result<std::string> FileSystem::read_link(fuse::NodeId id) {
 Result<std::shared_ptr<fuse::File>> FileSystem::open(fuse::NodeId id, bool for_reading, bool for_writing) {
   const tree::NodeRef node = UMDEV_TRY(nodes_.find(id));
   UMDEV_TRY(tree_.check_open(node, for_reading, for_writing));
-  return std::make_shared<OpenAttribute>(tree_, executor_, node, tree_.info(node).binary);
+  return std::make_shared<TimedFile>(
+      std::make_shared<OpenAttribute>(tree_, executor_, node, tree_.info(node).binary), statistics_, clock_);
 }
 
 Result<std::shared_ptr<fuse::Directory>> FileSystem::open_directory(fuse::NodeId id) {

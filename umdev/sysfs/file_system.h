@@ -4,6 +4,7 @@
 #include "umdev/fuse/file_system.h"
 #include "umdev/support/host.h"
 #include "umdev/sysfs/node_table.h"
+#include "umdev/sysfs/timed_file.h"
 #include "umdev/tree/tree.h"
 
 namespace umdev::sysfs {
@@ -19,8 +20,10 @@ struct Owner {
 // executor, which has to grow while they hang; all else is answered at once.
 class FileSystem final : public fuse::FileSystem {
  public:
-  // `time` (seconds since 1970) is every node's. The tree and the executor outlive it, and every file of it.
-  FileSystem(tree::Tree& tree, Executor& executor, std::int64_t time, Owner owner = {});
+  // `time` (seconds since 1970) is every node's. What it is lent outlives it, and every file of it.
+  FileSystem(tree::Tree& tree, Executor& executor, const Clock& clock, std::int64_t time, Owner owner = {});
+
+  const Statistics& statistics() const { return statistics_; }
 
   // ^fuse::FileSystem
   Result<fuse::Found> lookup(fuse::NodeId directory, const char* name) override;
@@ -37,8 +40,10 @@ class FileSystem final : public fuse::FileSystem {
 
   tree::Tree& tree_;
   Executor& executor_;
+  const Clock& clock_;
   const std::int64_t time_;
   const Owner owner_;
+  Statistics statistics_;
   NodeTable nodes_;
 };
 

@@ -74,6 +74,7 @@ bool Connection::receive() {
     world_.counters->bytes_received.add(*count);
     assembler_.commit(*count);
     drained_ = false;
+    session_->begin_batch();
   }
   return true;
 }

@@ -23,6 +23,7 @@ void CounterValues::add(const Counters& other) {
   };
   for (const auto& each : singles) this->*each.sum += (other.*each.part).value();
   for (std::size_t i = 0; i < messages.size(); ++i) messages[i] += other.messages[i].value();
+  for (std::size_t i = 0; i < latencies.size(); ++i) latencies[i].add(other.latencies[i].values());
   for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += other.errors[i].value();
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "umdev/support/histogram.h"
 #include "umdev/vfio_user/messages.h"
 
 namespace umdev::vfio_user {
@@ -50,10 +51,17 @@ struct BasicCounters {
 };
 
 // One worker's, on cache lines of its own.
-struct alignas(64) Counters : BasicCounters<Counter> {};
+struct alignas(64) Counters : BasicCounters<Counter> {
+  // From a message's turn to its reply in the outbox, by command. See Session: not every message is timed.
+  std::array<Histogram, command_count> latencies;
+
+  Histogram& latency(std::uint16_t command) { return latencies[command < command_count ? command : 0]; }
+};
 
 // The sum of several workers' counters.
 struct CounterValues : BasicCounters<std::uint64_t> {
+  std::array<HistogramValues, command_count> latencies;
+
   void add(const Counters& other);
 };
 

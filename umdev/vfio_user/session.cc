@@ -58,10 +58,12 @@ void Session::handle(const Frame& frame) {
   }
   world_.counters->message(request_.command).add();
   if (!wants_reply(request_)) world_.counters->posted_writes.add();
+  begin_timing();
   Result<> result = check_descriptors(frame);
   if (result) result = dispatch(frame);
+  if (!result) refuse(result.error());
+  if (!is_busy()) end_timing();
   if (result) return;
-  refuse(result.error());
   if (state_ == State::silent && request_.command == abi::vfio_user_version) end("VERSION was refused");
 }
 
@@ -103,6 +105,19 @@ Result<> Session::dispatch(const Frame& frame) {
   }
 }
 
+// --- How long it took.
+
+void Session::begin_timing() {
+  is_timed_ = wants_reply(request_) && until_timed_ == 0;
+  if (is_timed_) begun_ = world_.clock->now();
+  until_timed_ = is_timed_ ? timed_every - 1 : until_timed_ - (until_timed_ > 0 ? 1 : 0);
+}
+
+void Session::end_timing() {
+  if (!std::exchange(is_timed_, false)) return;
+  world_.counters->latency(request_.command).record_alone(world_.clock->now() - begun_);
+}
+
 // --- Replies.
 
 void Session::reply(ConstBytes head, ConstBytes data, os::UniqueFd fd) {
@@ -133,6 +148,7 @@ void Session::call_returned() {
 void Session::operation_completed() {
   if (has_ended() || !is_busy() || pending_ == Pending::retry || !operation_->is_answered()) return;
   finish_operation();
+  end_timing();
   observer_.session_changed();
 }
 

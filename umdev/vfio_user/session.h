@@ -91,6 +91,10 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Takes one message. Precondition: neither busy() nor has_ended().
   void handle(const Frame& frame);
+  // The next message is the first of those that came together. Of them only this one is timed for certain,
+  // and one in `timed_every` of all: two looks at the clock are nothing beside a receive and a send, and much
+  // beside a message among many. Timed are messages that want a reply, from here to the reply in the outbox.
+  void begin_batch() { until_timed_ = 0; }
 
   bool is_busy() const { return pending_ != Pending::nothing; }
   // VERSION came, whatever became of it.
@@ -109,6 +113,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   friend class Mailbox;
+  // A prime, so that it does not fall in step with what a client repeats.
+  static constexpr std::uint32_t timed_every = 17;
   enum class State : std::uint8_t { silent, opening, open, ended };
   enum class Pending : std::uint8_t { nothing, retry, opening, read, write, unmap, reset };
 
@@ -123,6 +129,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Operation& start(Pending pending);
   void call_returned();
   void finish_operation();
+  void begin_timing();
+  void end_timing();
   void reply(ConstBytes head, ConstBytes data = {}, os::UniqueFd fd = {});
   void refuse(const Error& error);
 
@@ -166,6 +174,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint32_t reply_data_max_ = 0;       // what the client takes in one reply
   std::vector<std::byte> version_answer_;  // while the device is being opened
   std::shared_ptr<Operation> operation_;
+  std::uint32_t until_timed_ = 0;
+  bool is_timed_ = false;  // the message that is being answered, since begun_
+  Time begun_{};
 
   Time opening_since_{};
   Timer retry_timer_;

@@ -46,7 +46,9 @@ void Session::retry_open() {
   if (pending_ != Pending::retry) return;
   pending_ = Pending::nothing;
   try_open();
-  if (!is_busy()) observer_.session_changed();
+  if (is_busy()) return;
+  end_timing();
+  observer_.session_changed();
 }
 
 // Leaves group_ null when it is the group that is refused.

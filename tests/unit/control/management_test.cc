@@ -7,6 +7,7 @@
 #include "drivers/mtty/parent.h"
 #include "drivers/null/parent.h"
 #include "tests/support/mdev_world.h"
+#include "tests/support/prometheus_text.h"
 #include "umdev/control/dispatcher.h"
 
 namespace umdev::control {
@@ -184,6 +185,52 @@ TEST_F(ManagementTest, Qemu_arguments_come_as_words_and_as_a_line) {
   const auto answer = call("qemu_args", {{"uuid", uuid(1)}});
   EXPECT_EQ(answer["arguments"][0], "-device");
   EXPECT_EQ(answer["line"], "-device '" + answer["arguments"][1].get<std::string>() + "'");
+}
+
+TEST_F(ManagementTest, Metrics_tell_of_calls_their_time_and_what_was_refused) {
+  manage::Metrics metrics;
+  Management timed{{.bus = world.bus.get(),
+                    .executor = &world.host.executor(),
+                    .doors = &doors,
+                    .version = "1.2",
+                    .metrics = &metrics,
+                    .clock = &world.host.clock()}};
+  metrics.add(timed);
+  Dispatcher calls{timed};
+  Json answer;
+  const auto ask = [&](std::string_view method, Json params = Json::object()) {
+    calls.handle(request(method, std::move(params)).dump(), caller,
+                 [&answer](Result<std::string> text) { answer = Json::parse(*text); });
+    world.host.run();
+  };
+  ask("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  auto session = world.open_instance(MdevWorld::uuid(1));
+  ask("remove", {{"uuid", uuid(1)}});
+  world.host.advance(std::chrono::seconds(3));
+  session = {};
+  world.host.run();
+  ask("show", {{"uuid", uuid(9)}});
+  ask("metrics");
+  const test::PrometheusText text(answer["result"].get<std::string>());
+  EXPECT_EQ(text.problem(), "");
+  EXPECT_EQ(text.value("umdev_control_call_duration_seconds_count", {{"method", "create"}}), 1);
+  EXPECT_EQ(text.value("umdev_control_call_duration_seconds_sum", {{"method", "remove"}}), 3);
+  EXPECT_EQ(text.value("umdev_control_errors_total", {{"errno", "ENODEV"}}), 1);
+  EXPECT_FALSE(text.value("umdev_control_call_duration_seconds_count", {{"method", "list"}}));
+  ask("status");
+  const Json& told = answer["result"]["metrics"];
+  EXPECT_EQ(told[0]["name"], "umdev_control_call_duration_seconds");
+  EXPECT_EQ(told[0]["kind"], "histogram");
+  const auto& values = told[0]["values"];
+  const auto removal = std::ranges::find_if(
+      values, [](const Json& value) { return value["labels"] == Json{{"method", "remove"}}; });
+  ASSERT_NE(removal, values.end());
+  EXPECT_EQ((*removal)["buckets"], (Json::array({{{"le", 4.294967296}, {"count", 1}}})));
+  EXPECT_EQ((*removal)["p99"], 4.294967296);
+}
+
+TEST_F(ManagementTest, Who_cannot_be_told_anything_cannot_watch) {
+  EXPECT_EQ(refused("watch"), EOPNOTSUPP);
 }
 
 TEST_F(ManagementTest, Status_tells_counts_sessions_and_what_the_doors_count) {
