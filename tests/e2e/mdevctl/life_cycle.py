@@ -274,7 +274,8 @@ def callouts(way: Way) -> None:
     """A script that refuses is heard. (It reads what it is given: mdevctl 1.2 passes over one that does not.)"""
     folder = way.scripts() / "callouts"
     script = folder / "refuse.sh"
-    script.write_text('#!/bin/sh\ncat > /dev/null\ncase "$*" in *"-e pre -a start"*) echo refused >&2; exit 1 ;; esac\n')
+    text = 'cat > /dev/null; case "$*" in *"-e pre -a start"*) echo refused >&2; exit 1 ;; esac'
+    script.write_text(f"#!/bin/sh\n{text}\n")
     script.chmod(0o755)
     way.refuses("", "start", "-u", first, "-p", parent, "-t", small)
     equal(way.daemon.json("list"), [])
