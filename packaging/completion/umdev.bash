@@ -62,7 +62,7 @@ _umdevd() {
     --runtime-dir | --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --config) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --log-level --version --help" -- "$current") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --log-level --version --help" -- "$current") ;;
   esac
 }
 

@@ -9,32 +9,11 @@ import subprocess
 import unittest
 from pathlib import Path
 
+from help_text import ask, commands_of, options_of
+
 repository = Path(__file__).resolve().parents[2]
 pages = repository / "packaging" / "man"
-programs = Path(os.environ["UMDEV_BUILD_DIR"]) / "bin"
 time_limit = 60
-
-
-def ask(program: str, *arguments: str) -> str:
-    command = [programs / program, *arguments, "--help"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=time_limit).stdout
-
-
-def lines_under(text: str, heading: str) -> list[str]:
-    """The lines of a paragraph of CLI11's help."""
-    found = re.search(rf"^{heading}:\n((?:[ \t].*\n)+)", text, re.MULTILINE)
-    return found[1].splitlines() if found else []
-
-
-def options_of(text: str) -> set[str]:
-    """The long options that a help text lists."""
-    starts = [re.match(r"  (-\S.*?)(?:  |$)", line) for line in lines_under(text, "Options")]
-    return {option for start in starts if start for option in re.findall(r"--[a-z][a-z-]*", start[1])}
-
-
-def commands_of(text: str) -> list[str]:
-    starts = [re.match(r"  ([a-z][a-z-]*)", line) for line in lines_under(text, "Subcommands")]
-    return [start[1] for start in starts if start]
 
 
 def plain(source: str) -> str:
