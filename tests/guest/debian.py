@@ -313,6 +313,23 @@ def make_folder(cache: Path, kind: str, recipe: int, build: Builder) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def fetched(
+    cache: Path, kind: str, recipe: int, suites: list[str], make: Callable[[PrivateApt], Path], refresh: bool = False
+) -> Path:
+    """The finished folder of that kind; when there is none, make() makes it: with the package lists that are there
+    if they serve, else with new ones."""
+    with cache_lock(cache):
+        folder = None if refresh else finished(cache, kind, recipe)
+        if folder is None:
+            apt = PrivateApt(cache / "apt", suites)
+            with contextlib.suppress(Unavailable):
+                folder = None if refresh else make(apt)
+            if folder is None:
+                apt.update()
+                folder = make(apt)
+        return folder.resolve()
+
+
 def remove(path: Path) -> None:
     """A file, a link or a whole folder; nothing there is well too."""
     if path.is_dir() and not path.is_symlink():

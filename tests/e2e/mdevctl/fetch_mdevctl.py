@@ -7,7 +7,6 @@ Prints the path of a `mdevctl` to run from there. Exit status 77: it cannot be h
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shutil
 import subprocess
 import sys
@@ -52,35 +51,24 @@ def keep_what_is_needed(unpacked: Path, folder: Path) -> None:
     program.chmod(0o755)
 
 
-def unpack(cache: Path, kind: str, suite: str, refresh: bool) -> Path:
-    """The folder. The package lists that are there serve, unless they are to be refreshed."""
-    apt = debian.PrivateApt(cache / "apt", sorted(releases.values()))
-    if refresh:
-        apt.update()
-    packages = [package for package in apt.closure("mdevctl", suite) if package.name in wanted]
-
-    def build(folder: Path) -> tuple[str, list[debian.Package]]:
-        apt.unpack(packages, folder / "root")
-        keep_what_is_needed(folder / "root", folder)
-        debian.remove(folder / "root")
-        check(folder)
-        return next(package.version for package in packages if package.name == "mdevctl"), packages
-
-    return debian.make_folder(cache, kind, recipe, build)
-
-
 def fetch(cache: Path, version: str, refresh: bool = False) -> Path:
     """The path of that mdevctl in the cache, fetched if it is not there."""
     suite = releases[version]
     kind = f"mdevctl-{suite}"
-    with debian.cache_lock(cache):
-        folder = None if refresh else debian.finished(cache, kind, recipe)
-        if folder is None and not refresh:
-            with contextlib.suppress(debian.Unavailable):
-                folder = unpack(cache, kind, suite, refresh=False)
-        if folder is None:
-            folder = unpack(cache, kind, suite, refresh=True)
-        return folder.resolve() / "mdevctl"
+
+    def make(apt: debian.PrivateApt) -> Path:
+        packages = [package for package in apt.closure("mdevctl", suite) if package.name in wanted]
+
+        def build(folder: Path) -> tuple[str, list[debian.Package]]:
+            apt.unpack(packages, folder / "root")
+            keep_what_is_needed(folder / "root", folder)
+            debian.remove(folder / "root")
+            check(folder)
+            return next(package.version for package in packages if package.name == "mdevctl"), packages
+
+        return debian.make_folder(cache, kind, recipe, build)
+
+    return debian.fetched(cache, kind, recipe, sorted(releases.values()), make, refresh) / "mdevctl"
 
 
 def main() -> None:
