@@ -27,16 +27,28 @@ Outcome<> create(const Options& options) {
   return {};
 }
 
-Outcome<> remove(const Options& options) {
+namespace {
+
+Outcome<> take_away(const Options& options, std::string_view method) {
   auto remote = Remote::connect(options.runtime_directory);
   if (!remote) return std::unexpected(remote.error());
   const auto result =
-      remote->call_patiently("remove", {{"uuid", options.uuid}, {"policy", options.force ? "force" : "wait"}},
+      remote->call_patiently(method, {{"uuid", options.uuid}, {"policy", options.force ? "force" : "wait"}},
                              "it is in use, or its driver takes its time; waiting until it has been let go "
-                             "(remove --force takes it away)");
+                             "(--force takes it away)");
   if (!result) return std::unexpected(result.error());
   if (options.json) fmt::print("{}\n", Json::parse(*result, nullptr, false).dump(2));
   return {};
+}
+
+}  // namespace
+
+Outcome<> remove(const Options& options) {
+  return take_away(options, "remove");
+}
+
+Outcome<> stop(const Options& options) {
+  return take_away(options, "stop");
 }
 
 }  // namespace umdev::cli

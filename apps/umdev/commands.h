@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/umdev/remote.h"
 
@@ -15,6 +16,12 @@ struct Options {
   std::string type;
   std::string uuid;
   bool force = false;
+  bool defined = false;    // list: definitions instead of devices
+  bool automatic = false;  // starts with the daemon
+  bool manual = false;     // does not
+  bool no_attributes = false;
+  std::vector<std::string> attributes;  // NAME=VALUE
+  std::string file;                     // a desired state
   bool uevents = false;
   std::string until;
   std::optional<double> timeout;  // seconds
@@ -34,6 +41,16 @@ Outcome<> show_qemu_args(const Options& options);
 Outcome<> watch(const Options& options);
 Outcome<> create(const Options& options);
 Outcome<> remove(const Options& options);
+// The same, of a device that stays defined.
+Outcome<> stop(const Options& options);
+Outcome<> define(const Options& options);
+Outcome<> undefine(const Options& options);
+Outcome<> modify(const Options& options);
+Outcome<> autostart(const Options& options);
+Outcome<> start(const Options& options);
+// Makes the devices what a file says, or says what that would do. A failure without a text is exit_changed.
+Outcome<> apply(const Options& options);
+Outcome<> diff(const Options& options);
 // Uses an instance as a client would, and says what it has seen.
 Outcome<> probe(const Options& options);
 

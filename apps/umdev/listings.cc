@@ -107,10 +107,86 @@ Outcome<> show_types(const Options& options) {
                        {"INSTANCES", "instances"}});
 }
 
+namespace {
+
+// In a table the owner is a number.
+Json with_plain_owner(Json list) {
+  for (Json& object : list) {
+    if (!object.is_object() || !object.contains("owner")) continue;
+    object["owner"] = text_of(object["owner"], "uid");
+  }
+  return list;
+}
+
+// The attributes of a definition as they are given on the command line.
+std::string attributes_of(const Json& definition) {
+  std::string text;
+  for (const Json& attribute : part_of(definition, "attrs"))
+    for (const auto& [name, value] : attribute.items())
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", name,
+                          value.is_string() ? value.get<std::string>() : value.dump());
+  return text;
+}
+
+// "auto, by uid 0, attributes a=1 b=2"
+std::string describe_definition(const Json& definition) {
+  std::string text = fmt::format("{}, by uid {}", text_of(definition, "start"),
+                                 text_of(part_of(definition, "owner"), "uid"));
+  if (definition.contains("set")) text += ", in the set " + text_of(definition, "set");
+  if (const auto attributes = attributes_of(definition); !attributes.empty())
+    text += ", attributes " + attributes;
+  return text;
+}
+
+Outcome<> show_definitions(const Options& options) {
+  auto list = ask(options, "definitions");
+  if (!list) return std::unexpected(list.error());
+  if (options.json) {
+    print(*list);
+    return {};
+  }
+  for (Json& object : *list)
+    if (object.is_object() && object.contains("file")) object["uuid"] = object["file"];
+  fmt::print("{}", to_table(with_plain_owner(*list), {{"UUID", "uuid"},
+                                                      {"PARENT", "parent"},
+                                                      {"TYPE", "type"},
+                                                      {"START", "start"},
+                                                      {"STATE", "state"},
+                                                      {"OWNER", "owner"},
+                                                      {"SET", "set"},
+                                                      {"ERROR", "error"}}));
+  return {};
+}
+
+// A device that is defined, and not there.
+void print_inactive(const Json& shown) {
+  const Json& definition = part_of(shown, "definition");
+  fmt::print("{}\n", text_of(shown, "uuid"));
+  const std::vector<std::pair<std::string_view, std::string>> facts{
+      {"type", text_of(shown, "type")},
+      {"parent", text_of(shown, "parent")},
+      {"state",
+       text_of(shown, "state") + (definition.contains("error") ? ": " + text_of(definition, "error") : "")},
+      {"defined", describe_definition(definition)}};
+  for (const auto& [name, value] : facts) fmt::print("  {:<11} {}\n", name, value);
+}
+
+}  // namespace
+
 Outcome<> show_list(const Options& options) {
-  return show_list_of(
-      options, "list",
-      {{"UUID", "uuid"}, {"PARENT", "parent"}, {"TYPE", "type"}, {"STATE", "state"}, {"OPEN", "open_files"}});
+  if (options.defined) return show_definitions(options);
+  const auto list = ask(options, "list");
+  if (!list) return std::unexpected(list.error());
+  if (options.json)
+    print(*list);
+  else
+    fmt::print("{}", to_table(with_plain_owner(*list), {{"UUID", "uuid"},
+                                                        {"PARENT", "parent"},
+                                                        {"TYPE", "type"},
+                                                        {"STATE", "state"},
+                                                        {"OPEN", "open_files"},
+                                                        {"OWNER", "owner"}}));
+  return {};
 }
 
 Outcome<> show_instance(const Options& options) {
@@ -118,6 +194,10 @@ Outcome<> show_instance(const Options& options) {
   if (!instance) return std::unexpected(instance.error());
   if (options.json) {
     print(*instance);
+    return {};
+  }
+  if (!instance->contains("owner")) {
+    print_inactive(*instance);
     return {};
   }
   const Json& owner = part_of(*instance, "owner");
@@ -135,6 +215,8 @@ Outcome<> show_instance(const Options& options) {
       {"socket", text_of(*instance, "socket")},
       {"open files", text_of(*instance, "open_files")}};
   for (const auto& [name, value] : facts) fmt::print("  {:<11} {}\n", name, value);
+  if (instance->contains("definition"))
+    fmt::print("  {:<11} {}\n", "defined", describe_definition(part_of(*instance, "definition")));
   print_part(*instance, "regions", "regions",
              {{"INDEX", "index"}, {"NAME", "name"}, {"SIZE", "size"}, {"FLAGS", "flags"}});
   print_part(*instance, "irqs", "interrupts",

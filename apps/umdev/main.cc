@@ -28,7 +28,8 @@ constexpr const char* help_footer = R"(A first session:
 
 The daemon is looked for in --runtime-dir, else $UMDEV_RUNTIME_DIR, else /run/umdev (root) or
 $XDG_RUNTIME_DIR/umdev. Scripts: --json, whose fields are never renamed, and the exit status:
-  0 done; 1 refused, and the text on stderr says why; 2 wrong arguments; 3 no daemon was reached.)";
+  0 done; 1 refused, and the text on stderr says why; 2 wrong arguments; 3 no daemon was reached;
+  10 apply has changed something, diff has found something to change.)";
 
 constexpr const char* qemu_footer =
     R"(QEMU 10.1 or later, with vfio-user-pci. The line is quoted for a shell, so use eval, or paste it:
@@ -64,6 +65,38 @@ network namespace, udev above all. That needs CAP_SYS_ADMIN over the namespace, 
   unshare --user --map-root-user --net umdev watch --uevents
 Exit status: 0 ended by SIGINT or SIGTERM, by the end of its reader or of the time, or --until's event has
 come; 1 it has not; 3 the daemon has gone.)";
+
+constexpr const char* define_footer =
+    R"(Prints the UUID. What is defined is written down, in mdevctl's own format, and outlives the daemon; it
+is durable when this returns. Nothing is started: `umdev start` does that now, --auto whenever the daemon
+starts. Attributes are written to the device's files when it starts, in the order in which they stand here.
+  umdev define mtty mtty-2 --auto
+  umdev define null null-1 --uuid 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001 --attr uevent=change
+  umdev define --uuid UUID              # what is active now, as it is)";
+
+constexpr const char* modify_footer =
+    R"(What is not said stays. --attr replaces all attributes: say every one, in order. A device that is
+running stays as it is until it is stopped and started.)";
+
+constexpr const char* start_footer =
+    R"(Makes the device that is defined, and writes its attributes. When an attribute is refused, the device
+is removed again. It can be used when this returns.)";
+
+constexpr const char* stop_footer =
+    R"(Removes the device, as `umdev remove` does; its definition stays. Waits until the users have let go.)";
+
+constexpr const char* apply_footer =
+    R"(The file (TOML; JSON when it is called .json) says what there is to be:
+  set = "ci"                  # what is made belongs to this set, and nothing else is ever touched
+  [[instances]]
+  parent = "mtty"
+  type = "mtty-2"
+  count = 3                   # under whatever UUIDs; or uuids = ["83b8...", ...]
+  autostart = true            # the default: they come back with the daemon
+  attrs = [{ "uevent" = "change" }]
+Devices of the set that the file does not ask for are removed, unless somebody uses them: then that step
+fails. Doing it again changes nothing. Exit status: 0 nothing had to be changed, 10 it was (diff: it would
+be), 1 something failed.)";
 
 constexpr const char* probe_footer =
     R"(Connects as a VMM would and prints what it finds. Serial cards are set up, and bytes are sent
@@ -108,6 +141,7 @@ class Program {
     app_.require_subcommand(1);
     app_.footer(help_footer);
     add_listings();
+    add_definitions();
     add_actions();
     add_run();
   }
@@ -148,7 +182,9 @@ class Program {
   void add_listings() {
     add("parents", "List what instances can be made of", show_parents);
     add("types", "List the types of each parent, and how many more can be made", show_types);
-    add("list", "List the instances", show_list);
+    auto& listing = add("list", "List the instances, or what is defined", show_list);
+    listing.add_flag("--defined", options_.defined,
+                     "list definitions: active or not, and what is wrong with them");
     add_uuid(add("show", "Show an instance: regions, interrupts, users, socket", show_instance));
     add("status", "Show sessions, mappings, pins and counters of the daemon", show_status);
     add("metrics", "Print all numbers of the daemon, as Prometheus reads them", show_metrics);
@@ -194,12 +230,62 @@ class Program {
     run_->footer(run_footer);
   }
 
+  void add_definitions() {
+    auto& defining = add("define", "Write a device down, so that it outlives the daemon", define);
+    auto* parent = defining.add_option("PARENT", options_.parent, "a parent, as `umdev parents` lists them");
+    parent->needs(
+        defining.add_option("TYPE", options_.type, "one of its types, as `umdev types` lists them"));
+    defining.add_option("--uuid", options_.uuid, "its UUID; a random one when left out")->type_name("UUID");
+    defining.add_flag("--auto", options_.automatic, "start it whenever the daemon starts");
+    add_attributes(defining);
+    defining.footer(define_footer);
+    add_definition("undefine", "Forget a definition; what is running stays", undefine);
+    auto& modifying = add_definition("modify", "Change a definition", modify);
+    modifying.add_option("--type", options_.type, "its type from now on")->type_name("TYPE");
+    auto* automatic = modifying.add_flag("--auto", options_.automatic, "start it whenever the daemon starts");
+    modifying.add_flag("--manual", options_.manual, "do not")->excludes(automatic);
+    auto* attributes = add_attributes(modifying);
+    modifying.add_flag("--no-attrs", options_.no_attributes, "no attributes")->excludes(attributes);
+    modifying.footer(modify_footer);
+    auto& automating =
+        add_definition("autostart", "Start a definition whenever the daemon starts", autostart);
+    automating.add_flag("--off", options_.manual, "do not, from now on");
+    add_definition("start", "Start what is defined", start).footer(start_footer);
+    auto& stopping = add("stop", "Stop a device, and keep its definition", stop);
+    add_uuid(stopping);
+    stopping.add_flag("--force", options_.force, "take it away from its users");
+    stopping.footer(stop_footer);
+    add_file(add("apply", "Make the devices of a set what a file says", apply));
+    add_file(add("diff", "Say what `umdev apply` would do", diff));
+  }
+
+  void add_file(CLI::App& parser) {
+    parser.add_option("FILE", options_.file, "the desired state")->required();
+    parser.footer(apply_footer);
+  }
+
+  CLI::App& add_definition(const char* name, const char* what, Command command) {
+    CLI::App& parser = add(name, what, command);
+    parser.add_option("UUID", options_.uuid, "a definition, as `umdev list --defined` lists them")
+        ->required();
+    parser.add_option("--parent", options_.parent, "which one, where several parents have it")
+        ->type_name("PARENT");
+    return parser;
+  }
+
+  CLI::Option* add_attributes(CLI::App& parser) {
+    return parser.add_option("--attr", options_.attributes, "an attribute of the device; may be repeated")
+        ->type_name("NAME=VALUE")
+        ->take_all()
+        ->allow_extra_args(false);
+  }
+
   void add_uuid(CLI::App& parser) {
     parser.add_option("UUID", options_.uuid, "an instance, as `umdev list` lists them")->required();
   }
 
   static int complain(const Failure& failure) {
-    fmt::print(stderr, "umdev: {}\n", failure.text);
+    if (!failure.text.empty()) fmt::print(stderr, "umdev: {}\n", failure.text);
     return failure.status;
   }
 

@@ -27,6 +27,25 @@ Failure unreachable(const std::string& directory, const Error& error) {
   return {.status = exit_no_daemon, .text = std::move(text)};
 }
 
+std::string_view advice_on_definition(int error_number) {
+  switch (error_number) {
+    case ENODEV:
+      return "`umdev parents` lists the parents, `umdev list` the instances";
+    case EINVAL:
+      return "`umdev types` lists the types of each parent, `umdev list --defined` the definitions";
+    case EEXIST:
+      return "`umdev list` and `umdev list --defined` say what has the UUID";
+    case ENOENT:
+    case EBADMSG:
+      return "`umdev list --defined` lists the definitions, and says what is wrong with them";
+    case ENOSPC:
+    case EUSERS:
+      return "`umdev types` says what is available; remove an instance to make room";
+    default:
+      return {};
+  }
+}
+
 // What helps, where the daemon's words alone do not.
 std::string_view advice(std::string_view method, int error_number) {
   if (method == "create") {
@@ -44,10 +63,14 @@ std::string_view advice(std::string_view method, int error_number) {
         return {};
     }
   }
+  if (error_number == EPERM) return "`umdev list` and `umdev list --defined` show the owners";
+  if (method == "define" || method == "undefine" || method == "modify" || method == "start")
+    return advice_on_definition(error_number);
   if (error_number == ENODEV) return "`umdev list` lists the instances";
-  if (method == "remove" && error_number == EAGAIN)
+  const bool removal = method == "remove" || method == "stop";
+  if (removal && error_number == EAGAIN)
     return "it is being removed or created already; --force cuts a wait short";
-  if (method == "remove" && error_number == EBUSY) return "--force takes it away from its users";
+  if (removal && error_number == EBUSY) return "--force takes it away from its users";
   return {};
 }
 
@@ -65,15 +88,18 @@ Failure Remote::lost(const Error& error) const {
                               errno_name(error.code))};
 }
 
-Outcome<std::string> Remote::call(std::string_view method, const control::CallParameters& parameters) {
-  if (auto begun = client_.begin(method, parameters); !begun) return std::unexpected(lost(begun.error()));
+Outcome<std::string> Remote::call(std::string_view method, const control::CallParameters& parameters,
+                                  const control::CallParameters& json) {
+  if (auto begun = client_.begin(method, parameters, json); !begun)
+    return std::unexpected(lost(begun.error()));
   return finish(method);
 }
 
 Outcome<std::string> Remote::call_patiently(std::string_view method,
                                             const control::CallParameters& parameters,
-                                            std::string_view waiting) {
-  if (auto begun = client_.begin(method, parameters); !begun) return std::unexpected(lost(begun.error()));
+                                            std::string_view waiting, const control::CallParameters& json) {
+  if (auto begun = client_.begin(method, parameters, json); !begun)
+    return std::unexpected(lost(begun.error()));
   const auto answered = client_.wait(patience);
   if (answered && !*answered) fmt::print(stderr, "umdev: {}\n", waiting);
   return finish(method);

@@ -13,8 +13,10 @@ namespace umdev::cli {
 inline constexpr int exit_refused = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_no_daemon = 3;
+inline constexpr int exit_changed = 10;
 
-// Why a command ends: a text for people (without the program's name), and its exit status.
+// Why a command ends: a text for people (without the program's name; none where all has been said), and its
+// exit status.
 struct Failure {
   int status = exit_refused;
   std::string text;
@@ -28,10 +30,11 @@ class Remote {
   static Outcome<Remote> connect(const std::string& runtime_directory);
 
   // The result as JSON text.
-  Outcome<std::string> call(std::string_view method, const control::CallParameters& parameters = {});
+  Outcome<std::string> call(std::string_view method, const control::CallParameters& parameters = {},
+                            const control::CallParameters& json = {});
   // The same for a call that may wait for somebody: says so on stderr (`waiting`) when it takes long.
   Outcome<std::string> call_patiently(std::string_view method, const control::CallParameters& parameters,
-                                      std::string_view waiting);
+                                      std::string_view waiting, const control::CallParameters& json = {});
 
   // For one that watches, as control::Client has it. The end of the daemon is a failure.
   Outcome<std::optional<control::Notification>> next_notification(Duration limit);

@@ -1,6 +1,7 @@
 #include "apps/umdevd/daemon.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -33,6 +34,8 @@ std::string first_word_of(const std::string& path) {
   return word;
 }
 
+}  // namespace
+
 // Counts what is under way, and waits for its end for a while. Shared with the completions, which may come
 // later still.
 class Endings {
@@ -60,6 +63,8 @@ class Endings {
   Condition changed_;
   std::size_t left_ UMDEV_GUARDED_BY(mutex_) = 0;
 };
+
+namespace {
 
 Done<> ends(const std::shared_ptr<Endings>& endings) {
   endings->begin();
@@ -181,6 +186,23 @@ void Daemon::mount_tree() {
                            mounted.error().text, errno_name(mounted.error().code)));
 }
 
+void Daemon::begin_automatic_starts() {
+  definitions_ = std::make_unique<manage::Definitions>(
+      manage::KeyedFiles(state_->definitions(), state_->scratch()),
+      manage::KeyedFiles(state_->owners(), state_->scratch()),
+      manage::Definitions::World{
+          .bus = bus_.get(), .executor = calls_.get(), .log = &log_, .uid = ::geteuid()});
+  applier_ = std::make_unique<manage::Applier>(
+      manage::Applier::World{.bus = bus_.get(), .definitions = definitions_.get(), .executor = calls_.get()});
+  definitions_->tidy();
+  starts_ = std::make_shared<Endings>();
+  definitions_->start_automatic(ends(starts_));
+}
+
+bool Daemon::wait_for_automatic_starts(Duration limit) {
+  return starts_->wait_until(*loop_, loop_->now() + limit);
+}
+
 Daemon::Started Daemon::serve() {
   if (auto claimed = claim_directory(); !claimed) return claimed;
   if (auto claimed = claim_state(); !claimed) return claimed;
@@ -193,14 +215,19 @@ Daemon::Started Daemon::serve() {
   if (!calls) return explain("cannot start", calls.error());
   calls_ = std::move(*calls);
   news_ = std::make_unique<control::News>(model_->events());
+  begin_automatic_starts();
   if (auto published = publish_metrics(); !published) return explain("cannot start", published.error());
-  management_ = std::make_unique<control::Management>(control::Management::World{.bus = bus_.get(),
-                                                                                 .executor = calls_.get(),
-                                                                                 .doors = this,
-                                                                                 .version = UMDEV_VERSION,
-                                                                                 .news = news_.get(),
-                                                                                 .metrics = &metrics_,
-                                                                                 .clock = loop_.get()});
+  management_ =
+      std::make_unique<control::Management>(control::Management::World{.bus = bus_.get(),
+                                                                       .executor = calls_.get(),
+                                                                       .doors = this,
+                                                                       .definitions = definitions_.get(),
+                                                                       .applier = applier_.get(),
+                                                                       .uid = ::geteuid(),
+                                                                       .version = UMDEV_VERSION,
+                                                                       .news = news_.get(),
+                                                                       .metrics = &metrics_,
+                                                                       .clock = loop_.get()});
   metrics_.add(*management_);
   dispatcher_ = std::make_unique<control::Dispatcher>(*management_);
   const std::string path = control::control_socket(runtime_directory());

@@ -25,6 +25,8 @@
 #include "umdev/control/management.h"
 #include "umdev/control/news.h"
 #include "umdev/control/server.h"
+#include "umdev/manage/apply.h"
+#include "umdev/manage/definitions.h"
 #include "umdev/manage/state_directory.h"
 #include "umdev/mdev/bus.h"
 #include "umdev/os/directory.h"
@@ -52,6 +54,8 @@ struct DaemonOptions {
 // directory), a session several more. Half of the descriptors are for instances.
 void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t mappings);
 
+class Endings;
+
 class Daemon final : public control::Doors, public manage::MetricSource {
  public:
   // Serves when it returns.
@@ -63,11 +67,15 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   // within `limit`: then the process has to end without destroying this (_exit()).
   [[nodiscard]] bool stop(Duration limit = std::chrono::seconds(20));
 
+  // Waits until what is defined for it has been started, or could not be; false when that takes longer.
+  bool wait_for_automatic_starts(Duration limit);
+
   const std::string& runtime_directory() const { return options_.runtime_directory; }
   const std::string& state_directory() const { return options_.state_directory; }
   mdev::Bus& bus() { return *bus_; }
   vfio::Core& core() { return *core_; }
   tree::Tree& tree() { return tree_; }
+  manage::Definitions& definitions() { return *definitions_; }
 
   // Null when the tree is not mounted.
   const TreeMount* tree_mount() const { return tree_mount_.get(); }
@@ -91,6 +99,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   Result<> build_core();
   Result<> build_doors();
   Started add_parent(const ParentConfig& parent);
+  void begin_automatic_starts();
   Started serve();
   void mount_tree();
   // Last of what is reported on: it may be read at once.
@@ -126,12 +135,15 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   tree::NodeHandle metrics_nodes_;
   MetricsLink metrics_link_;
   std::unique_ptr<control::News> news_;
+  std::unique_ptr<manage::Definitions> definitions_;
+  std::unique_ptr<manage::Applier> applier_;
   std::unique_ptr<control::Management> management_;
   std::unique_ptr<control::Dispatcher> dispatcher_;
   std::unique_ptr<os::ThreadPool> calls_;
   std::unique_ptr<control::Server> control_;
   std::unique_ptr<TreeMount> tree_mount_;
   std::thread loop_thread_;
+  std::shared_ptr<Endings> starts_;
   bool stopped_ = false;
   bool stuck_ = false;
 };

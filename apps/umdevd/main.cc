@@ -48,6 +48,8 @@ arguments or configuration.)";
 
 constexpr int exit_failure = 1;
 constexpr int exit_usage = 2;
+// Long enough for every driver that answers at all: below the access deadline nothing is given up.
+constexpr Duration automatic_starts_wait = std::chrono::seconds(40);
 
 struct Arguments {
   std::string runtime_directory;
@@ -103,6 +105,8 @@ int serve(const Arguments& arguments, Config config) {
   StderrLog log(arguments.log_level);
   auto daemon = Daemon::start(make_options(arguments, std::move(config), log), log);
   if (!daemon) return complain(daemon.error(), exit_failure);
+  if (!(*daemon)->wait_for_automatic_starts(automatic_starts_wait))
+    log.warning("not everything that is defined has been started yet; going on without it");
   fmt::print("umdevd: ready, serving {}\n", (*daemon)->runtime_directory());
   std::fflush(stdout);
   if (auto told = os::notify_service_manager("READY=1"); !told) log.warning(told.error().text);

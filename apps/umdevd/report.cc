@@ -38,6 +38,28 @@ control::NumberGroup describe_sessions(const vfio_user::CounterValues& counters)
                       {"bytes_sent", counters.bytes_sent}}};
 }
 
+// By their state, and files that are none.
+control::NumberGroup count_definitions(const manage::Definitions& definitions) {
+  std::uint64_t active = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t orphaned = 0;
+  std::uint64_t unreadable = 0;
+  const auto reports = definitions.list();
+  if (reports)
+    for (const manage::DefinitionReport& report : *reports) {
+      active += report.state == manage::DefinitionState::active ? 1 : 0;
+      failed += report.state == manage::DefinitionState::failed ? 1 : 0;
+      orphaned += report.state == manage::DefinitionState::orphaned ? 1 : 0;
+      unreadable += report.state == manage::DefinitionState::unreadable ? 1 : 0;
+    }
+  return {.name = "definitions",
+          .numbers = {{"defined", reports ? reports->size() - unreadable : 0},
+                      {"active", active},
+                      {"failed", failed},
+                      {"orphaned", orphaned},
+                      {"unreadable", unreadable}}};
+}
+
 }  // namespace
 
 std::vector<control::SessionReport> Daemon::sessions() const {
@@ -60,6 +82,7 @@ std::vector<control::NumberGroup> Daemon::numbers() const {
                        {"containers", iommu.containers},
                        {"open_files", core.open_files},
                        {"abandoned_devices", core.abandoned_devices}}},
+          count_definitions(*definitions_),
           {.name = "memory",
            .numbers = {{"mappings", iommu.mappings},
                        {"pins", iommu.pins},

@@ -14,10 +14,11 @@ _umdev_column() {
 _umdev() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local commands="parents types list show status metrics watch qemu-args create remove probe run"
+  commands+=" define undefine modify autostart start stop apply diff"
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --runtime-dir | --uuid | --until | --timeout) index=$((index + 1)) ;;
+      --runtime-dir | --uuid | --until | --timeout | --attr | --parent | --type) index=$((index + 1)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
     esac
@@ -25,7 +26,9 @@ _umdev() {
   COMPREPLY=()
   case $previous in
     --runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
-    --uuid | --timeout) return ;;
+    --uuid | --timeout | --attr) return ;;
+    --parent) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 1 parents)" -- "$current"); return ;;
+    --type) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 2 types)" -- "$current"); return ;;
     --until)
       mapfile -t COMPREPLY < <(compgen -W "add bind change unbind remove defined undefined" -- "$current")
       return
@@ -33,17 +36,31 @@ _umdev() {
   esac
   case $command in
     '') choices="$commands --runtime-dir --version --help" ;;
-    create)
+    create | define)
       case ${#operands[@]} in
         0) choices=$(_umdev_column 1 parents) ;;
         1) choices=$(_umdev_column 2 types | sort -u) ;;
       esac
       choices+=" --uuid --json --help"
+      if [[ $command == define ]]; then choices+=" --auto --attr"; fi
       ;;
-    show | qemu-args | probe | remove)
+    list) choices="--defined --json --help" ;;
+    show | qemu-args | probe | remove | stop)
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
       choices+=" --json --help"
-      if [[ $command == remove ]]; then choices+=" --force"; fi
+      if [[ $command == remove || $command == stop ]]; then choices+=" --force"; fi
+      ;;
+    apply | diff)
+      if [[ $current != -* ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$current"); return; fi
+      choices="--json --help"
+      ;;
+    undefine | modify | autostart | start)
+      if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list --defined); fi
+      choices+=" --parent --json --help"
+      case $command in
+        modify) choices+=" --type --auto --manual --attr --no-attrs" ;;
+        autostart) choices+=" --off" ;;
+      esac
       ;;
     watch)
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi

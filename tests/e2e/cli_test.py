@@ -16,7 +16,10 @@ from harness import Daemon
 
 uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 other = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002"
-subcommands = "parents types list show status metrics watch qemu-args create remove probe".split()
+subcommands = (
+    "parents types list show status metrics watch qemu-args create remove probe "
+    "define undefine modify autostart start stop apply diff"
+).split()
 completion = Path(__file__).resolve().parents[2] / "packaging" / "completion" / "umdev.bash"
 
 
@@ -68,7 +71,8 @@ class CommandLine(unittest.TestCase):
     def test_list(self) -> None:
         self.assertEqual(self.daemon.json("list"), [])
         self.make()
-        self.assertEqual(self.daemon.umdev("list").splitlines()[1].split(), [uuid, "mtty", "mtty-2", "active", "0"])
+        expected = [uuid, "mtty", "mtty-2", "active", "0", str(os.getuid())]
+        self.assertEqual(self.daemon.umdev("list").splitlines()[1].split(), expected)
         self.assertEqual(self.daemon.json("list")[0]["socket"], str(self.daemon.socket_of(uuid)))
 
     def test_show(self) -> None:
@@ -238,11 +242,14 @@ class CommandLine(unittest.TestCase):
 
     def test_bash_completes_subcommands_parents_types_and_uuids(self) -> None:
         self.make()
-        self.assertEqual(self.complete("umdev", "st"), ["status"])
+        self.assertEqual(self.complete("umdev", "st"), ["status", "start", "stop"])
         self.assertEqual(self.complete("umdev", "create", "m"), ["mtty"])
         self.assertEqual(self.complete("umdev", "create", "mtty", "mtty-"), ["mtty-1", "mtty-2"])
         self.assertEqual(self.complete("umdev", "--runtime-dir", str(self.daemon.directory), "show", "8"), [uuid])
         self.assertEqual(self.complete("umdev", "remove", uuid, "--f"), ["--force"])
+        self.daemon.umdev("define", "null", "null-1", "--uuid", other)
+        self.assertEqual(self.complete("umdev", "start", "8"), [other])
+        self.assertEqual(self.complete("umdev", "modify", other, "--no"), ["--no-attrs"])
 
 
 if __name__ == "__main__":

@@ -51,9 +51,15 @@ Result<Client> Client::connect(const std::string& path) {
   return Client(UMDEV_TRY(os::connect_to(path)));
 }
 
-Result<> Client::begin(std::string_view method, const CallParameters& parameters) {
+Result<> Client::begin(std::string_view method, const CallParameters& parameters,
+                       const CallParameters& json) {
   Json named = Json::object();
   for (const auto& [name, value] : parameters) named[std::string(name)] = value;
+  for (const auto& [name, text] : json) {
+    Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded()) return fail(EINVAL, "a parameter is no JSON");
+    named[std::string(name)] = std::move(value);
+  }
   const Json request{{"jsonrpc", "2.0"}, {"id", ++last_id_}, {"method", method}, {"params", named}};
   return send_all(request.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
 }
@@ -123,8 +129,9 @@ Result<std::optional<Notification>> Client::next_notification(std::optional<Dura
                       .parameters = parameters->dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
-Result<Answer> Client::call(std::string_view method, const CallParameters& parameters) {
-  UMDEV_TRY(begin(method, parameters));
+Result<Answer> Client::call(std::string_view method, const CallParameters& parameters,
+                            const CallParameters& json) {
+  UMDEV_TRY(begin(method, parameters, json));
   return finish();
 }
 

@@ -40,14 +40,16 @@ class Client {
   // A path of any length.
   static Result<Client> connect(const std::string& path);
 
-  // Sends a call; one at a time.
-  Result<> begin(std::string_view method, const CallParameters& parameters = {});
+  // Sends a call; one at a time. The values of `json` are JSON texts, for the parameters that are any JSON.
+  Result<> begin(std::string_view method, const CallParameters& parameters = {},
+                 const CallParameters& json = {});
   // Waits for its answer, for so long at most (nothing: for ever); false when none has come yet.
   Result<bool> wait(std::optional<Duration> limit = {});
   // Waits for ever for the answer and takes it.
   Result<Answer> finish();
 
-  Result<Answer> call(std::string_view method, const CallParameters& parameters = {});
+  Result<Answer> call(std::string_view method, const CallParameters& parameters = {},
+                      const CallParameters& json = {});
 
   // For one that watches, between calls: the next notification, waited for as in wait(); nothing when none
   // has come yet.

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "umdev/abi/vfio.h"
+#include "umdev/control/describe_definitions.h"
 #include "umdev/vfio/group.h"
 
 namespace umdev::control {
@@ -103,7 +104,9 @@ Json describe_briefly(const mdev::Bus& bus, const Doors& doors, const mdev::Inst
           {"type", instance.type().id()},
           {"state", state ? to_string(*state) : "removed"},
           {"open_files", device ? device->open_count() : 0},
-          {"socket", doors.socket_of(instance.uuid()).path}};
+          {"socket", doors.socket_of(instance.uuid()).path},
+          {"owner",
+           {{"uid", instance.owner().uid}, {"pid", instance.owner().pid}, {"door", instance.owner().door}}}};
 }
 
 // The VFIO device's part; nothing of it while the instance is bound to no bus driver, or on its way out.
@@ -219,18 +222,20 @@ std::string describe_instances(const mdev::Bus& bus, const Doors& doors) {
   return to_text(result);
 }
 
-Result<std::string> describe_instance(const mdev::Bus& bus, const Doors& doors, const Uuid& uuid) {
+Result<std::string> describe_instance(const mdev::Bus& bus, const Doors& doors, const Uuid& uuid,
+                                      const std::vector<manage::DefinitionReport>& definitions) {
   const auto instance = UMDEV_TRY(bus.find(uuid));
-  const mdev::Owner& owner = instance->owner();
   Json result = describe_briefly(bus, doors, *instance);
   result["name"] = instance->type().pretty_name();
   result["device_api"] = instance->type().spec().device_api;
-  result["owner"] = {{"uid", owner.uid}, {"pid", owner.pid}, {"door", owner.door}};
   result["path"] = instance->path();
   describe_device(*instance, result);
   result["sessions"] = Json::array();
   for (const SessionReport& session : doors.sessions())
     if (session.device == instance->name()) result["sessions"].push_back(describe_session(session));
+  for (const manage::DefinitionReport& definition : definitions)
+    if (definition.key.parent == instance->mdev_parent().name())
+      result["definition"] = Json::parse(describe_definitions({definition}), nullptr, false).front();
   return to_text(result);
 }
 

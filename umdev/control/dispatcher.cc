@@ -64,6 +64,7 @@ std::string quote(std::string_view name) {
 }
 
 std::expected<void, Refusal> check_value(const Parameter& parameter, const Json& value) {
+  if (parameter.is_json) return {};
   if (!value.is_string())
     return std::unexpected(invalid_params("parameter " + quote(parameter.name) + " is not a string"));
   const auto& text = value.get_ref<const std::string&>();
@@ -100,7 +101,7 @@ std::expected<Arguments, Refusal> check_parameters(const Method& method, const J
       return std::unexpected(invalid_params("parameter " + quote(parameter.name) + " is missing"));
     }
     if (auto fits = check_value(parameter, *value); !fits) return std::unexpected(fits.error());
-    arguments.add(parameter.name, value->get<std::string>());
+    arguments.add(parameter.name, parameter.is_json ? to_text(*value) : value->get<std::string>());
     ++used;
   }
   if (used == named->size()) return arguments;

@@ -3,9 +3,12 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "umdev/control/call.h"
 #include "umdev/control/describe.h"
+#include "umdev/control/describe_definitions.h"
 #include "umdev/control/news.h"
 #include "umdev/control/qemu_args.h"
+#include "umdev/manage/definitions.h"
 #include "umdev/mdev/bus.h"
 #include "umdev/os/random_uuid.h"
 
@@ -21,39 +24,32 @@ constexpr std::array<Parameter, 3> for_create{Parameter{.name = "parent"}, Param
 constexpr std::array<Parameter, 2> for_remove{
     Parameter{.name = "uuid", .is_uuid = true},
     Parameter{.name = "policy", .required = false, .choices = policies}};
+constexpr std::array<std::string_view, 2> starts{"auto", "manual"};
+constexpr std::array<Parameter, 5> for_define{
+    Parameter{.name = "parent", .required = false}, Parameter{.name = "type", .required = false},
+    Parameter{.name = "uuid", .required = false, .is_uuid = true},
+    Parameter{.name = "start", .required = false, .choices = starts},
+    Parameter{.name = "attrs", .required = false, .is_json = true}};
+constexpr std::array<Parameter, 5> for_modify{
+    Parameter{.name = "uuid", .is_uuid = true}, Parameter{.name = "parent", .required = false},
+    Parameter{.name = "type", .required = false},
+    Parameter{.name = "start", .required = false, .choices = starts},
+    Parameter{.name = "attrs", .required = false, .is_json = true}};
+constexpr std::array<Parameter, 1> for_apply{Parameter{.name = "desired", .is_json = true}};
+constexpr std::array<Parameter, 2> of_definition{Parameter{.name = "uuid", .is_uuid = true},
+                                                 Parameter{.name = "parent", .required = false}};
 
 RemovePolicy to_policy(std::string_view name) {
   if (name == "busy") return RemovePolicy::busy;
   return name == "force" ? RemovePolicy::force : RemovePolicy::wait;
 }
 
+}  // namespace
+
 Result<std::string> answer_with(const Uuid& uuid, const Result<>& result) {
   if (!result) return std::unexpected(result.error());
   return Json{{"uuid", uuid.to_string()}}.dump();
 }
-
-// The dispatcher has checked it.
-Uuid uuid_of(const Arguments& arguments) {
-  return Uuid::parse(arguments.at("uuid")).value_or(Uuid());
-}
-
-}  // namespace
-
-struct Management::Call : std::enable_shared_from_this<Call> {
-  Call(Management& its_management, std::size_t its_index, Arguments its_arguments, const Caller& its_caller,
-       Done<std::string> its_done)
-      : management(its_management),
-        index(its_index),
-        arguments(std::move(its_arguments)),
-        caller(its_caller),
-        done(std::move(its_done)) {}
-
-  Management& management;
-  const std::size_t index;
-  const Arguments arguments;
-  const Caller caller;
-  Done<std::string> done;
-};
 
 struct Management::Entry {
   Method method;
@@ -70,7 +66,15 @@ const std::vector<Management::Entry>& Management::entries() {
                                       {{"qemu_args", only_uuid}, &Management::qemu_args},
                                       {{"status", {}}, &Management::status},
                                       {{"metrics", {}}, &Management::metrics},
-                                      {{"watch", {}}, &Management::watch}};
+                                      {{"watch", {}}, &Management::watch},
+                                      {{"definitions", {}}, &Management::list_definitions},
+                                      {{"define", for_define}, &Management::define},
+                                      {{"undefine", of_definition}, &Management::undefine},
+                                      {{"modify", for_modify}, &Management::modify},
+                                      {{"start", of_definition}, &Management::start},
+                                      {{"stop", for_remove}, &Management::remove},
+                                      {{"diff", for_apply}, &Management::diff},
+                                      {{"apply", for_apply}, &Management::apply}};
   return all;
 }
 
@@ -135,7 +139,12 @@ void Management::list(Call& call) {
   call.done(describe_instances(*world_.bus, *world_.doors));
 }
 void Management::show(Call& call) {
-  call.done(describe_instance(*world_.bus, *world_.doors, uuid_of(call.arguments)));
+  const auto definitions = world_.definitions->find(call.uuid());
+  if (!definitions) return call.done(std::unexpected(definitions.error()));
+  auto shown = describe_instance(*world_.bus, *world_.doors, call.uuid(), *definitions);
+  if (!shown && shown.error().code == ENODEV && !definitions->empty())
+    return call.done(describe_inactive(*definitions));
+  call.done(std::move(shown));
 }
 void Management::status(Call& call) {
   call.done(describe_status(*world_.bus, *world_.doors, world_.version, collect()));
@@ -156,7 +165,7 @@ void Management::watch(Call& call) {
 }
 
 void Management::create(Call& call) {
-  const Uuid uuid = call.arguments.find("uuid") ? uuid_of(call.arguments) : os::random_uuid();
+  const Uuid uuid = call.arguments.find("uuid") ? call.uuid() : os::random_uuid();
   mdev::CreateRequest request{.parent = std::string(call.arguments.at("parent")),
                               .type = std::string(call.arguments.at("type")),
                               .uuid = uuid,
@@ -168,7 +177,10 @@ void Management::create(Call& call) {
 }
 
 void Management::remove(Call& call) {
-  const Uuid uuid = uuid_of(call.arguments);
+  const Uuid uuid = call.uuid();
+  if (const auto instance = world_.bus->find(uuid);
+      instance && !manage::may_change(call.caller.uid, (*instance)->owner().uid, world_.uid))
+    return call.done(fail(EPERM, "the device is another user's"));
   const RemovePolicy policy = to_policy(call.arguments.find("policy").value_or("wait"));
   world_.bus->remove(uuid, policy, [uuid, self = call.shared_from_this()](Result<> result) {
     self->done(answer_with(uuid, result));
@@ -176,7 +188,7 @@ void Management::remove(Call& call) {
 }
 
 void Management::qemu_args(Call& call) {
-  const auto instance = world_.bus->find(uuid_of(call.arguments));
+  const auto instance = world_.bus->find(call.uuid());
   if (!instance) return call.done(std::unexpected(instance.error()));
   SocketPaths socket = world_.doors->socket_of((*instance)->uuid());
   // A caller without a number here lives in another PID namespace: our /proc is not its /proc.

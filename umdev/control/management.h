@@ -7,11 +7,26 @@
 //   "force".
 //                                    mdev::Bus::remove's errors
 //   qemu_args {uuid}                 {"arguments": [WORD...], "line", "socket"}; ENODEV, EOPNOTSUPP,
-//   ENAMETOOLONG
+//                                    ENAMETOOLONG
 //   status                           see describe.h
 //   metrics                          all metrics as a text for Prometheus
 //   watch                            {}; from then on the connection gets notifications (dispatcher.h). EBUSY
 //                                    when it watches already; EUSERS at the limit of watchers
+//   definitions                      see describe_definitions.h
+//   define {parent?, type?, uuid?, start?, attrs?}
+//                                    {"uuid"}, when it is durable; without a parent, what is active under
+//                                    the UUID; start "auto" or "manual" (the default); attrs
+//                                    [{NAME: VALUE}...]. manage::Definitions::define's errors
+//   modify {uuid, parent?, type?, start?, attrs?}, undefine {uuid, parent?}
+//                                    {"uuid"}; parent where several have it. The same of manage::Definitions
+//   start {uuid, parent?}            {"uuid"}, when it is there. The same
+//   stop {uuid, policy?}             remove, of a definition that stays
+//   diff {desired}, apply {desired}  see describe_apply() in describe_definitions.h; the desired state as
+//                                    manage/desired.h has it, in JSON. manage::Applier's errors
+//
+// A device belongs to the user who made it. Whoever may call at all may see and use everything, but removing
+// another user's device, or changing their definition, is EPERM, unless the caller is root or the daemon's
+// own user.
 //
 // Threads: any, several calls at once. Every call runs on the executor, since a driver may keep it there for
 // long; a call that waits (a removal) occupies no thread.
@@ -33,6 +48,10 @@
 namespace umdev::mdev {
 class Bus;
 }
+namespace umdev::manage {
+class Definitions;
+class Applier;
+}  // namespace umdev::manage
 
 namespace umdev::control {
 
@@ -44,6 +63,9 @@ class Management final : public Methods, public manage::MetricSource {
     mdev::Bus* bus = nullptr;
     Executor* executor = nullptr;
     const Doors* doors = nullptr;
+    manage::Definitions* definitions = nullptr;
+    manage::Applier* applier = nullptr;
+    std::uint32_t uid = 0;  // the daemon's own
     std::string version;
     News* news = nullptr;                      // what watchers are told
     const manage::Metrics* metrics = nullptr;  // for `metrics` and `status`
@@ -77,6 +99,15 @@ class Management final : public Methods, public manage::MetricSource {
   Done<std::string> timed(std::size_t index, Done<std::string> done);
   void note(std::size_t index, Time begun, const Result<std::string>& result);
   manage::MetricSet collect() const;
+
+  // definition_methods.cc
+  void define(Call& call);
+  void undefine(Call& call);
+  void modify(Call& call);
+  void start(Call& call);
+  void list_definitions(Call& call);
+  void diff(Call& call);
+  void apply(Call& call);
 
   const World world_;
   const std::vector<Method> table_;

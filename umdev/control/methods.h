@@ -34,12 +34,13 @@ struct Caller {
   std::shared_ptr<Listener> listener = {};  // null: only answers reach this caller
 };
 
-// A parameter: always a string. What does not fit is refused before the method is called.
+// A parameter: a string, unless it is any JSON. What does not fit is refused before the method is called.
 struct Parameter {
   std::string_view name;
   bool required = true;
   bool is_uuid = false;                            // as Uuid::parse() takes it
   std::span<const std::string_view> choices = {};  // nothing but these; empty: anything
+  bool is_json = false;                            // any value; the method gets its text
 };
 
 struct Method {

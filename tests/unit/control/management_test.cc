@@ -8,7 +8,10 @@
 #include "drivers/null/parent.h"
 #include "tests/support/mdev_world.h"
 #include "tests/support/prometheus_text.h"
+#include "tests/support/scratch_directory.h"
 #include "umdev/control/dispatcher.h"
+#include "umdev/manage/definitions.h"
+#include "umdev/manage/state_directory.h"
 
 namespace umdev::control {
 namespace {
@@ -56,8 +59,18 @@ class ManagementTest : public testing::Test {
   Registration null =
       world.register_parent("null", null::NullParent::spec(9), std::make_unique<null::NullParent>());
   FakeDoors doors;
-  Management management{
-      {.bus = world.bus.get(), .executor = &world.host.executor(), .doors = &doors, .version = "1.2"}};
+  test::ScratchDirectory scratch;
+  std::unique_ptr<manage::StateDirectory> state = manage::StateDirectory::claim(scratch / "state").value();
+  manage::Definitions definitions{
+      manage::KeyedFiles(state->definitions(), state->scratch()),
+      manage::KeyedFiles(state->owners(), state->scratch()),
+      {.bus = world.bus.get(), .executor = &world.host.executor(), .log = &world.host.log(), .uid = 500}};
+  Management management{{.bus = world.bus.get(),
+                         .executor = &world.host.executor(),
+                         .doors = &doors,
+                         .definitions = &definitions,
+                         .uid = 500,
+                         .version = "1.2"}};
   Dispatcher dispatcher{management};
   Caller caller{.uid = 1000, .gid = 100, .pid = 4711};
 };

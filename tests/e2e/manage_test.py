@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Definitions, ownership and desired states, as their users see them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import harness
+from harness import Daemon
+
+uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+other = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002"
+changed = 10
+
+
+class Manage(unittest.TestCase):
+    def setUp(self) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix="umdev-"))
+        self.addCleanup(shutil.rmtree, self.scratch, ignore_errors=True)
+        self.daemon = self.make_daemon()
+        self.daemon.start()
+
+    def make_daemon(self, *arguments: str) -> Daemon:
+        arguments = ("--state-dir", str(self.scratch / "state"), *arguments)
+        daemon = Daemon(harness.build_dir(), self.scratch / "run", arguments)
+        self.addCleanup(daemon.close)
+        return daemon
+
+    def restart(self) -> None:
+        self.assertEqual(self.daemon.stop(), 0)
+        self.daemon.start()
+
+    def definition(self, name: str = uuid) -> dict:
+        found = [one for one in self.daemon.json("list", "--defined") if one.get("uuid") == name]
+        return found[0] if found else {}
+
+    def refused(self, *arguments: str, status: int = 1) -> str:
+        result = self.daemon.run(*arguments)
+        self.assertEqual(result.returncode, status, result.stderr)
+        return result.stderr
+
+    # --- definitions
+
+    def test_what_is_defined_for_it_comes_back(self) -> None:
+        self.daemon.umdev("define", "mtty", "mtty-2", "--auto", "--uuid", uuid, "--attr", "uevent=change")
+        self.daemon.umdev("define", "null", "null-1", "--uuid", other)
+        self.assertEqual(self.daemon.json("list"), [])
+        self.daemon.umdev("start", other)
+        self.restart()
+        self.assertEqual([one["uuid"] for one in self.daemon.json("list")], [uuid])
+        self.assertEqual(self.definition()["state"], "active")
+        self.assertEqual(self.definition()["attrs"], [{"uevent": "change"}])
+        self.assertEqual(self.definition(other)["state"], "inactive")
+        harness.open_device(self.daemon.socket_of(uuid)).close()
+
+    def test_the_file_is_mdevctls(self) -> None:
+        self.daemon.umdev("define", "mtty", "mtty-1", "--uuid", uuid, "--attr", "uevent=add", "--attr", "uevent=change")
+        path = self.daemon.directory / "etc" / "mdevctl.d" / "mtty" / uuid
+        expected = {"mdev_type": "mtty-1", "start": "manual", "attrs": [{"uevent": "add"}, {"uevent": "change"}]}
+        self.assertEqual(json.loads(path.read_text()), expected)
+        path.with_name(other).write_text('{"mdev_type": "mtty-1", "start": "auto", "attrs": [], "note": "kept"}')
+        self.daemon.umdev("autostart", other, "--off")
+        self.assertEqual(json.loads(path.with_name(other).read_text())["note"], "kept")
+
+    def test_start_stop_modify_undefine(self) -> None:
+        self.daemon.umdev("define", "null", "null-1", "--uuid", uuid)
+        self.daemon.umdev("start", uuid)
+        self.assertIn("EEXIST", self.refused("start", uuid))
+        self.assertEqual(self.daemon.json("show", uuid)["definition"]["start"], "manual")
+        self.daemon.umdev("stop", uuid)
+        shown = self.daemon.umdev("show", uuid)
+        self.assertIn("inactive", shown)
+        self.daemon.umdev("autostart", uuid)
+        self.daemon.umdev("modify", uuid, "--attr", "uevent=add")
+        self.assertEqual((self.definition()["start"], self.definition()["attrs"]), ("auto", [{"uevent": "add"}]))
+        self.daemon.umdev("modify", uuid, "--no-attrs", "--manual")
+        self.assertEqual((self.definition()["start"], self.definition()["attrs"]), ("manual", []))
+        self.daemon.umdev("undefine", uuid)
+        self.assertEqual(self.definition(), {})
+        self.assertIn("ENOENT", self.refused("start", uuid))
+
+    def test_a_device_that_is_there_is_defined_as_it_is(self) -> None:
+        self.daemon.umdev("create", "mtty", "mtty-2", "--uuid", uuid)
+        self.assertEqual(self.daemon.umdev("define", "--uuid", uuid, "--auto").strip(), uuid)
+        self.assertEqual(self.definition()["type"], "mtty-2")
+        self.restart()
+        self.assertEqual(self.definition()["state"], "active")
+
+    def test_an_attribute_that_is_refused_leaves_no_device(self) -> None:
+        self.daemon.umdev("define", "mtty", "mtty-1", "--uuid", uuid, "--attr", "vendor/sample_mdev_dev=1")
+        self.assertIn("EACCES", self.refused("start", uuid))
+        self.assertEqual(self.daemon.json("list"), [])
+        self.assertEqual(self.definition()["state"], "failed")
+
+    def test_wrong_definitions_are_refused(self) -> None:
+        self.assertIn("ENODEV", self.refused("define", "none", "mtty-1"))
+        self.assertIn("EINVAL", self.refused("define", "mtty", "none"))
+        self.assertIn("EINVAL", self.refused("define", "mtty", "mtty-1", "--attr", "../remove=1"))
+        self.refused("define", "mtty", "mtty-1", "--attr", "speed", status=2)
+        self.refused("define", "mtty", status=2)
+        self.assertEqual(self.daemon.json("list", "--defined"), [])
+
+    def test_bad_files_and_orphans_stop_nothing_else(self) -> None:
+        self.daemon.umdev("define", "null", "null-1", "--auto", "--uuid", uuid)
+        self.assertEqual(self.daemon.stop(), 0)
+        folder = self.scratch / "state" / "mdevctl.d"
+        (folder / "null" / other).write_text('{"mdev_type": ')
+        (folder / "gone").mkdir()
+        (folder / "gone" / other).write_text('{"mdev_type": "gone-1", "start": "auto"}')
+        self.daemon.start()
+        states = {one["parent"]: one["state"] for one in self.daemon.json("list", "--defined") if one["uuid"] == other}
+        self.assertEqual(states, {"gone": "orphaned", "null": "unreadable"})
+        self.assertEqual(self.definition()["state"], "active")
+        self.assertIn("line 1: it is no JSON", self.daemon.said())
+        self.assertIn("ENODEV", self.daemon.said())
+        self.assertEqual(self.daemon.json("status")["definitions"]["orphaned"], 1)
+
+    def test_one_daemon_uses_a_state_directory(self) -> None:
+        second = Daemon(harness.build_dir(), None, ("--state-dir", str(self.scratch / "state")))
+        self.addCleanup(second.close)
+        with self.assertRaisesRegex(harness.Failed, "another umdevd"):
+            second.start()
+
+    # --- desired states
+
+    def write(self, text: str, name: str = "ci.toml") -> str:
+        path = self.scratch / name
+        path.write_text(text)
+        return str(path)
+
+    def groups(self, count: int, extra: str = "") -> str:
+        return self.write(f'set = "ci"\n[[instances]]\nparent = "null"\ntype = "null-1"\ncount = {count}\n{extra}')
+
+    def apply(self, path: str, status: int) -> dict:
+        result = self.daemon.run("apply", path, "--json")
+        self.assertEqual(result.returncode, status, result.stderr)
+        return json.loads(result.stdout)
+
+    def test_apply_is_idempotent_and_survives_a_restart(self) -> None:
+        path = self.groups(3)
+        self.assertEqual(self.daemon.run("diff", path).returncode, changed)
+        self.assertEqual(self.daemon.json("list"), [])
+        self.assertEqual(self.apply(path, changed)["changed"], 3)
+        before = self.daemon.json("list")
+        self.assertEqual(self.apply(path, 0)["steps"], [])
+        self.assertEqual(self.daemon.run("diff", path).returncode, 0)
+        self.restart()
+        self.assertEqual(self.apply(path, 0)["steps"], [])
+        self.assertEqual({one["uuid"] for one in self.daemon.json("list")}, {one["uuid"] for one in before})
+
+    def test_apply_touches_nothing_else(self) -> None:
+        self.daemon.umdev("create", "null", "null-1", "--uuid", uuid)
+        self.daemon.umdev("define", "null", "null-1", "--auto", "--uuid", other)
+        self.apply(self.groups(1), changed)
+        self.apply(self.write('set = "ci"\n'), changed)
+        self.assertEqual([one["uuid"] for one in self.daemon.json("list")], [uuid])
+        self.assertEqual(self.definition(other)["state"], "inactive")
+        group = f'parent = "null"\ntype = "null-1"\nuuids = ["{uuid}", "{other}"]\n'
+        problems = self.refused("apply", self.write(f'set = "ci"\n[[instances]]\n{group}'))
+        self.assertIn(f"{uuid} is not of the set ci", problems)
+        self.assertIn(f"{other} is not of the set ci", problems)
+
+    def test_a_device_in_use_is_not_taken_away(self) -> None:
+        self.apply(self.groups(1), changed)
+        made = self.daemon.json("list")[0]["uuid"]
+        with harness.open_device(self.daemon.socket_of(made)):
+            report = self.apply(self.write('set = "ci"\n'), 1)
+            self.assertEqual((report["failed"], report["steps"][0]["result"]), (1, "failed"))
+            self.assertIn("EBUSY", report["steps"][0]["error"])
+            self.assertEqual(self.definition(made)["state"], "active")
+
+    def test_what_mdevctl_took_away_is_put_right(self) -> None:
+        self.apply(self.groups(2), changed)
+        first, second = [one["uuid"] for one in self.daemon.json("list")]
+        (self.scratch / "state" / "mdevctl.d" / "null" / first).unlink()
+        self.daemon.umdev("stop", second)
+        actions = {step["uuid"]: step["action"] for step in self.apply(self.groups(2), changed)["steps"]}
+        self.assertEqual(actions, {first: "define", second: "start"})
+
+    def test_attributes_that_change_restart_the_device(self) -> None:
+        self.apply(self.groups(1), changed)
+        steps = self.apply(self.groups(1, 'attrs = [{ uevent = "change" }]\n'), changed)["steps"]
+        self.assertEqual([step["action"] for step in steps], ["restart"])
+        self.assertEqual(self.definition(steps[0]["uuid"])["attrs"], [{"uevent": "change"}])
+
+    def test_what_has_no_room_leaves_nothing_behind(self) -> None:
+        path = self.write('set = "ci"\n[[instances]]\nparent = "mtty"\ntype = "mtty-2"\ncount = 13\n')
+        report = self.apply(path, 1)
+        self.assertEqual((report["changed"], report["failed"]), (12, 1))
+        self.assertEqual(len(self.daemon.json("list", "--defined")), 12)
+
+    def test_a_wrong_file_is_told_by_its_line(self) -> None:
+        self.assertIn("ci.toml:6: number: unknown key", self.refused("apply", self.groups(1, "number = 1\n")))
+        self.assertIn("there is no parent none", self.refused("apply", self.write(
+            '{"set":"ci","instances":[{"parent":"none","type":"a","count":1}]}', "ci.json")))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
