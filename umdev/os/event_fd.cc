@@ -11,23 +11,14 @@
 
 #include "umdev/os/event_signaller.h"
 #include "umdev/os/system_error.h"
+#include "umdev/support/sanitizers.h"
 
 namespace umdev::os {
 namespace {
 
 // ThreadSanitizer sees the order that read() and write() of an eventfd give to two threads, not that of
 // io_submit() and preadv2().
-#if defined(__SANITIZE_THREAD__)
-constexpr bool use_plain_calls = true;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr bool use_plain_calls = true;
-#else
-constexpr bool use_plain_calls = false;
-#endif
-#else
-constexpr bool use_plain_calls = false;
-#endif
+constexpr bool use_plain_calls = has_thread_sanitizer;
 
 bool is_ready(int fd, short events) {
   pollfd entry{.fd = fd, .events = events, .revents = 0};

@@ -1,14 +1,7 @@
 // The fast path allocates nothing: this program counts what operator new is asked for. Not in builds with a
 // sanitizer, which has an operator new of its own.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UMDEV_TEST_SANITIZED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UMDEV_TEST_SANITIZED
-#endif
-#ifndef UMDEV_TEST_SANITIZED
+#include "umdev/support/sanitizers.h"
+#if !UMDEV_ADDRESS_SANITIZER && !UMDEV_THREAD_SANITIZER
 
 #include <gtest/gtest.h>
 
@@ -84,4 +77,4 @@ TEST_F(Allocations, are_counted_at_all) {
 }  // namespace
 }  // namespace umdev::iommu
 
-#endif  // UMDEV_TEST_SANITIZED
+#endif

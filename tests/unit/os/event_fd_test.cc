@@ -11,6 +11,7 @@
 #include "tests/unit/os/fixtures.h"
 #include "umdev/os/event_signaller.h"
 #include "umdev/os/memfd.h"
+#include "umdev/support/sanitizers.h"
 
 namespace umdev::os {
 namespace {
@@ -130,9 +131,7 @@ TEST(AdoptedEventFd, a_semaphore_is_taken_one_by_one) {
 // A client that fills its blocking eventfd whenever it can would catch a write() that a poll() allowed.
 // Nobody empties it but this thread, and only after signal() has come back.
 TEST(AdoptedEventFd, a_client_that_fills_it_at_any_moment_never_blocks_us) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "signalled by poll() and write() under ThreadSanitizer";
-#endif
+  if (has_thread_sanitizer) GTEST_SKIP() << "signalled by poll() and write() under ThreadSanitizer";
   const EventFd event = adopted(0, 0);
   std::atomic<bool> done = false;
   std::atomic<bool> ended = false;

@@ -1,14 +1,7 @@
 // A session that runs allocates nothing for a message: this program counts what operator new is asked for.
 // Not in builds with a sanitizer, which has an operator new of its own.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UMDEV_TEST_SANITIZED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UMDEV_TEST_SANITIZED
-#endif
-#ifndef UMDEV_TEST_SANITIZED
+#include "umdev/support/sanitizers.h"
+#if !UMDEV_ADDRESS_SANITIZER && !UMDEV_THREAD_SANITIZER
 
 #include <cstdlib>
 
