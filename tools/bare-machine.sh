@@ -50,11 +50,18 @@ copy_apt_sources() {
   cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2> /dev/null || true
 }
 
+# What an earlier clone has downloaded is kept for the new one.
 clone() {
+  local here=$root/srv/umdev kept=$root/srv/cache
   say "a fresh clone of $(git -C "$repository" log -1 --format='%h (%s)')"
-  rm -rf "$root/srv/umdev"
-  git clone --quiet --no-local "$repository" "$root/srv/umdev"
-  if [[ $cache ]]; then cp -a "$cache" "$root/srv/umdev/.cache"; fi
+  if [[ -d $here/.cache ]]; then mv "$here/.cache" "$kept"; fi
+  rm -rf "$here"
+  git clone --quiet --no-local "$repository" "$here"
+  if [[ -d $kept ]]; then
+    mv "$kept" "$here/.cache"
+  elif [[ $cache ]]; then
+    cp -a "$cache" "$here/.cache"
+  fi
 }
 
 # --- inside its namespaces: what is mounted here ends with them
