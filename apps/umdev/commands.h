@@ -23,6 +23,7 @@ struct Options {
   std::vector<std::string> attributes;  // NAME=VALUE
   std::string file;                     // a desired state
   bool uevents = false;
+  std::string network_namespace;  // a path; empty: the caller's
   std::string until;
   std::optional<double> timeout;  // seconds
 };

@@ -190,7 +190,11 @@ class Program {
     add("metrics", "Print all numbers of the daemon, as Prometheus reads them", show_metrics);
     auto& watching = add("watch", "Show what happens, as it happens", watch);
     watching.add_option("UUID", options_.uuid, "only what is about this instance");
-    watching.add_flag("--uevents", options_.uevents, "send them as uevents into this network namespace");
+    CLI::Option* uevents =
+        watching.add_flag("--uevents", options_.uevents, "send them as uevents into this network namespace");
+    watching.add_option("--netns", options_.network_namespace, "into the one at this path instead")
+        ->needs(uevents)
+        ->type_name("PATH");
     watching.add_option("--until", options_.until, "end when an event of this name has come")
         ->type_name("EVENT");
     watching.add_option("--timeout", options_.timeout, "end after so long")

@@ -70,7 +70,9 @@ class Watcher {
     auto remote = Remote::connect(options_.runtime_directory);
     if (!remote) return std::unexpected(remote.error());
     if (options_.uevents) {
-      auto socket = os::UeventSocket::create();
+      auto socket = options_.network_namespace.empty()
+                        ? os::UeventSocket::create()
+                        : os::UeventSocket::create_in(options_.network_namespace);
       if (!socket) return refuse(socket.error());
       if (auto may = socket->check(); !may) return refuse(may.error());
       uevents_.emplace(std::move(*socket));

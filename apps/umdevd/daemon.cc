@@ -203,14 +203,26 @@ bool Daemon::wait_for_automatic_starts(Duration limit) {
   return starts_->wait_until(*loop_, loop_->now() + limit);
 }
 
+// Before the parents, whose registration is told too.
+Daemon::Started Daemon::prepare_uevents() {
+  if (options_.uevents.empty()) return {};
+  auto sender = UeventSender::create(model_->events(), options_.uevents, log_);
+  if (!sender) return explain("uevents: " + options_.uevents, sender.error());
+  uevents_ = std::move(*sender);
+  return {};
+}
+
 Daemon::Started Daemon::serve() {
   if (auto claimed = claim_directory(); !claimed) return claimed;
   if (auto claimed = claim_state(); !claimed) return claimed;
   if (auto built = build_core(); !built) return explain("cannot start", built.error());
   if (auto built = build_doors(); !built) return explain(runtime_directory(), built.error());
+  if (auto prepared = prepare_uevents(); !prepared) return prepared;
   for (const ParentConfig& parent : options_.config.parents)
     if (auto added = add_parent(parent); !added) return added;
   if (options_.mount_tree) mount_tree();
+  if (uevents_)
+    if (auto started = uevents_->start(); !started) return explain("uevents", started.error());
   auto calls = os::ThreadPool::create("umdev-call");
   if (!calls) return explain("cannot start", calls.error());
   calls_ = std::move(*calls);
@@ -290,6 +302,7 @@ void Daemon::remove_parents(Time deadline) {
 
 // Nothing is left that could begin something new; from here on nothing runs but this thread.
 void Daemon::end_loops() {
+  uevents_.reset();
   tree_mount_.reset();
   vfio_user_.reset();
   if (workers_) workers_->stop();

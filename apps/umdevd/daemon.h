@@ -22,6 +22,7 @@
 #include "apps/umdevd/metrics_file.h"
 #include "apps/umdevd/served_mdev.h"
 #include "apps/umdevd/tree_mount.h"
+#include "apps/umdevd/uevent_sender.h"
 #include "umdev/control/management.h"
 #include "umdev/control/news.h"
 #include "umdev/control/server.h"
@@ -44,6 +45,7 @@ struct DaemonOptions {
   std::string runtime_directory;  // is made when it is missing
   std::string state_directory;    // the same; empty: "state" in the runtime directory
   Config config;
+  std::string uevents;      // the network namespace that is sent them: a path, "self", or empty: none
   bool mount_tree = false;  // at RUNTIME/sys; goes on without where FUSE cannot be had
   std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
   Limits limits;
@@ -100,6 +102,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   Result<> build_doors();
   Started add_parent(const ParentConfig& parent);
   void begin_automatic_starts();
+  Started prepare_uevents();
   Started serve();
   void mount_tree();
   // Last of what is reported on: it may be read at once.
@@ -142,6 +145,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<os::ThreadPool> calls_;
   std::unique_ptr<control::Server> control_;
   std::unique_ptr<TreeMount> tree_mount_;
+  std::unique_ptr<UeventSender> uevents_;
   std::thread loop_thread_;
   std::shared_ptr<Endings> starts_;
   bool stopped_ = false;

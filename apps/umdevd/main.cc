@@ -28,6 +28,7 @@ constexpr const char* help_footer =
 In the runtime directory (default: /run/umdev for root, else $XDG_RUNTIME_DIR/umdev) lie
   control.sock           JSON-RPC 2.0, one message a line; `umdev` speaks it
   vfio-user/UUID.sock    one for each instance: what a VMM connects to
+  metrics                numbers for Prometheus, as text (a file in sys/)
   sys/                   the devices as files, as sysfs shows them: `echo UUID > .../create` makes one
   umdevd.lock            held while a daemon serves this directory: there is one at most
   etc/mdevctl.d          leads to the definitions, for MDEVCTL_ENV_ROOT=RUNTIME-DIR mdevctl
@@ -55,6 +56,7 @@ struct Arguments {
   std::string runtime_directory;
   std::string state_directory;
   std::string config;
+  std::string uevents;
   bool no_tree = false;
   LogLevel log_level = LogLevel::info;
 };
@@ -87,6 +89,7 @@ DaemonOptions make_options(const Arguments& arguments, Config config, Log& log) 
   DaemonOptions options{.runtime_directory = arguments.runtime_directory,
                         .state_directory = arguments.state_directory,
                         .config = std::move(config),
+                        .uevents = arguments.uevents,
                         .mount_tree = !arguments.no_tree};
   const auto descriptors = os::raise_descriptor_limit();
   if (!descriptors) log.warning("the descriptor limit cannot be raised");
@@ -150,6 +153,9 @@ int main(int count, char** values) {
   app.add_option("--state-dir", arguments.state_directory, "what outlives a restart; made when missing")
       ->type_name("DIR");
   app.add_option("--config", arguments.config, "which parents there are")->type_name("FILE.toml");
+  app.add_option("--uevents", arguments.uevents,
+                 "send uevents into a network namespace: its path (/run/netns/NAME), or self")
+      ->type_name("NETNS");
   app.add_flag("--no-tree", arguments.no_tree, "do not mount the tree at RUNTIME/sys");
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error")

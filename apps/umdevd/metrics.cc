@@ -108,6 +108,10 @@ void Daemon::report(manage::MetricSet& set) const {
   report_messages(server.counters, set);
   set.counter("umdev_uevents_total", "Uevents of the device model.", model_->events().count());
   set.gauge("umdev_watchers", "Connections that watch.", news_->watchers());
+  if (uevents_) {
+    set.counter("umdev_uevents_sent_total", "Uevents that the kernel took.", uevents_->sent());
+    set.counter("umdev_uevents_failed_total", "Uevents that could not be sent.", uevents_->failed());
+  }
   if (tree_mount_) report_tree(tree_mount_->statistics(), set);
 }
 

@@ -18,7 +18,7 @@ _umdev() {
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --runtime-dir | --uuid | --until | --timeout | --attr | --parent | --type) index=$((index + 1)) ;;
+      --runtime-dir | --uuid | --until | --timeout | --netns | --attr | --parent | --type) index=$((index + 1)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
     esac
@@ -29,6 +29,7 @@ _umdev() {
     --uuid | --timeout | --attr) return ;;
     --parent) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 1 parents)" -- "$current"); return ;;
     --type) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 2 types)" -- "$current"); return ;;
+    --netns) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --until)
       mapfile -t COMPREPLY < <(compgen -W "add bind change unbind remove defined undefined" -- "$current")
       return
@@ -64,7 +65,7 @@ _umdev() {
       ;;
     watch)
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
-      choices+=" --json --uevents --until --timeout --help"
+      choices+=" --json --uevents --netns --until --timeout --help"
       ;;
     run)
       if [[ ${#operands[@]} -eq 0 ]]; then choices="--explain --cover --help $(compgen -c -- "$current")"; fi ;;
@@ -77,9 +78,10 @@ _umdevd() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   case $previous in
     --runtime-dir | --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
-    --config) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --config | --uevents) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --log-level --version --help" -- "$current") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --uevents --log-level --version --help" \
+      -- "$current") ;;
   esac
 }
 

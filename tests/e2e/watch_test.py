@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -134,18 +135,19 @@ class Uevents(WatchTest):
             self.skipTest(f"no namespaces here: {probe.stderr.strip()}")
         return command
 
-    def check_a_life(self, *flags: str) -> None:
-        listener = self.start([
-            *self.enter(*flags), sys.executable, "-B", str(Path(__file__).with_name("uevent_listener.py")),
-            str(self.daemon.directory), *self.command("--json", "--uevents"),
-        ])
-        if listener.stdout.readline() != "ready\n":
-            self.fail(listener.communicate()[1])
-        self.daemon.umdev("create", "mtty", "mtty-1", "--uuid", uuid)
+    def listen(self, where: list[str], runtime: Path, *command: str) -> subprocess.Popen:
+        listener = Path(__file__).with_name("uevent_listener.py")
+        process = self.start([*where, sys.executable, "-B", str(listener), str(runtime), *command])
+        if process.stdout.readline() != "ready\n":
+            self.fail(process.communicate()[1])
+        return process
+
+    def check_a_life(self, listener: subprocess.Popen, daemon: Daemon) -> None:
+        daemon.umdev("create", "mtty", "mtty-1", "--uuid", uuid)
         heard = []
         while len(heard) < 4:  # before it goes again, all has to be there
             heard.append(json.loads(listener.stdout.readline()))
-        self.daemon.umdev("remove", uuid)
+        daemon.umdev("remove", uuid)
         heard += [json.loads(line) for line in listener.stdout]
         self.assertEqual(len(heard), len(life))
         numbers = []
@@ -157,13 +159,54 @@ class Uevents(WatchTest):
             self.assertNotEqual(event["complete"], False, f"{action} came before the tree was complete")
         self.assertEqual(numbers, sorted(set(numbers)))
 
+    def check_watch(self, *flags: str) -> None:
+        command = self.command("--json", "--uevents")
+        self.check_a_life(self.listen(self.enter(*flags), self.daemon.directory, *command), self.daemon)
+
+    def hold_namespace(self) -> subprocess.Popen:
+        if os.geteuid() != 0:
+            self.skipTest("only root has a network namespace without a user namespace")
+        holder = subprocess.Popen([*self.enter("--net"), "sh", "-c", "echo; read line"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        self.addCleanup(holder.communicate)
+        holder.stdout.readline()
+        return holder
+
     def test_reach_who_listens_in_the_network_namespace(self) -> None:
         if os.geteuid() != 0:
             self.skipTest("only root has a network namespace without a user namespace")
-        self.check_a_life("--net")
+        self.check_watch("--net")
 
     def test_need_no_root_in_a_user_namespace(self) -> None:
-        self.check_a_life("--user", "--map-root-user", "--net")
+        self.check_watch("--user", "--map-root-user", "--net")
+
+    def test_go_to_another_namespace(self) -> None:
+        holder = self.hold_namespace()
+        where = ["nsenter", "-t", str(holder.pid), "-n"]
+        watch = self.watch("--uevents", "--netns", f"/proc/{holder.pid}/ns/net")
+        self.check_a_life(self.listen(where, self.daemon.directory, "echo", "watching"), self.daemon)
+        watch.terminate()
+
+    def test_the_daemon_sends_them_itself_its_parents_registration_too(self) -> None:
+        holder = self.hold_namespace()
+        scratch = Path(tempfile.mkdtemp(prefix="umdev-uevents-"))
+        self.addCleanup(shutil.rmtree, scratch, ignore_errors=True)
+        where = ["nsenter", "-t", str(holder.pid), "-n"]
+        listener = self.listen(where, scratch / "run", "echo", "watching")
+        arguments = ("--uevents", f"/proc/{holder.pid}/ns/net")
+        with Daemon(harness.build_dir(), scratch / "run", arguments) as daemon:
+            while True:
+                keys = json.loads(listener.stdout.readline())["keys"]
+                if keys.get("MDEV_STATE") == "registered" and keys["DEVPATH"].endswith("/null/null"):
+                    break
+            self.check_a_life(listener, daemon)
+            self.assertIn("\numdev_uevents_failed_total 0\n", daemon.umdev("metrics"))
+
+    def test_a_daemon_that_may_not_send_them_does_not_start(self) -> None:
+        daemon = Daemon(harness.build_dir(), arguments=("--uevents", "/nowhere"))
+        self.addCleanup(daemon.close)
+        with self.assertRaisesRegex(harness.Failed, "cannot open the network namespace"):
+            daemon.start()
 
     def test_are_refused_at_once_where_they_would_not_be_let_through(self) -> None:
         command = [*self.enter("--user", "--map-root-user"), *self.command("--uevents", "--timeout", "1")]
