@@ -2,7 +2,6 @@
 // an empty heap.
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -10,21 +9,16 @@
 
 #include <array>
 #include <cstring>
-#include <future>
 #include <memory>
 #include <optional>
 #include <thread>
 
-#include "apps/umdevd/daemon.h"
 #include "bench/machine.h"
+#include "bench/null_daemon.h"
 #include "bench/sections.h"
-#include "umdev/os/process_limits.h"
 
 namespace umdev::bench {
 namespace {
-
-constexpr std::uint64_t descriptors_each = 2;  // a socket, and its directory
-constexpr std::uint64_t other_descriptors = 256;
 
 // What one thing costs over all of them.
 struct Cost {
@@ -86,29 +80,6 @@ void measure_bare_sockets(std::size_t count, Findings& findings) {
 
 // --- The daemon.
 
-Uuid uuid_of(std::size_t number) {
-  return must(Uuid::parse(fmt::format("{:08x}-0000-4000-8000-000000000000", number)), "a UUID");
-}
-
-// Calls something that completes later, and waits.
-template <typename Call>
-void wait_for(Call call, const char* what) {
-  const auto result = std::make_shared<std::promise<Result<>>>();
-  call([result](Result<> answer) { result->set_value(std::move(answer)); });
-  must(result->get_future().get(), what);
-}
-
-std::unique_ptr<daemon::Daemon> start_daemon(const std::string& directory, std::uint32_t instances,
-                                             Log& log) {
-  daemon::DaemonOptions options{.runtime_directory = directory, .config = {}};
-  const daemon::DriverEntry* driver = daemon::find_driver("null");
-  if (driver == nullptr) give_up("the null driver");
-  options.config.parents.push_back({.name = "null", .driver = driver, .options = {instances}});
-  auto started = daemon::Daemon::start(std::move(options), log);
-  if (!started) give_up(started.error());
-  return std::move(*started);
-}
-
 // Processor time of this process over a second of doing nothing, in nanoseconds.
 double idle_cost(const Effort& effort) {
   const auto pause = std::chrono::milliseconds(effort.quick ? 100 : 1000);
@@ -121,42 +92,23 @@ double idle_cost(const Effort& effort) {
 void measure_daemon(const Effort& effort, Findings& findings) {
   const ScratchDirectory directory;
   NullLog log;
-  const auto daemon = start_daemon(directory.path() + "/run", findings.count, log);
+  const auto daemon = start_null_daemon(directory.path() + "/run", findings.count, log);
   std::vector<Uuid> uuids;
   for (std::size_t i = 0; i < findings.count; ++i) uuids.push_back(uuid_of(i));
   findings.idle_empty = idle_cost(effort);
   const auto resident = static_cast<double>(resident_bytes());
-  const Samples create = time_each(findings.count, [&](std::size_t i) {
-    wait_for(
-        [&](Done<> done) {
-          daemon->bus().create(
-              {.parent = "null", .type = "null-1", .uuid = uuids[i], .owner = {}, .attributes = {}},
-              std::move(done));
-        },
-        "creating an instance");
-  });
+  const Samples create = time_each(findings.count, [&](std::size_t i) { create_null(*daemon, uuids[i]); });
   const double grown = static_cast<double>(resident_bytes()) - resident;
   if (daemon->socket_of(uuids.back()).path.empty())
     give_up("an instance has no socket", Error{.code = ENOENT, .text = {}});
   findings.create = cost_of(create);
   findings.bytes_each = (grown - static_cast<double>(create.size() * sizeof(double))) / findings.count;
   findings.idle_full = idle_cost(effort);
-  findings.remove = cost_of(time_each(findings.count, [&](std::size_t i) {
-    wait_for([&](Done<> done) { daemon->bus().remove(uuids[i], RemovePolicy::wait, std::move(done)); },
-             "removing an instance");
-  }));
+  findings.remove =
+      cost_of(time_each(findings.count, [&](std::size_t i) { remove_null(*daemon, uuids[i]); }));
 }
 
 // --- The child.
-
-// As many as there are descriptors for; root may raise the hard limit.
-std::uint32_t make_room_for(std::uint32_t wanted) {
-  const rlim_t needed = wanted * descriptors_each + other_descriptors;
-  const rlimit more{.rlim_cur = needed, .rlim_max = needed};
-  std::uint64_t have = must(os::raise_descriptor_limit(), "the descriptor limit");
-  if (have < needed && ::setrlimit(RLIMIT_NOFILE, &more) == 0) have = needed;
-  return have >= needed ? wanted : static_cast<std::uint32_t>((have - other_descriptors) / descriptors_each);
-}
 
 Findings examine(const Effort& effort, std::uint32_t wanted) {
   Findings findings{};

@@ -23,6 +23,7 @@ constexpr std::array sections{
     Section{"instances", "creating, keeping and removing thousands of instances", measure_instances},
     Section{"messages", "round trips, posted writes, memory lent", measure_messages},
     Section{"neighbours", "a session beside hostile ones", measure_neighbours},
+    Section{"tree", "the mounted tree, and a session beside it", measure_tree},
     Section{"core", "pins and interrupts, without a socket", measure_core}};
 
 std::string describe_sections() {

@@ -15,4 +15,7 @@ void measure_neighbours(const Effort& effort, Report& report);
 // `core`: pins and interrupts, without a socket.
 void measure_core(const Effort& effort, Report& report);
 
+// `tree`: the mounted tree: listing it, creating and removing through it, and a session beside that.
+void measure_tree(const Effort& effort, Report& report);
+
 }  // namespace umdev::bench

@@ -1,5 +1,7 @@
 #include "umdev/vfio_user/server.h"
 
+#include <algorithm>
+
 #include "umdev/os/unix_socket.h"
 #include "umdev/vfio_user/endpoint.h"
 
@@ -56,7 +58,11 @@ Result<Registration> Server::listen(EndpointConfig config) {
   const auto endpoint = std::make_shared<Endpoint>(state_, std::move(config), std::move(listener));
   {
     Lock lock(mutex_);
-    std::erase_if(endpoints_, [](const auto& weak) { return weak.expired(); });
+    // Not each time: one more endpoint shall not cost more the more there are.
+    if (endpoints_.size() >= sweep_at_) {
+      std::erase_if(endpoints_, [](const auto& weak) { return weak.expired(); });
+      sweep_at_ = std::max(sweep_at_least, 2 * endpoints_.size());
+    }
     endpoints_.push_back(endpoint);
   }
   endpoint->start();

@@ -79,7 +79,10 @@ class Server {
 
   const std::shared_ptr<ServerState> state_;
   mutable Mutex mutex_;
+  // Those that are gone are swept out when the list is as long as this.
+  static constexpr std::size_t sweep_at_least = 64;
   std::vector<std::weak_ptr<Endpoint>> endpoints_ UMDEV_GUARDED_BY(mutex_);
+  std::size_t sweep_at_ UMDEV_GUARDED_BY(mutex_) = sweep_at_least;
 };
 
 }  // namespace umdev::vfio_user
