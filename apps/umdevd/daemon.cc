@@ -187,11 +187,15 @@ void Daemon::mount_tree() {
 }
 
 void Daemon::begin_automatic_starts() {
-  definitions_ = std::make_unique<manage::Definitions>(
-      manage::KeyedFiles(state_->definitions(), state_->scratch()),
-      manage::KeyedFiles(state_->owners(), state_->scratch()),
-      manage::Definitions::World{
-          .bus = bus_.get(), .executor = calls_.get(), .log = &log_, .uid = ::geteuid()});
+  definition_news_ = std::make_unique<DefinitionNews>(*news_);
+  definitions_ =
+      std::make_unique<manage::Definitions>(manage::KeyedFiles(state_->definitions(), state_->scratch()),
+                                            manage::KeyedFiles(state_->owners(), state_->scratch()),
+                                            manage::Definitions::World{.bus = bus_.get(),
+                                                                       .executor = calls_.get(),
+                                                                       .log = &log_,
+                                                                       .uid = ::geteuid(),
+                                                                       .observer = definition_news_.get()});
   applier_ = std::make_unique<manage::Applier>(
       manage::Applier::World{.bus = bus_.get(), .definitions = definitions_.get(), .executor = calls_.get()});
   definitions_->tidy();

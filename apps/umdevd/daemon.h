@@ -17,6 +17,7 @@
 
 #include "apps/umdevd/config.h"
 #include "apps/umdevd/counted_iommu.h"
+#include "apps/umdevd/definition_news.h"
 #include "apps/umdevd/instance_sockets.h"
 #include "apps/umdevd/loop_watcher.h"
 #include "apps/umdevd/metrics_file.h"
@@ -138,6 +139,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   tree::NodeHandle metrics_nodes_;
   MetricsLink metrics_link_;
   std::unique_ptr<control::News> news_;
+  std::unique_ptr<DefinitionNews> definition_news_;
   std::unique_ptr<manage::Definitions> definitions_;
   std::unique_ptr<manage::Applier> applier_;
   std::unique_ptr<control::Management> management_;

@@ -94,12 +94,28 @@ void report_tree(const sysfs::Statistics& statistics, manage::MetricSet& set) {
                   {{"errno", to_label(code)}});
 }
 
+// Reads the files: they are the truth.
+void report_definitions(const manage::Definitions& definitions, manage::MetricSet& set) {
+  using State = manage::DefinitionState;
+  std::map<State, std::uint64_t> counts{{State::inactive, 0},
+                                        {State::active, 0},
+                                        {State::failed, 0},
+                                        {State::orphaned, 0},
+                                        {State::unreadable, 0}};
+  if (const auto reports = definitions.list())
+    for (const manage::DefinitionReport& report : *reports) ++counts[report.state];
+  for (const auto& [state, count] : counts)
+    set.gauge("umdev_definitions", "Definitions, by what has become of them.", count,
+              {{"state", std::string(to_string(state))}});
+}
+
 }  // namespace
 
 void Daemon::report(manage::MetricSet& set) const {
   set.gauge("umdev_build_info", "Always 1; the label says which version runs.", 1,
             {{"version", UMDEV_VERSION}});
   report_types(*bus_, set);
+  report_definitions(*definitions_, set);
   report_core(core_->status(), iommu_->numbers(), set);
   set.counter("umdev_truncation_faults_total", "Accesses to memory that its client had truncated.",
               os::FaultGuard::count_faults());

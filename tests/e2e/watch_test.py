@@ -72,6 +72,18 @@ class Watch(WatchTest):
             if subsystem != "vfio":
                 self.assertEqual((event["uuid"], event["parent"]), (uuid, "mtty"))
 
+    def test_definitions_are_told_of(self) -> None:
+        watch = self.watch()
+        self.daemon.umdev("define", "mtty", "mtty-1", "--uuid", uuid)
+        self.daemon.umdev("autostart", uuid)
+        self.assertIn('umdev_definitions{state="inactive"} 1\n', self.daemon.umdev("metrics"))
+        self.daemon.umdev("undefine", uuid)
+        told = {"uuid": uuid, "parent": "mtty", "type": "mtty-1"}
+        self.assertEqual(json.loads(watch.stdout.readline()), {"event": "defined"} | told)
+        self.assertEqual(json.loads(watch.stdout.readline()), {"event": "modified"} | told)
+        del told["type"]
+        self.assertEqual(json.loads(watch.stdout.readline()), {"event": "undefined"} | told)
+
     def test_people_get_a_line_for_each_event(self) -> None:
         watch = self.start(self.command())
         self.assertIn("EVENT", watch.stdout.readline())

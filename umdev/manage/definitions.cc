@@ -201,40 +201,54 @@ Result<> Definitions::define(const Asker& asker, const Uuid& uuid, std::string_v
                              const DefinitionChange& change, std::string_view set) {
   Definition definition;
   apply(change, definition);
-  Lock lock(mutex_);
   DefinitionKey key{.parent = std::string(parent), .uuid = uuid};
-  if (parent.empty()) key = UMDEV_TRY(place_of_active(asker, uuid, definition));
-  UMDEV_TRY(check_new(asker, key, definition));
-  UMDEV_TRY(owners_.write(key, format_mark({.uid = asker.uid, .set = std::string(set)})));
-  const Result<> written = definitions_.write(key, format_definition(definition));
-  if (!written && !definitions_.read(key)) (void)owners_.remove(key);
-  return written;
+  {
+    Lock lock(mutex_);
+    if (parent.empty()) key = UMDEV_TRY(place_of_active(asker, uuid, definition));
+    UMDEV_TRY(check_new(asker, key, definition));
+    UMDEV_TRY(owners_.write(key, format_mark({.uid = asker.uid, .set = std::string(set)})));
+    const Result<> written = definitions_.write(key, format_definition(definition));
+    if (!written && !definitions_.read(key)) (void)owners_.remove(key);
+    if (!written) return written;
+  }
+  tell("defined", key, definition.type);
+  return {};
 }
 
 Result<> Definitions::undefine(const Asker& asker, const Uuid& uuid, std::string_view parent) {
-  Lock lock(mutex_);
-  const auto key = UMDEV_TRY(locate(uuid, parent));
-  UMDEV_TRY(check_owner(asker, key));
-  if (const auto removed = definitions_.remove(key); !removed) {
-    if (removed.error().code != ENOENT && removed.error().code != ENOTDIR) return removed;
-    return fail(ENOENT, "there is no such definition");
+  DefinitionKey key;
+  {
+    Lock lock(mutex_);
+    key = UMDEV_TRY(locate(uuid, parent));
+    UMDEV_TRY(check_owner(asker, key));
+    if (const auto removed = definitions_.remove(key); !removed) {
+      if (removed.error().code != ENOENT && removed.error().code != ENOTDIR) return removed;
+      return fail(ENOENT, "there is no such definition");
+    }
+    note(key, {});
+    // What cannot be forgotten is nobody's harm: whoever defines it next writes himself down.
+    (void)owners_.remove(key);
   }
-  note(key, {});
-  // What cannot be forgotten is nobody's harm: whoever defines it next writes himself down.
-  (void)owners_.remove(key);
+  tell("undefined", key);
   return {};
 }
 
 Result<> Definitions::modify(const Asker& asker, const Uuid& uuid, std::string_view parent,
                              const DefinitionChange& change) {
-  Lock lock(mutex_);
-  const auto key = UMDEV_TRY(locate(uuid, parent));
-  UMDEV_TRY(check_owner(asker, key));
-  auto definition = UMDEV_TRY(read(key));
-  if (change.type) UMDEV_TRY(check_type(key, *change.type));
-  apply(change, definition);
-  note(key, {});
-  return definitions_.write(key, format_definition(definition));
+  DefinitionKey key;
+  Definition definition;
+  {
+    Lock lock(mutex_);
+    key = UMDEV_TRY(locate(uuid, parent));
+    UMDEV_TRY(check_owner(asker, key));
+    definition = UMDEV_TRY(read(key));
+    if (change.type) UMDEV_TRY(check_type(key, *change.type));
+    apply(change, definition);
+    note(key, {});
+    UMDEV_TRY(definitions_.write(key, format_definition(definition)));
+  }
+  tell("modified", key, definition.type);
+  return {};
 }
 
 // --- Starting.

@@ -55,6 +55,14 @@ struct DefinitionChange {
   std::optional<mdev::Attributes> attributes;
 };
 
+// Who wants to hear of changes that were made here (not of those that mdevctl makes in the files).
+class DefinitionObserver {
+ public:
+  virtual ~DefinitionObserver() = default;
+  // "defined", "modified" or "undefined", when it is durable. Any thread; no lock is held.
+  virtual void definition_changed(std::string_view what, const DefinitionKey& key, std::string_view type) = 0;
+};
+
 class Definitions {
  public:
   struct World {
@@ -62,6 +70,7 @@ class Definitions {
     Executor* executor = nullptr;  // where automatic starts run, side by side
     Log* log = nullptr;
     std::uint32_t uid = 0;  // the daemon's own
+    DefinitionObserver* observer = nullptr;
   };
   Definitions(KeyedFiles definitions, KeyedFiles owners, const World& world)
       : world_(world), definitions_(std::move(definitions)), owners_(std::move(owners)) {}
@@ -118,6 +127,9 @@ class Definitions {
   DefinitionReport report(const DefinitionKey& key) const;
   void judge(DefinitionReport& report) const;
   void begin(const Asker& asker, const DefinitionKey& key, const Definition& definition, Done<> done);
+  void tell(std::string_view what, const DefinitionKey& key, std::string_view type = {}) const {
+    if (world_.observer != nullptr) world_.observer->definition_changed(what, key, type);
+  }
   void note(const DefinitionKey& key, const Result<>& result) UMDEV_EXCLUDES(failures_mutex_);
 
   const World world_;

@@ -55,11 +55,22 @@ class DefinitionsTest : public testing::Test {
                                  std::make_unique<test::FakeParent>(script));
   }
   Definitions make() {
-    return {
-        KeyedFiles(state->definitions(), state->scratch(), calls),
-        KeyedFiles(state->owners(), state->scratch(), calls),
-        {.bus = world.bus.get(), .executor = &world.host.executor(), .log = &world.host.log(), .uid = 500}};
+    return {KeyedFiles(state->definitions(), state->scratch(), calls),
+            KeyedFiles(state->owners(), state->scratch(), calls),
+            {.bus = world.bus.get(),
+             .executor = &world.host.executor(),
+             .log = &world.host.log(),
+             .uid = 500,
+             .observer = &hearer}};
   }
+  // What is told of changes.
+  struct Hearer final : DefinitionObserver {
+    void definition_changed(std::string_view what, const DefinitionKey& key, std::string_view type) override {
+      EXPECT_EQ(Mutex::count_held_by_this_thread(), 0);
+      heard.push_back(std::string(what) + " " + key.parent + " " + std::string(type));
+    }
+    std::vector<std::string> heard;
+  };
   static Uuid uuid(unsigned n) { return MdevWorld::uuid(n); }
   static DefinitionChange card_type(Start start = Start::manual, mdev::Attributes attributes = {}) {
     return {.type = "card-1", .start = start, .attributes = std::move(attributes)};
@@ -91,6 +102,7 @@ class DefinitionsTest : public testing::Test {
   std::shared_ptr<test::ParentScript> script = std::make_shared<test::ParentScript>();
   MdevWorld world;
   Registration card;
+  Hearer hearer;
   Definitions definitions = make();
   const Asker root{.uid = 0, .pid = 1};
   const Asker ann{.uid = 1000, .pid = 11};
@@ -106,6 +118,18 @@ TEST_F(DefinitionsTest, What_is_defined_is_there_for_the_next_daemon) {
   EXPECT_EQ(reports[0].definition.attributes, (mdev::Attributes{{"vendor/speed", "9"}}));
   EXPECT_EQ(reports[0].mark.uid, 1000U);
   EXPECT_EQ(reports[0].state, DefinitionState::inactive);
+}
+
+TEST_F(DefinitionsTest, Changes_are_told_when_they_have_been_made_and_not_otherwise) {
+  ASSERT_TRUE(definitions.define(ann, uuid(1), "card", card_type()));
+  ASSERT_TRUE(definitions.modify(ann, uuid(1), {}, {.start = Start::automatic}));
+  EXPECT_FALSE(definitions.define(ann, uuid(1), "card", card_type()));
+  EXPECT_FALSE(definitions.modify(bob, uuid(1), {}, {.start = Start::manual}));
+  EXPECT_FALSE(definitions.undefine(bob, uuid(1)));
+  ASSERT_TRUE(definitions.undefine(ann, uuid(1)));
+  EXPECT_FALSE(definitions.undefine(ann, uuid(1)));
+  EXPECT_THAT(hearer.heard,
+              testing::ElementsAre("defined card card-1", "modified card card-1", "undefined card "));
 }
 
 TEST_F(DefinitionsTest, What_is_unknown_is_not_defined) {
