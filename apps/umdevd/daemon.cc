@@ -100,6 +100,8 @@ Daemon::Started Daemon::claim_directory() {
   const std::string& directory = runtime_directory();
   if (auto made = os::make_directories(directory, directory_mode); !made)
     return explain(directory, made.error());
+  if (opens_anything(options_.config))
+    if (auto opened = os::let_others_pass(directory); !opened) return explain(directory, opened.error());
   const std::string lock_file = directory + "/" + std::string(control::lock_file_name);
   auto lock = os::LockFile::acquire(lock_file);
   if (lock) {
@@ -148,7 +150,8 @@ Result<> Daemon::build_doors() {
   vfio_user_ = std::make_unique<vfio_user::Server>(vfio_user::Server::Config{
       .core = core_.get(), .workers = workers_.get(), .log = &log_, .limits = options_.vfio_user_limits});
   sockets_ = UMDEV_TRY(InstanceSockets::create(
-      *vfio_user_, runtime_directory() + "/" + std::string(control::vfio_user_directory_name)));
+      *vfio_user_, runtime_directory() + "/" + std::string(control::vfio_user_directory_name),
+      options_.config));
   bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(*core_, *sockets_)));
   return {};
 }
@@ -247,7 +250,10 @@ Daemon::Started Daemon::serve() {
   metrics_.add(*management_);
   dispatcher_ = std::make_unique<control::Dispatcher>(*management_);
   const std::string path = control::control_socket(runtime_directory());
-  auto server = control::Server::start({.path = path, .dispatcher = dispatcher_.get(), .log = &log_});
+  auto server = control::Server::start({.path = path,
+                                        .file = control_socket_file(options_.config),
+                                        .dispatcher = dispatcher_.get(),
+                                        .log = &log_});
   if (!server) return explain(path, server.error());
   control_ = std::move(*server);
   return {};

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "umdev/mdev/parent.h"
 #include "umdev/os/directory.h"
 #include "umdev/os/system_error.h"
 #include "umdev/vfio/group.h"
@@ -18,7 +19,6 @@ namespace {
 
 constexpr std::string_view suffix = ".sock";
 constexpr mode_t directory_mode = 0700;
-constexpr mode_t socket_mode = 0600;
 
 bool is_socket_name(std::string_view name) {
   return name.ends_with(suffix) && Uuid::parse(name.substr(0, name.size() - suffix.size()));
@@ -42,12 +42,14 @@ Result<> remove_leftovers(const std::string& directory) {
 }  // namespace
 
 Result<std::unique_ptr<InstanceSockets>> InstanceSockets::create(vfio_user::Server& server,
-                                                                 std::string directory) {
+                                                                 std::string directory,
+                                                                 const Config& config) {
   UMDEV_TRY(os::make_directories(directory, directory_mode));
+  if (opens_sockets(config)) UMDEV_TRY(os::let_others_pass(directory));
   UMDEV_TRY(remove_leftovers(directory));
   auto handle = UMDEV_TRY(os::open_directory(directory));
   return std::unique_ptr<InstanceSockets>(
-      new InstanceSockets(server, std::move(directory), std::move(handle)));
+      new InstanceSockets(server, std::move(directory), std::move(handle), config));
 }
 
 Result<> InstanceSockets::open(const mdev::Instance& instance) {
@@ -55,7 +57,7 @@ Result<> InstanceSockets::open(const mdev::Instance& instance) {
   if (!device) return fail(ENODEV, "the instance has no VFIO device");
   auto registration = UMDEV_TRY(server_.listen(
       {.path = fmt::format("{}/{}{}", directory_, instance.name(), suffix),
-       .mode = socket_mode,
+       .file = socket_file(config_, instance.mdev_parent().name(), instance.type().id()),
        .device = {
            .iommu_group = device->group()->iommu_group().number(), .name = device->name(), .caller = {}}}));
   Lock lock(mutex_);

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "apps/umdevd/config.h"
 #include "umdev/control/doors.h"
 #include "umdev/mdev/instance.h"
 #include "umdev/os/unique_fd.h"
@@ -18,7 +19,9 @@ class InstanceSockets {
  public:
   // Makes the directory, and removes the sockets that a dead daemon left in it: the caller holds the runtime
   // directory's lock. `directory` is absolute.
-  static Result<std::unique_ptr<InstanceSockets>> create(vfio_user::Server& server, std::string directory);
+  // The configuration says whose the sockets are to be.
+  static Result<std::unique_ptr<InstanceSockets>> create(vfio_user::Server& server, std::string directory,
+                                                         const Config& config);
 
   // Opens the socket of an instance that is bound. EEXIST: it has one; the server's errors.
   Result<> open(const mdev::Instance& instance) UMDEV_EXCLUDES(mutex_);
@@ -30,12 +33,13 @@ class InstanceSockets {
   control::SocketPaths paths_of(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
 
  private:
-  InstanceSockets(vfio_user::Server& server, std::string directory, os::UniqueFd handle)
-      : server_(server), directory_(std::move(directory)), handle_(std::move(handle)) {}
+  InstanceSockets(vfio_user::Server& server, std::string directory, os::UniqueFd handle, const Config& config)
+      : server_(server), directory_(std::move(directory)), handle_(std::move(handle)), config_(config) {}
 
   vfio_user::Server& server_;
   const std::string directory_;
   const os::UniqueFd handle_;  // of the directory, for short paths to it
+  const Config config_;
   mutable Mutex mutex_;
   std::map<Uuid, Registration> open_ UMDEV_GUARDED_BY(mutex_);
 };

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import stat
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -127,6 +126,94 @@ class Manage(unittest.TestCase):
         self.addCleanup(second.close)
         with self.assertRaisesRegex(harness.Failed, "another umdevd"):
             second.start()
+
+    # --- other users
+
+    def as_user(self, number: int, *calls: tuple) -> list[dict]:
+        """What the daemon answers to that user: (method, parameters)."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups([])
+                os.setresgid(number, number, number)
+                os.setresuid(number, number, number)
+                with self.daemon.control() as control:
+                    answers = [control.answer(control.send(method, **parameters)) for method, parameters in calls]
+                os.write(writing, json.dumps(answers).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            text = pipe.read()
+        os.waitpid(child, 0)
+        return json.loads(text)
+
+    def error_names(self, answers: list[dict]) -> list[str]:
+        return [answer["error"]["data"]["name"] if "error" in answer else "" for answer in answers]
+
+    def open_daemon(self) -> None:
+        """One whose sockets everybody may open."""
+        self.assertEqual(self.daemon.stop(), 0)
+        self.scratch.chmod(0o711)
+        config = self.scratch / "umdevd.toml"
+        config.write_text('[control]\nmode = "0666"\n[sockets]\nowner = "2"\ngroup = "3"\nmode = "0660"\n'
+                          '[[parent]]\ndriver = "mtty"\n[parent.types.mtty-1]\nsockets = { mode = "0600" }\n')
+        self.daemon = self.make_daemon("--config", str(config))
+        self.daemon.start()
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be several users")
+    def test_others_cannot_take_away_what_is_not_theirs(self) -> None:
+        self.open_daemon()
+        made = {"parent": "mtty", "type": "mtty-1"}
+        ann = self.as_user(1001, ("create", made | {"uuid": uuid}), ("define", made | {"uuid": other}),
+                           ("start", {"uuid": other}))
+        self.assertEqual(self.error_names(ann), ["", "", ""])
+        ours = self.daemon.umdev("create", "mtty", "mtty-1").strip()
+        bob = self.as_user(1002, ("remove", {"uuid": uuid}), ("remove", {"uuid": uuid, "policy": "force"}),
+                           ("stop", {"uuid": other}), ("undefine", {"uuid": other}),
+                           ("modify", {"uuid": other, "start": "auto"}), ("start", {"uuid": other}),
+                           ("define", {"uuid": uuid}), ("remove", {"uuid": ours}))
+        self.assertEqual(self.error_names(bob), ["EPERM"] * 8)
+        self.assertEqual(self.error_names(self.as_user(1002, ("list", {}), ("show", {"uuid": uuid}))), ["", ""])
+        owners = {one["uuid"]: one["owner"]["uid"] for one in self.daemon.json("list")}
+        self.assertEqual(owners, {uuid: 1001, other: 1001, ours: 0})
+        self.assertEqual(self.definition(other)["owner"]["uid"], 1001)
+        ann = self.as_user(1001, ("remove", {"uuid": uuid}), ("stop", {"uuid": other}))
+        self.assertEqual(self.error_names(ann), ["", ""])
+        self.daemon.umdev("undefine", other)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be several users")
+    def test_a_set_is_its_users(self) -> None:
+        self.open_daemon()
+        desired = {"set": "ci", "instances": [{"parent": "mtty", "type": "mtty-1", "count": 2}]}
+        self.assertEqual(self.as_user(1001, ("apply", {"desired": desired}))[0]["result"]["changed"], 2)
+        self.assertEqual(self.error_names(self.as_user(1002, ("apply", {"desired": desired}))), ["EPERM"])
+        self.assertEqual({one["owner"]["uid"] for one in self.daemon.json("list")}, {1001})
+        self.assertEqual(self.daemon.run("apply", self.write('set = "ci"\n')).returncode, changed)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can give files away")
+    def test_sockets_are_whose_the_configuration_says(self) -> None:
+        self.open_daemon()
+        for type_id, name in (("mtty-2", uuid), ("mtty-1", other)):
+            self.daemon.umdev("create", "mtty", type_id, "--uuid", name)
+
+        def access(path: Path) -> tuple[int, int, int]:
+            status = path.stat()
+            return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+
+        self.assertEqual(access(self.daemon.socket_of(uuid)), (2, 3, 0o660))
+        self.assertEqual(access(self.daemon.socket_of(other)), (2, 3, 0o600))
+        self.assertEqual(access(self.daemon.directory / "control.sock"), (0, 0, 0o666))
+        self.assertEqual(access(self.daemon.directory), (0, 0, 0o711))
+        self.assertEqual(access(self.daemon.directory / "vfio-user"), (0, 0, 0o711))
+
+    def test_nothing_is_open_unless_it_is_said(self) -> None:
+        self.daemon.umdev("create", "null", "null-1", "--uuid", uuid)
+        for path, mode in ((self.daemon.directory, 0o700), (self.daemon.directory / "vfio-user", 0o700),
+                           (self.daemon.directory / "control.sock", 0o600), (self.daemon.socket_of(uuid), 0o600),
+                           (self.scratch / "state", 0o700)):
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), mode, path)
 
     # --- desired states
 

@@ -107,7 +107,7 @@ Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::start(const Config& config) {
   auto loop = UMDEV_TRY(os::EventLoop::create());
-  auto listener = UMDEV_TRY(os::listen_at(config.path, config.mode));
+  auto listener = UMDEV_TRY(os::listen_at(config.path, config.file));
   auto state = std::make_unique<State>(config, std::move(loop), std::move(listener));
   UMDEV_TRY(state->start());
   return std::unique_ptr<Server>(new Server(std::move(state)));

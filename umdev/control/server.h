@@ -14,6 +14,7 @@
 #include <string>
 
 #include "umdev/control/dispatcher.h"
+#include "umdev/os/unix_socket.h"
 #include "umdev/support/log.h"
 
 namespace umdev::control {
@@ -22,7 +23,7 @@ class Server {
  public:
   struct Config {
     std::string path;  // of any length, see os::listen_at()
-    mode_t mode = 0600;
+    os::SocketFile file = {};
     Dispatcher* dispatcher = nullptr;
     Log* log = nullptr;
   };

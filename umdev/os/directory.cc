@@ -33,6 +33,16 @@ Result<> make_directories(const std::string& path, mode_t mode) {
   return make_one(path, mode);
 }
 
+Result<> let_others_pass(const std::string& path) {
+  constexpr mode_t pass = 0011;
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return fail_errno("cannot look at the directory");
+  if ((status.st_mode & pass) == pass) return {};
+  if (::chmod(path.c_str(), (status.st_mode & 07777) | pass) != 0)
+    return fail_errno("cannot let others pass the directory");
+  return {};
+}
+
 Result<UniqueFd> open_directory(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("cannot open the directory");

@@ -13,6 +13,10 @@ namespace umdev::os {
 // there already stays as it is. ENOTDIR when a part of the path is no directory; EACCES and the like.
 Result<> make_directories(const std::string& path, mode_t mode);
 
+// Adds what lets everybody reach what is in a directory by its name, and nothing more: mode 0711 where it was
+// 0700. EPERM when it is another user's and does not let them already.
+Result<> let_others_pass(const std::string& path);
+
 // A handle of a directory to reach files in it by (openat() and so on), which stays good when the directory
 // is renamed. ENOENT, ENOTDIR.
 Result<UniqueFd> open_directory(const std::string& path);

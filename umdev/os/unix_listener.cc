@@ -76,7 +76,7 @@ Result<> remove_stale(const Place& place, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<UnixListener> listen_at(const std::string& path, mode_t mode, int backlog) {
+Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog) {
   Place place = UMDEV_TRY(find_place(path));
   const sockaddr_un address = UMDEV_TRY(make_address(path, place));
   UMDEV_TRY(remove_stale(place, address));
@@ -95,7 +95,12 @@ Result<UnixListener> listen_at(const std::string& path, mode_t mode, int backlog
   listener.device_ = status.st_dev;
   listener.inode_ = status.st_ino;
   if (::listen(listener.fd_.get(), backlog) != 0) return fail_errno("listen failed");
-  if (::fchmodat(listener.directory_.get(), listener.name_.c_str(), mode, 0) != 0)
+  constexpr std::uint32_t unchanged = UINT32_MAX;
+  if ((file.owner || file.group) &&
+      ::fchownat(listener.directory_.get(), listener.name_.c_str(), file.owner.value_or(unchanged),
+                 file.group.value_or(unchanged), AT_SYMLINK_NOFOLLOW) != 0)
+    return fail_errno("cannot give the socket to its owner and group");
+  if (::fchmodat(listener.directory_.get(), listener.name_.c_str(), file.mode, 0) != 0)
     return fail_errno("cannot set the permissions of the socket");
   return listener;
 }

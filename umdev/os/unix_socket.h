@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -31,6 +32,13 @@ Result<std::size_t> send(int socket, ConstBytes bytes, std::span<const int> fds 
 // A piece for send().
 iovec to_iovec(ConstBytes bytes);
 
+// Who may connect to a socket: whoever may write its file.
+struct SocketFile {
+  mode_t mode = 0600;
+  std::optional<uid_t> owner;  // the process's own, when left out
+  std::optional<gid_t> group;
+};
+
 // A socket that listens at a path; removes the path at the end, unless another has taken it over.
 class UnixListener {
  public:
@@ -51,7 +59,7 @@ class UnixListener {
   void close();
 
  private:
-  friend Result<UnixListener> listen_at(const std::string& path, mode_t mode, int backlog);
+  friend Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog);
 
   UniqueFd fd_;
   UniqueFd directory_;
@@ -60,13 +68,17 @@ class UnixListener {
   ino_t inode_ = 0;
 };
 
-// Listens at `path` with exactly the permissions `mode`, whatever the umask. A path longer than a socket
-// address holds (107 bytes) is reached through a descriptor of its directory; its last component may have up
-// to 80 bytes (ENAMETOOLONG). A socket whose listener is dead is taken over. EADDRINUSE when a living one
-// listens there, or when the path is anything but a socket; ENOENT when the directory is missing. Two
+// Listens at `path`, whose file is exactly as wanted from the moment in which anybody can connect, whatever
+// the umask. EPERM for an owner or a group that this process cannot give a file to. A path longer than a
+// socket address holds (107 bytes) is reached through a descriptor of its directory; its last component may
+// have up to 80 bytes (ENAMETOOLONG). A socket whose listener is dead is taken over. EADDRINUSE when a living
+// one listens there, or when the path is anything but a socket; ENOENT when the directory is missing. Two
 // processes that take over one path at the same moment are not told apart: hold the LockFile of the
 // directory.
-Result<UnixListener> listen_at(const std::string& path, mode_t mode, int backlog = 128);
+Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog = 128);
+inline Result<UnixListener> listen_at(const std::string& path, mode_t mode, int backlog = 128) {
+  return listen_at(path, SocketFile{.mode = mode, .owner = {}, .group = {}}, backlog);
+}
 
 // Connects to a listener, by a path of any length as above. Waits while the listener's queue is full; the
 // socket is blocking for others, but receive() and send() above never wait. ENOENT, ECONNREFUSED, EACCES.

@@ -54,7 +54,7 @@ std::vector<std::shared_ptr<Endpoint>> Server::endpoints() const {
 }
 
 Result<Registration> Server::listen(EndpointConfig config) {
-  os::UnixListener listener = UMDEV_TRY(os::listen_at(config.path, config.mode));
+  os::UnixListener listener = UMDEV_TRY(os::listen_at(config.path, config.file));
   const auto endpoint = std::make_shared<Endpoint>(state_, std::move(config), std::move(listener));
   {
     Lock lock(mutex_);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "umdev/os/unix_socket.h"
 #include "umdev/os/worker_pool.h"
 #include "umdev/support/log.h"
 #include "umdev/support/mutex.h"
@@ -31,7 +32,7 @@ struct ServerState;
 // A socket for one device.
 struct EndpointConfig {
   std::string path;  // of any length, see os::listen_at()
-  mode_t mode = 0600;
+  os::SocketFile file = {};
   DeviceAddress device;
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace umdev::daemon {
 namespace {
@@ -40,6 +41,53 @@ TEST(ParseConfig, A_parent_is_called_as_its_driver_when_it_has_no_name) {
   EXPECT_EQ(parse_config("[[parent]]\ndriver = \"null\"\n", "f")->parents[0].name, "null");
 }
 
+constexpr const char* opened = R"(
+[control]
+group = "0"
+mode = "0660"
+[sockets]
+owner = "7"
+mode = "660"
+[[parent]]
+driver = "mtty"
+sockets = { group = "9" }
+types = { "mtty-2" = { sockets = { owner = "8", mode = "0600" } } }
+[[parent]]
+driver = "null"
+)";
+
+TEST(SocketAccess, The_nearest_that_says_something_counts) {
+  const auto config = parse_config(opened, "f");
+  ASSERT_TRUE(config) << config.error();
+  const auto of = [&](const char* parent, const char* type) {
+    const auto file = socket_file(*config, parent, type);
+    return std::tuple(file.owner.value_or(99), file.group.value_or(99), file.mode);
+  };
+  EXPECT_EQ(of("mtty", "mtty-2"), std::tuple(8U, 9U, 0600U));
+  EXPECT_EQ(of("mtty", "mtty-1"), std::tuple(7U, 9U, 0660U));
+  EXPECT_EQ(of("null", "null-1"), std::tuple(7U, 99U, 0660U));
+  EXPECT_EQ(control_socket_file(*config).mode, 0660U);
+  EXPECT_EQ(control_socket_file(*config).group, 0U);
+}
+
+TEST(SocketAccess, Nothing_is_opened_unless_it_is_said) {
+  const auto config = default_config();
+  EXPECT_EQ(socket_file(config, "mtty", "mtty-1").mode, 0600U);
+  EXPECT_EQ(control_socket_file(config).mode, 0600U);
+  EXPECT_FALSE(opens_anything(config));
+}
+
+TEST(SocketAccess, Directories_are_opened_for_what_is_in_them) {
+  const auto parse = [](const std::string& text) {
+    return parse_config(text + "[[parent]]\ndriver = \"mtty\"\n", "f").value();
+  };
+  EXPECT_TRUE(opens_anything(parse("[control]\nmode = \"0660\"\n")));
+  EXPECT_FALSE(opens_sockets(parse("[control]\nmode = \"0660\"\n")));
+  EXPECT_TRUE(opens_sockets(parse("[sockets]\nowner = \"5\"\n")));
+  EXPECT_FALSE(opens_anything(parse("[sockets]\ngroup = \"5\"\n")));
+  EXPECT_TRUE(opens_sockets(parse_config(opened, "f").value()));
+}
+
 struct BadConfig {
   const char* name;
   const char* text;
@@ -58,6 +106,20 @@ constexpr BadConfig bad_configs[] = {
     {"empty", "", "umdev.toml: it names no parent"},
     {"no_toml", "[[parent]]\ndriver = \n", "umdev.toml:2: "},
     {"key_twice", "[[parent]]\ndriver = \"null\"\ndriver = \"null\"\n", "umdev.toml:3: "},
+    {"control_number", "control = 1\n", "umdev.toml:1: control: a table of owner"},
+    {"access_key", "[control]\nuser = \"0\"\n", "umdev.toml:2: user: unknown key"},
+    {"owner_number", "[sockets]\nowner = 0\n", "umdev.toml:2: owner: a user of this machine"},
+    {"owner_unknown", "[sockets]\nowner = \"no such user\"\n", "umdev.toml:2: owner: a user of this machine"},
+    {"group_unknown", "[sockets]\ngroup = \"no such group\"\n", "umdev.toml:2: group: a group of this"},
+    {"owner_huge", "[sockets]\nowner = \"4294967295\"\n", "umdev.toml:2: owner: a user of this machine"},
+    {"mode_number", "[sockets]\nmode = 660\n", "umdev.toml:2: mode: octal digits in quotes"},
+    {"mode_digits", "[sockets]\nmode = \"0689\"\n", "umdev.toml:2: mode: octal digits"},
+    {"mode_setuid", "[sockets]\nmode = \"4600\"\n", "umdev.toml:2: mode: octal digits"},
+    {"mode_useless", "[sockets]\nmode = \"0060\"\n", "umdev.toml:2: mode: octal digits"},
+    {"type_unknown", "[[parent]]\ndriver = \"mtty\"\n[parent.types.mtty-3]\n",
+     "umdev.toml:3: mtty-3: the driver mtty has no such type"},
+    {"type_key", "[[parent]]\ndriver = \"mtty\"\n[parent.types.mtty-1]\nnodes = 1\n",
+     "umdev.toml:4: nodes: unknown key"},
     {"unknown_table", "[[parent]]\ndriver = \"null\"\n[log]\nlevel = 1\n", "umdev.toml:3: log: unknown key"},
     {"one_bracket", "[parent]\ndriver = \"null\"\n", "umdev.toml:1: parent: write [[parent]]"},
     {"no_driver", "\n[[parent]]\nname = \"x\"\n",
