@@ -31,7 +31,7 @@ class PendingRequests : public std::enable_shared_from_this<PendingRequests> {
     Entry(std::shared_ptr<PendingRequests> its_owner, fuse_req_t its_request)
         : owner(std::move(its_owner)), request(its_request) {}
     const std::shared_ptr<PendingRequests> owner;
-    const fuse_req_t request;  // until answered
+    fuse_req* const request;  // until answered
     std::atomic<bool> answered = false;
     // While add() runs, on the thread that hears of interrupts too.
     bool being_added = true;

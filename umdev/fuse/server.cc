@@ -155,7 +155,7 @@ class Listing final : public DirectorySink {
   void reply() { fuse_reply_buf(request_, buffer_.data(), used_); }
 
  private:
-  const fuse_req_t request_;
+  fuse_req* const request_;
   std::string buffer_;
   std::size_t used_ = 0;
 };

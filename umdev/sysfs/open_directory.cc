@@ -21,9 +21,15 @@ Result<> OpenDirectory::list(std::uint64_t offset, fuse::DirectorySink& sink) {
   Lock lock(mutex_);
   if (offset == 0) entries_.clear();
   const std::uint32_t directory = type_bits(tree::NodeType::directory);
-  if (offset == 0 && !sink.add(".", info.inode, directory, ++offset)) return {};
+  if (offset == 0) {
+    if (!sink.add(".", info.inode, directory, 1)) return {};
+    offset = 1;
+  }
   // Nobody looks up the number of "..": the kernel walks there by itself.
-  if (offset == 1 && !sink.add("..", info.inode, directory, ++offset)) return {};
+  if (offset == 1) {
+    if (!sink.add("..", info.inode, directory, dots)) return {};
+    offset = dots;
+  }
   while (offset - dots < entries_.size() || read_more()) {
     if (offset - dots >= entries_.size()) continue;  // the reader went ahead of what it was told
     const tree::Entry& entry = entries_[offset - dots];
