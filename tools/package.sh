@@ -4,13 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
-usage() { printf 'package.sh [--version VERSION] [--jobs N] [--output DIR] [--no-lintian]\n'; }
+usage() { printf 'package.sh [--version VERSION] [--packed-anew] [--jobs N] [--output DIR] [--no-lintian]\n'; }
 die() { printf 'package: %s\n' "$*" >&2; exit 1; }
 
-version='' jobs=$(nproc) output=$PWD/build/package lintian=yes
+version='' packed_anew='' jobs=$(nproc) output=$PWD/build/package lintian=yes
 while [[ $# -gt 0 ]]; do
   case $1 in
     --version) version=${2:?"--version needs a version"}; shift ;;
+    --packed-anew) packed_anew=yes ;; # of what the last call has compiled
     --jobs) jobs=${2:?"--jobs needs a number"}; shift ;;
     --output) output=$(realpath -m "${2:?"--output needs a directory"}"); shift ;;
     --no-lintian) lintian=no ;;
@@ -28,10 +29,16 @@ fi
 tree=$output/umdev
 export CCACHE_BASEDIR=$tree CCACHE_NOHASHDIR=1
 mkdir -p "$output"
-rm -rf "$tree" "$output"/umdev_* "$output"/umdev-dbgsym_*
-mkdir "$tree"
-git ls-files -z | tar --create --no-recursion --null --files-from=- | tar --extract --directory="$tree"
-cp -a "$tree/packaging/debian" "$tree/debian"
+rm -rf "$output"/umdev_* "$output"/umdev-dbgsym_*
+build=(dpkg-buildpackage --unsigned-source --unsigned-changes)
+if [[ $packed_anew && -e $tree/debian/debhelper-build-stamp ]]; then
+  build+=(--build=binary --no-pre-clean)
+else
+  rm -rf "$tree"
+  mkdir "$tree"
+  git ls-files -z | tar --create --no-recursion --null --files-from=- | tar --extract --directory="$tree"
+  cp -a "$tree/packaging/debian" "$tree/debian"
+fi
 if [[ $version ]]; then
   {
     printf 'umdev (%s) bookworm; urgency=medium\n\n  * Built of %s.\n\n' "$version" "$(git describe --always --dirty)"
@@ -43,8 +50,10 @@ fi
 
 log=$output/build.log
 printf 'package: building in %s\n' "$tree" >&2
-(cd "$tree" && DEB_BUILD_OPTIONS="parallel=$jobs" dpkg-buildpackage --unsigned-source --unsigned-changes) \
-  > "$log" 2>&1 || { tail -n 50 "$log" >&2; die "the build has failed; all of it is in $log"; }
+(cd "$tree" && DEB_BUILD_OPTIONS="parallel=$jobs" "${build[@]}") > "$log" 2>&1 || {
+  tail -n 50 "$log" >&2
+  die "the build has failed; all of it is in $log"
+}
 if [[ $lintian == yes ]]; then
   lintian --fail-on error --info "$output"/umdev_*.changes >&2 || die "lintian finds errors"
 fi

@@ -268,7 +268,7 @@ def main() -> int:
             else:
                 heading("build the package, and a newer one")
                 package = build_package(scratch)
-                newer = build_package(scratch, "--version", f"{version_of(package)}+upgrade1")
+                newer = build_package(scratch, "--packed-anew", "--version", f"{version_of(package)}+upgrade1")
             run(scratch, package, newer, base_system(package, arguments.cache))
     except machine.Unavailable as reason:
         print(f"skipped: {reason}")
