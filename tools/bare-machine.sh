@@ -32,6 +32,7 @@ export LC_ALL=C.UTF-8
 install_machine() {
   local mirror
   [[ -e $root/etc/debian_version ]] && return
+  # shellcheck disable=SC2016  # apt expands it
   mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' |
     awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
   say "Debian 12, minbase with git and ca-certificates, in $root"
