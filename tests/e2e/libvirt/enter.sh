@@ -1,6 +1,6 @@
 #!/bin/sh
-# enter.sh NEW-ROOT UNPACKED RUNTIME-DIR UMDEV: in namespaces of its own (mount, network, process numbers), in which /sys
-# has the tree already: a small machine of unpacked packages, whose shell reads commands from stdin.
+# enter.sh NEW-ROOT UNPACKED RUNTIME-DIR UMDEV: in namespaces of its own (mount, network, process numbers), in which
+# /sys has the tree already: a small machine of unpacked packages, whose shell reads commands from stdin.
 set -e
 new=$1 unpacked=$2 runtime=$3 umdev=$4
 
