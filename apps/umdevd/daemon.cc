@@ -130,6 +130,9 @@ Daemon::Started Daemon::claim_state() {
 
 Result<> Daemon::build_core() {
   model_ = UMDEV_TRY(device::Model::create(tree_));
+  // There from the start, as in a kernel that had a group before: `umdev run` shows only what is there when
+  // it begins, and links in class/vfio lead here.
+  groups_directory_ = UMDEV_TRY(device::SharedDirectory::acquire(*model_, model_->virtual_devices(), "vfio"));
   loop_ = UMDEV_TRY(os::EventLoop::create());
   device_work_ = UMDEV_TRY(os::ThreadPool::create("umdev-device"));
   host_ = std::make_unique<os::SystemHost>(*loop_, *device_work_, log_);

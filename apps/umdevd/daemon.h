@@ -121,6 +121,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   manage::Metrics metrics_;
   tree::Tree tree_;
   std::unique_ptr<device::Model> model_;
+  device::SharedDirectory groups_directory_;
   std::unique_ptr<os::EventLoop> loop_;
   std::unique_ptr<os::ThreadPool> device_work_;
   std::unique_ptr<os::SystemHost> host_;

@@ -23,7 +23,8 @@ from harness import Daemon
 
 nobody = 65534
 hidden_or_shown = ("/sys/class/mdev_bus", "/sys/class/vfio", "/sys/class/mtty", "/sys/class/null", "/sys/bus/mdev",
-                   "/sys/devices/virtual/mtty", "/sys/devices/virtual/null", "/sys/kernel/iommu_groups")
+                   "/sys/devices/virtual/mtty", "/sys/devices/virtual/null", "/sys/devices/virtual/vfio",
+                   "/sys/kernel/iommu_groups")
 
 
 def stand_in(directory: Path) -> None:
@@ -137,12 +138,23 @@ class Run:
     def test_a_device_made_later_is_seen(self) -> None:
         if not self.daemon.has_tree():
             self.skipTest("no tree is mounted here")
-        process = self.start("sh", "-c", "echo ready; read line; ls /sys/bus/mdev/devices /sys/kernel/iommu_groups",
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        script = ("echo ready; read line; ls /sys/bus/mdev/devices;"
+                  " readlink -e /sys/class/vfio/* /sys/bus/mdev/devices/*/iommu_group")
+        process = self.start("sh", "-c", script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.assertEqual(process.stdout.readline(), "ready\n")
         uuid = self.daemon.umdev("create", "mtty", "mtty-1").strip()
         self.addCleanup(self.daemon.umdev, "remove", uuid)
-        self.assertIn(uuid, process.communicate("go\n")[0])
+        seen = process.communicate("go\n")[0].split()
+        self.assertEqual(seen, [uuid, "/sys/devices/virtual/vfio/0", "/sys/kernel/iommu_groups/0"])
+
+    def test_a_device_can_be_made_by_hand(self) -> None:
+        if not self.daemon.has_tree():
+            self.skipTest("no tree is mounted here")
+        uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+        self.shell(f"echo {uuid} > /sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/create")
+        self.assertEqual([device["uuid"] for device in self.daemon.json("list")], [uuid])
+        self.shell(f"echo 1 > /sys/bus/mdev/devices/{uuid}/remove")
+        self.assertEqual(self.daemon.json("list"), [])
 
     def test_the_working_directory_is_what_its_name_says(self) -> None:
         self.assertIn("mdev_bus", self.out("ls", cwd="/sys/class"))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# enter.sh NEW-ROOT UNPACKED RUNTIME-DIR UMDEV: in namespaces of its own (mount, network, process numbers), in which
-# /sys has the tree already: a small machine of unpacked packages, whose shell reads commands from stdin.
+# enter.sh NEW-ROOT UNPACKED RUNTIME-DIR UMDEV: in namespaces of its own (mount, network, process numbers), where /sys
+# has the tree already: a small machine of unpacked packages, whose shell reads commands from stdin.
 set -e
 new=$1 unpacked=$2 runtime=$3 umdev=$4
 
@@ -18,6 +18,8 @@ mknod dev/zero c 1 5
 mknod dev/random c 1 8
 mknod dev/urandom c 1 9
 chmod 666 dev/*
+ln -s /proc/self/fd dev/fd
+ln -s /proc/self/fd/0 dev/stdin
 mkdir -p etc/mdevctl.d
 mount --bind "$(readlink -f "$runtime/etc/mdevctl.d")" etc/mdevctl.d
 echo 'root:x:0:0:root:/root:/bin/sh' > etc/passwd

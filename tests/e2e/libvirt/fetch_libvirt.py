@@ -15,9 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "guest"))
 import debian  # noqa: E402
 
-recipe = 2
+recipe = 3
 suite = "bookworm"
-wanted = ("libvirt-daemon", "libvirt-clients", "udev", "mdevctl", "dash", "coreutils")
+wanted = ("libvirt-daemon", "libvirt-clients", "udev", "mdevctl", "dash", "coreutils", "bsdutils")
 useless = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/lib/udev/hwdb.d",
            "usr/share/perl5", "usr/share/bash-completion")
 merged = ("bin", "sbin", "lib", "lib64")
