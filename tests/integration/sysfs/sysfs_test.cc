@@ -164,7 +164,7 @@ TEST_F(SysfsInUse, the_end_of_the_daemon_ends_the_wait) {
   begun().then();
   remove_parent("card");
   remove_parent("held");
-  Registration(std::move(holding_registration));
+  holding_registration = Registration();
   binary.remove();
   EXPECT_TRUE(daemon->stop());
 }
