@@ -190,9 +190,20 @@ class Life:
         expect(self.instances() == expected, f"there are {self.instances()}")
         expect("# mine" in configuration.read_text(), "the configuration was overwritten")
 
+    def open_to_a_group(self) -> None:
+        heading("the configuration opens the daemon to the group umdev")
+        self.system.run("useradd", "--create-home", "somebody")
+        asked = ("runuser", "-u", "somebody", "--", "umdev", "--runtime-dir", "/run/umdev", "list")
+        expect(self.system.attempt(*asked).returncode != 0, "anybody may use the daemon")
+        self.system.run("usermod", "--append", "--groups", "umdev", "somebody")
+        configuration = self.system.root / "etc/umdev/umdevd.toml"
+        configuration.write_text(configuration.read_text() + '[control]\ngroup = "umdev"\nmode = "0660"\n')
+        self.system.run("systemctl", "restart", "umdevd.service")
+        self.check_service()
+        self.system.run(*asked)
+
     def own_daemon_of_a_user(self) -> None:
         heading("a user's own daemon")
-        self.system.run("useradd", "--create-home", "somebody")
         self.system.run("loginctl", "enable-linger", "somebody")
         number = self.system.run("id", "--user", "somebody").strip()
         wait_until(lambda: self.exists(f"/run/user/{number}/systemd/private"), "the user's systemd")
@@ -240,6 +251,7 @@ def run(scratch: Path, package: Path, newer: Path, tar: Path) -> None:
         life.restart(expected)
         life.kill(expected)
         life.upgrade(newer, expected)
+        life.open_to_a_group()
         life.own_daemon_of_a_user()
     heading("boot the system again")
     with machine.Machine(root) as system:
