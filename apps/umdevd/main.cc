@@ -43,6 +43,9 @@ driver. Drivers and their keys:
   driver = "mtty"
   name = "mtty"       # the driver's name, when left out
   ports = 24
+  [control]           # whose the control socket is to be; [sockets] the same of the devices' sockets
+  group = "umdev"
+  mode = "0660"
 
 Exit status: 0 ended by a signal; 1 could not start, or a driver did not come back at the end; 2 wrong
 arguments or configuration.)";

@@ -10,12 +10,12 @@
 namespace umdev::control {
 
 struct Management::Call : std::enable_shared_from_this<Call> {
-  Call(Management& its_management, std::size_t its_index, Arguments its_arguments, const Caller& its_caller,
+  Call(Management& its_management, std::size_t its_index, Arguments its_arguments, Caller its_caller,
        Done<std::string> its_done)
       : management(its_management),
         index(its_index),
         arguments(std::move(its_arguments)),
-        caller(its_caller),
+        caller(std::move(its_caller)),
         done(std::move(its_done)) {}
 
   // The parameter "uuid", which the dispatcher has checked.

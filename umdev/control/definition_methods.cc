@@ -20,8 +20,7 @@ Result<manage::DefinitionChange> read_change(const Arguments& arguments) {
     change.start = *start == "auto" ? manage::Start::automatic : manage::Start::manual;
   if (const auto text = arguments.find("attrs")) {
     auto attributes = manage::parse_attributes(*text);
-    if (!attributes)
-      return fail(EINVAL, "\"attrs\" is not understood: it is a list of {\"NAME\": \"VALUE\"}");
+    if (!attributes) return fail(EINVAL, R"("attrs" is not understood: it is a list of {"NAME": "VALUE"})");
     change.attributes = std::move(*attributes);
   }
   return change;

@@ -93,7 +93,7 @@ std::expected<Definition, std::string> parse_definition(std::string_view text) {
   definition.type = std::move(*type);
   const auto start = read_word(*json, start_key);
   if (!start) return refuse(start.error());
-  if (*start != "auto" && *start != "manual") return refuse("\"start\" is neither \"auto\" nor \"manual\"");
+  if (*start != "auto" && *start != "manual") return refuse(R"("start" is neither "auto" nor "manual")");
   definition.start = *start == "auto" ? Start::automatic : Start::manual;
   if (json->contains(attributes_key)) {
     auto attributes = read_attributes((*json)[attributes_key]);

@@ -5,8 +5,8 @@
 // function returns with success; after an error, or a crash, it has been made or it has not, never a part.
 //
 // Threads: all members, from any. Functions that change a file wait for the disk. Locks: one for the order of
-// changes, one for the failures; both are leaves, and no driver is called with them. Lifetimes: the world
-// outlives it, and it outlives what it has begun.
+// changes, under which the mdev bus is asked, and one for the failures, a leaf; no driver is called with
+// them. Lifetimes: the world outlives it, and it outlives what it has begun.
 #pragma once
 
 #include <map>

@@ -37,10 +37,13 @@ Result<KeyedFiles::Listing> KeyedFiles::list() const {
     }
     for (const std::string& name : *names) {
       const auto uuid = Uuid::parse(name);
-      if (uuid && uuid->to_string() == name)
+      if (uuid && uuid->to_string() == name) {
         listing.keys.push_back({.parent = parent, .uuid = *uuid});
-      else
-        listing.strangers.emplace_back(parent + "/" + name, "its name is no UUID in lower case");
+        continue;
+      }
+      std::string path = parent;
+      path.append("/").append(name);
+      listing.strangers.emplace_back(std::move(path), "its name is no UUID in lower case");
     }
   }
   return listing;

@@ -23,10 +23,9 @@ Result<tree::NodeRef> find_attribute(const tree::Directory& directory, std::stri
 // Lives while it is under way, owned by the completion of the step that it waits for.
 class Starting : public std::enable_shared_from_this<Starting> {
  public:
-  Starting(mdev::Bus& bus, const DefinitionKey& key, const Definition& definition, mdev::Owner owner,
-           Done<> done)
+  Starting(mdev::Bus& bus, DefinitionKey key, const Definition& definition, mdev::Owner owner, Done<> done)
       : bus_(bus),
-        key_(key),
+        key_(std::move(key)),
         type_(definition.type),
         attributes_(definition.attributes),
         owner_(std::move(owner)),

@@ -77,15 +77,23 @@ class Stress:
 
     def collect(self, control: harness.Control, calls: list) -> None:
         """Takes the answers until the daemon is killed, and those that it had sent by then."""
-        killer = threading.Timer(self.random.random() * 0.08, self.daemon.process.kill)
-        killer.start()
+        kill = self.daemon.process.kill
+        # At a moment of the clock, or of the work: a busy machine does little in a moment of the clock.
+        killer = threading.Timer(self.random.random() * 0.08, kill)
+        answers = self.random.randrange(len(calls) + 1)
+        if self.random.random() < 0.5:
+            killer.start()
+            answers = len(calls) + 1
         for acknowledge, number in calls:
+            if answers == 0:
+                kill()
+            answers -= 1
             try:
                 answer = control.answer(number)
             except (Failed, OSError, ValueError):  # the end, or half a line
                 continue
             acknowledge(answer)
-        killer.join()
+        killer.cancel()
         self.daemon.kill()
 
     def begin(self, control: harness.Control):
@@ -139,7 +147,8 @@ class Stress:
     # --- what must be so after each start
 
     def check(self) -> None:
-        reports = self.daemon.json("list", "--defined")
+        with contextlib.closing(self.daemon.control()) as control:
+            reports, active = control.call("definitions"), {one["uuid"] for one in control.call("list")}
         wrong = [one for one in reports if one["state"] in ("failed", "orphaned", "unreadable")]
         assert not wrong, wrong
         members = {one["uuid"]: one for one in reports if one.get("set") == "stress"}
@@ -154,11 +163,10 @@ class Stress:
         assert others == self.defined, f"missing {missing}, surplus {surplus}"
         assert len(members) in self.set_sizes, (len(members), self.set_sizes)
         self.set_sizes = {len(members)}
-        self.check_devices(reports)
+        self.check_devices(reports, active)
         self.check_leftovers({one["uuid"] for one in reports})
 
-    def check_devices(self, reports: list) -> None:
-        active = {one["uuid"] for one in self.daemon.json("list")}
+    def check_devices(self, reports: list, active: set[str]) -> None:
         automatic = {one["uuid"] for one in reports if one["start"] == "auto"}
         assert active == automatic, f"not started {automatic - active}, started {active - automatic}"
         sockets = {path.stem for path in (self.daemon.directory / "vfio-user").iterdir()}

@@ -159,6 +159,49 @@ TEST_F(ManagementTest, An_open_device_is_counted) {
   EXPECT_EQ(call("list")[0]["open_files"], 1);
 }
 
+TEST_F(ManagementTest, What_another_user_made_is_not_taken_away) {
+  call("create", {{"parent", "null"}, {"type", "null-1"}, {"uuid", uuid(1)}});
+  caller.uid = 1001;
+  for (const char* method : {"remove", "stop"})
+    for (const char* policy : {"wait", "busy", "force"})
+      EXPECT_EQ(refused(method, {{"uuid", uuid(1)}, {"policy", policy}}), EPERM);
+  EXPECT_EQ(call("list")[0]["owner"]["uid"], 1000);
+  caller.uid = 500;
+  EXPECT_EQ(call("remove", {{"uuid", uuid(1)}}), Json({{"uuid", uuid(1)}})) << "the daemon's own user may";
+}
+
+TEST_F(ManagementTest, A_definition_is_written_changed_started_and_forgotten) {
+  const Json attributes = Json::array({{{"uevent", "change"}}});
+  call("define", {{"parent", "mtty"}, {"type", "mtty-2"}, {"uuid", uuid(1)}, {"attrs", attributes}});
+  auto definition = call("definitions")[0];
+  EXPECT_EQ(definition["attrs"], attributes);
+  EXPECT_EQ(definition["start"], "manual");
+  EXPECT_EQ(definition["owner"]["uid"], 1000);
+  EXPECT_EQ(call("show", {{"uuid", uuid(1)}})["state"], "inactive");
+  call("modify", {{"uuid", uuid(1)}, {"start", "auto"}});
+  call("start", {{"uuid", uuid(1)}});
+  const auto shown = call("show", {{"uuid", uuid(1)}});
+  EXPECT_EQ(shown["definition"]["start"], "auto");
+  EXPECT_EQ(shown["definition"]["state"], "active");
+  call("stop", {{"uuid", uuid(1)}});
+  EXPECT_EQ(call("definitions")[0]["state"], "inactive");
+  call("undefine", {{"uuid", uuid(1)}});
+  EXPECT_EQ(call("definitions"), Json::array());
+}
+
+TEST_F(ManagementTest, A_definition_gets_a_UUID_of_its_own_when_none_was_asked_for) {
+  const std::string made = call("define", {{"parent", "null"}, {"type", "null-1"}})["uuid"];
+  EXPECT_EQ(call("definitions")[0]["uuid"], made);
+}
+
+TEST_F(ManagementTest, What_cannot_be_a_definition_is_EINVAL) {
+  EXPECT_EQ(refused("define"), EINVAL);
+  EXPECT_EQ(refused("define", {{"parent", "null"}, {"type", "null-1"}, {"start", "yes"}}), EINVAL);
+  for (const Json& attributes : {Json("text"), Json({{"a", "1"}}), Json::array({{{"../a", "1"}}}), Json(5)})
+    EXPECT_EQ(refused("define", {{"parent", "null"}, {"type", "null-1"}, {"attrs", attributes}}), EINVAL);
+  EXPECT_EQ(call("definitions"), Json::array());
+}
+
 TEST_F(ManagementTest, What_is_unknown_is_ENODEV) {
   for (const char* method : {"show", "remove", "qemu_args"})
     EXPECT_EQ(refused(method, {{"uuid", uuid(9)}}), ENODEV);
