@@ -32,7 +32,7 @@ Result<std::vector<Entry>> HostFilesystem::list(const std::string& path) const {
   while (!error && names != std::filesystem::directory_iterator()) {
     std::string name = names->path().filename().string();
     // Gone since: devices come and go while this looks.
-    if (const auto type = type_of(path + "/" + name)) entries.push_back({std::move(name), *type});
+    if (const auto type = type_of(names->path())) entries.push_back({std::move(name), *type});
     names.increment(error);
   }
   if (error) return fail(error.value(), "cannot list the directory");

@@ -156,7 +156,8 @@ class Planner {
     }
     for (const std::string& path : made_) plan_.steps.emplace_back(Make{path});
     for (const auto& [path, links] : covered_)
-      for (const auto& [name, target] : links) plan_.steps.emplace_back(Link{path + "/" + name, target});
+      for (const auto& [name, target] : links)
+        plan_.steps.emplace_back(Link{fmt::format("{}/{}", path, name), target});
     for (auto& [path, step] : shows_) plan_.steps.emplace_back(std::move(step));
     for (const auto& [path, links] : covered_)
       if (!made_.contains(path)) plan_.steps.emplace_back(Seal{path});

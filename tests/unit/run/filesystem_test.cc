@@ -1,49 +1,44 @@
 #include "umdev/run/filesystem.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/scratch_directory.h"
 #include "umdev/run/program.h"
 
 namespace umdev::run {
 namespace {
 
 class HostFiles : public testing::Test {
- protected:
-  HostFiles() {
-    std::string pattern = std::filesystem::temp_directory_path() / "umdev-run-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~HostFiles() override { std::filesystem::remove_all(path_); }
-
-  std::string path_;
-  HostFilesystem host_;
+ public:
+  const test::ScratchDirectory scratch;
+  const std::string path = scratch.path();
+  HostFilesystem host;
 };
 
 TEST_F(HostFiles, are_listed_in_the_order_of_their_names_with_their_types) {
-  std::filesystem::create_directory(path_ + "/b");
-  std::ofstream(path_ + "/c") << "x";
-  std::filesystem::create_symlink("../nowhere", path_ + "/a");
-  const auto entries = host_.list(path_);
+  std::filesystem::create_directory(path + "/b");
+  std::ofstream(path + "/c") << "x";
+  std::filesystem::create_symlink("../nowhere", path + "/a");
+  const auto entries = host.list(path);
   ASSERT_TRUE(entries);
   ASSERT_EQ(entries->size(), 3U);
   EXPECT_EQ(entries->at(0).name + entries->at(1).name + entries->at(2).name, "abc");
   EXPECT_EQ(entries->at(0).type, EntryType::link);
   EXPECT_EQ(entries->at(1).type, EntryType::directory);
   EXPECT_EQ(entries->at(2).type, EntryType::file);
-  EXPECT_EQ(host_.read_link(path_ + "/a").value(), "../nowhere");
+  EXPECT_EQ(host.read_link(path + "/a").value(), "../nowhere");
 }
 
 TEST_F(HostFiles, that_are_not_there_have_no_type_and_their_errno) {
-  EXPECT_FALSE(host_.type_of(path_ + "/none"));
-  EXPECT_EQ(host_.list(path_ + "/none").error().code, ENOENT);
-  EXPECT_EQ(host_.read_link(path_ + "/none").error().code, ENOENT);
-  std::ofstream(path_ + "/file") << "x";
-  EXPECT_EQ(host_.list(path_ + "/file").error().code, ENOTDIR);
-  EXPECT_EQ(host_.read_link(path_ + "/file").error().code, EINVAL);
+  EXPECT_FALSE(host.type_of(path + "/none"));
+  EXPECT_EQ(host.list(path + "/none").error().code, ENOENT);
+  EXPECT_EQ(host.read_link(path + "/none").error().code, ENOENT);
+  std::ofstream(path + "/file") << "x";
+  EXPECT_EQ(host.list(path + "/file").error().code, ENOTDIR);
+  EXPECT_EQ(host.read_link(path + "/file").error().code, EINVAL);
 }
 
 TEST(HostDevices, are_files) {
@@ -51,12 +46,12 @@ TEST(HostDevices, are_files) {
 }
 
 TEST_F(HostFiles, that_are_no_programs_are_told_apart_by_the_exit_status) {
-  const std::string name[] = {path_ + "/none"};
+  const std::string name[] = {path + "/none"};
   EXPECT_EQ(exit_status_of(become(name)), exit_not_found);
-  const std::string directory[] = {path_};
+  const std::string directory[] = {path};
   EXPECT_EQ(exit_status_of(become(directory)), exit_not_executable);
-  std::ofstream(path_ + "/file") << "x";
-  const std::string file[] = {path_ + "/file"};
+  std::ofstream(path + "/file") << "x";
+  const std::string file[] = {path + "/file"};
   EXPECT_EQ(become(file).code, EACCES);
   EXPECT_EQ(exit_status_of(become(file)), exit_not_executable);
 }
