@@ -69,6 +69,7 @@ clone() {
 
 switch_on() {
   local node
+  mount --bind "$root" "$root"
   mount -t proc proc "$root/proc"
   mount -t sysfs sysfs "$root/sys"
   mount -t tmpfs -o mode=755 dev "$root/dev"
@@ -95,13 +96,16 @@ run_inside() {
   local environment=(HOME="$home" USER="$name" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     TERM="${TERM:-dumb}")
   if [[ $ccache ]]; then environment+=(CCACHE_DIR=/var/cache/ccache); fi
+  if [[ $name != root ]]; then environment[0]=HOME=/home/$name; fi
+  # Not a chroot, in which there are no user namespaces, and no mount at the root.
+  cd "$root"
+  mkdir -p .outside
+  pivot_root . .outside
+  cd /
+  umount -l /.outside
   # shellcheck disable=SC2016  # the shell inside expands it
-  local enter='cd /srv/umdev && exec "$@"'
-  if [[ $name != root ]]; then
-    environment[0]=HOME=/home/$name
-    exec chroot --userspec="$name:$name" --groups='' "$root" env -i "${environment[@]}" sh -c "$enter" sh "$@"
-  fi
-  exec chroot "$root" env -i "${environment[@]}" sh -c "$enter" sh "$@"
+  exec chroot --userspec="$name:$name" --groups='' / env -i "${environment[@]}" \
+    sh -c 'cd /srv/umdev && exec "$@"' sh "$@"
 }
 
 # An ordinary user who may install packages.
