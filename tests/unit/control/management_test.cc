@@ -248,6 +248,7 @@ TEST_F(ManagementTest, Metrics_tell_of_calls_their_time_and_what_was_refused) {
   Management timed{{.bus = world.bus.get(),
                     .executor = &world.host.executor(),
                     .doors = &doors,
+                    .definitions = &definitions,
                     .version = "1.2",
                     .metrics = &metrics,
                     .clock = &world.host.clock()}};
