@@ -266,7 +266,9 @@ class Run:
         self.assertEqual(process.wait(60), -signal.SIGINT)
 
     def test_the_program_can_be_stopped_and_continued(self) -> None:
-        process = self.start("sh", "-c", "echo ready; read x; echo $x", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # A group of its own: in an orphaned one, as below a container's first process, SIGTSTP stops nothing.
+        process = self.start("sh", "-c", "echo ready; read x; echo $x", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             process_group=0)
         self.assertEqual(process.stdout.readline(), b"ready\n")
         process.send_signal(signal.SIGTSTP)
         self.assertTrue(os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1]))
