@@ -33,8 +33,11 @@ class InstanceSockets {
   control::SocketPaths paths_of(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
 
  private:
-  InstanceSockets(vfio_user::Server& server, std::string directory, os::UniqueFd handle, const Config& config)
-      : server_(server), directory_(std::move(directory)), handle_(std::move(handle)), config_(config) {}
+  InstanceSockets(vfio_user::Server& server, std::string directory, os::UniqueFd handle, Config config)
+      : server_(server),
+        directory_(std::move(directory)),
+        handle_(std::move(handle)),
+        config_(std::move(config)) {}
 
   vfio_user::Server& server_;
   const std::string directory_;
