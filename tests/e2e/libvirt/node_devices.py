@@ -201,6 +201,21 @@ def definitions(libvirt: NodeDevices) -> None:
     libvirt.active("the device is gone")
 
 
+def lifecycle_events(libvirt: NodeDevices) -> None:
+    libvirt.machine.does(f"{virsh} nodedev-event --event lifecycle --loop > /tmp/events.log 2>&1 &")
+    libvirt.step("virsh nodedev-event: who waits is told")
+    said = ""
+    for _ in range(20):  # it does not tell from when on it listens
+        libvirt.daemon.umdev("create", "mtty", "mtty-1", "--uuid", first)
+        libvirt.active("the device is listed", first)
+        libvirt.daemon.umdev("remove", first)
+        libvirt.active("the device is gone")
+        said = libvirt.machine.does("cat /tmp/events.log")
+        if f"{name(first)}: Deleted" in said.partition(f"{name(first)}: Created")[2]:
+            return
+    libvirt.check(False, said)
+
+
 def check(daemon: harness.Daemon, machine: Machine) -> None:
     if machine.tries("test -d /sys/class/mdev_bus")[0] != 0:
         raise debian.Unavailable("the machine cannot be made here")
@@ -208,7 +223,7 @@ def check(daemon: harness.Daemon, machine: Machine) -> None:
     machine.does(f'echo "<device>{xml}</device>" > /tmp/device.xml')
     start_services(machine)
     libvirt = NodeDevices(daemon, machine)
-    for part in (what_is_listed, create_and_destroy, external_changes, definitions):
+    for part in (what_is_listed, create_and_destroy, external_changes, definitions, lifecycle_events):
         print(f"{part.__name__.replace('_', ' ')}:", flush=True)
         part(libvirt)
     print(f"{libvirt.steps} steps went as they should", flush=True)
