@@ -130,7 +130,9 @@ class PrometheusText {
       if (at >= line.size() || !is_name(name, false) || !into.emplace(name, value).second) return false;
       if (line[++at] == ',') ++at;
     }
-    return at < line.size() && line[at++] == '}';
+    const bool closed = at < line.size() && line[at] == '}';
+    ++at;
+    return closed;
   }
 
   // Buckets rise, the last is +Inf and is the count, and there is a sum.

@@ -15,9 +15,9 @@ constexpr std::size_t sent_max = 65536;
 
 }  // namespace
 
-Connection::Connection(os::UniqueFd socket, const Caller& caller, World world)
+Connection::Connection(os::UniqueFd socket, Caller caller, World world)
     : socket_(std::move(socket)),
-      caller_(caller),
+      caller_(std::move(caller)),
       world_(std::move(world)),
       input_(world_.dispatcher->limits().message) {}
 

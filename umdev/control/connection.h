@@ -53,7 +53,7 @@ class Connection final : public Listener, public std::enable_shared_from_this<Co
     Dispatcher* dispatcher = nullptr;
     ConnectionOwner* owner = nullptr;  // until connection_ended()
   };
-  Connection(os::UniqueFd socket, const Caller& caller, World world);
+  Connection(os::UniqueFd socket, Caller caller, World world);
 
   // Begins to serve. An error ends nothing: drop the connection.
   Result<> start();

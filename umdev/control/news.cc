@@ -51,36 +51,36 @@ News::Item describe(const device::Uevent& event) {
 struct News::State : std::enable_shared_from_this<State> {
   State(device::Events& its_events, const Limits& its_limits) : events(its_events), limits(its_limits) {}
 
-  void open_bridge() UMDEV_EXCLUDES(mutex) {
-    Lock lock(mutex);
-    if (bridge || ended) return;
-    bridge = events.subscribe(limits.watch_queue, [weak = weak_from_this()] {
+  void open_bridge() UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    if (bridge_ || ended_) return;
+    bridge_ = events.subscribe(limits.watch_queue, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->carry_over();
     });
   }
 
   // Brings over what has happened. On the thread on which it happened, which holds no lock then.
-  void carry_over() UMDEV_EXCLUDES(mutex) {
+  void carry_over() UMDEV_EXCLUDES(mutex_) {
     {
-      Lock lock(mutex);
+      Lock lock(mutex_);
       take_events();
     }
     feed.wake();
   }
 
-  void publish(const Item& item) UMDEV_EXCLUDES(mutex) {
+  void publish(const Item& item) UMDEV_EXCLUDES(mutex_) {
     {
-      Lock lock(mutex);
+      Lock lock(mutex_);
       take_events();  // what came before
       feed.publish(item);
     }
     feed.wake();
   }
 
-  void end() UMDEV_EXCLUDES(mutex) {
-    Lock lock(mutex);
-    ended = true;
-    bridge = {};
+  void end() UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    ended_ = true;
+    bridge_ = {};
   }
 
   device::Events& events;
@@ -89,26 +89,26 @@ struct News::State : std::enable_shared_from_this<State> {
   std::atomic<std::uint32_t> watchers = 0;
 
  private:
-  void take_events() UMDEV_REQUIRES(mutex) {
-    while (bridge) {
-      const auto event = bridge.next();
+  void take_events() UMDEV_REQUIRES(mutex_) {
+    while (bridge_) {
+      const auto event = bridge_.next();
       if (!event && event.error().code != ENOBUFS) return;
       if (event) {
         feed.publish(describe(*event));
       } else {
-        feed.publish(lost_item(bridge.lost() - lost));
-        lost = bridge.lost();
+        feed.publish(lost_item(bridge_.lost() - lost_));
+        lost_ = bridge_.lost();
       }
       if (watchers.load() != 0) continue;
-      bridge = {};
-      lost = 0;
+      bridge_ = {};
+      lost_ = 0;
     }
   }
 
-  Mutex mutex;
-  device::Events::Subscription bridge UMDEV_GUARDED_BY(mutex);
-  std::uint64_t lost UMDEV_GUARDED_BY(mutex) = 0;  // of what the bridge lost, what was told
-  bool ended UMDEV_GUARDED_BY(mutex) = false;
+  Mutex mutex_;
+  device::Events::Subscription bridge_ UMDEV_GUARDED_BY(mutex_);
+  std::uint64_t lost_ UMDEV_GUARDED_BY(mutex_) = 0;  // of what the bridge lost, what was told
+  bool ended_ UMDEV_GUARDED_BY(mutex_) = false;
 };
 
 News::Reader& News::Reader::operator=(Reader&& other) noexcept {
