@@ -50,8 +50,8 @@ TEST(ThreadPool, starts_work_in_order_when_it_has_one_thread) {
 }
 
 TEST(ThreadPool, work_really_runs_in_parallel) {
+  std::barrier all(9);  // outlives the threads: they still leave it when the last one has come
   const auto pool = make_pool({.kept = 1, .most = 8});
-  std::barrier all(9);
   for (int piece = 0; piece < 8; ++piece) pool->post([&] { all.arrive_and_wait(); });
   all.arrive_and_wait();  // comes back only when all eight are inside at once
 }
