@@ -103,7 +103,9 @@ TEST_F(WatchDaemon, A_hundred_watchers_of_which_one_reads_hold_up_nobody) {
   EXPECT_EQ(seen + lost, events);
   EXPECT_TRUE(daemon->bus().instances().empty());
   constexpr std::size_t bound = 64U << 20;  // what 99 queues hold at most, shared, and as much again
-  if (!has_own_heap) EXPECT_LT(resident_bytes(), before + bound);
+  if (!has_own_heap) {
+    EXPECT_LT(resident_bytes(), before + bound);
+  }
   silent.clear();
   EXPECT_TRUE(connect().call("list"));
 }

@@ -68,9 +68,9 @@ TEST_F(KeyedFilesTest, A_file_that_is_a_link_is_replaced_and_not_followed) {
 TEST_F(KeyedFilesTest, Strangers_are_told_and_mdevctls_scripts_are_none) {
   fs::create_directories(scratch / "files/scripts.d/callouts");
   fs::create_directories(scratch / "files/mtty");
-  std::ofstream(scratch / "files/mtty/notes");
-  std::ofstream(scratch / "files/mtty/AAAAAAAA-0000-4000-8000-000000000000");
-  std::ofstream(scratch / "files/file");
+  for (const char* const name :
+       {"files/mtty/notes", "files/mtty/AAAAAAAA-0000-4000-8000-000000000000", "files/file"})
+    const std::ofstream made(scratch / name);
   ASSERT_TRUE(files.write(key, "text"));
   const auto listing = files.list().value();
   EXPECT_EQ(listing.keys, std::vector{key});
