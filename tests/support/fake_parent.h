@@ -53,6 +53,10 @@ class ParentScript {
   std::atomic<std::uint32_t> devices_destroyed = 0;
   std::atomic<bool> destroyed = false;  // the driver itself
 
+  // Shows what was set to create() on another thread, where the order of the two is a system call's, which
+  // ThreadSanitizer does not see.
+  void publish() { const Lock lock(mutex_); }
+
   std::uint32_t live_devices() const { return devices_made - devices_destroyed; }
   // The script of the device that was made last for an instance; null when there was none.
   std::shared_ptr<DeviceScript> device_script(const Uuid& uuid) {

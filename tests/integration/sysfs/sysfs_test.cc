@@ -101,6 +101,7 @@ TEST_F(Sysfs, one_create_runs_beside_another) {
   script->during_create = [&](const Uuid& which) {
     if (which.to_string() == uuid) barrier.wait();
   };
+  script->publish();
   run("one_create_runs_beside_another",
       Step{"begun", [&] { wait_until([&] { return barrier.waiting() == 1; }); }},
       Step{"ended", [&] { barrier.open(); }});
@@ -224,6 +225,7 @@ UMDEV_PLAIN_CASE(a_reader_of_a_directory_holds_up_nobody)
 TEST_F(Sysfs, others_go_on_beside_a_stuck_driver) {
   Barrier barrier;
   script->during_create = [&](const Uuid&) { barrier.wait(); };
+  script->publish();
   script->during_available = [&] { barrier.wait(); };
   std::vector<std::thread> stuck;
   const auto write_create = [this](const char* text) {

@@ -30,7 +30,7 @@ class Memory final : public BinaryAttribute {
 };
 
 class BinaryAttributes : public TreeTest {
- protected:
+ public:
   NodeHandle add(std::uint64_t size) {
     auto memory = std::make_unique<Memory>(bytes, size);
     attribute = memory.get();
