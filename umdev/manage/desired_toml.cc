@@ -25,8 +25,10 @@ class Converter {
       Json json = Json::object();
       for (const auto& [key, value] : *table) {
         const std::string name(key.str());
-        lines_.add(place + "/" + name, key.source().begin.line);
-        json[name] = convert(value, place + "/" + name);
+        std::string below = place;
+        below.append("/").append(name);
+        lines_.add(below, key.source().begin.line);
+        json[name] = convert(value, below);
       }
       return json;
     }
