@@ -1,7 +1,7 @@
 // The fast path allocates nothing: this program counts what operator new is asked for. Not in builds with a
 // sanitizer, which has an operator new of its own.
 #include "umdev/support/sanitizers.h"
-#if !UMDEV_ADDRESS_SANITIZER && !UMDEV_THREAD_SANITIZER
+#if !defined(UMDEV_OWN_HEAP)
 
 #include <gtest/gtest.h>
 
