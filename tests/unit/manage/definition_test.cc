@@ -89,7 +89,7 @@ const BadDefinition bad_definitions[] = {
     {"type_nul", R"({"mdev_type":"a\u0000b","start":"auto"})", "\"mdev_type\" is no name of a type"},
     {"no_start", R"({"mdev_type":"a"})", "\"start\" is missing"},
     {"start_bool", R"({"mdev_type":"a","start":true})", "\"start\" is no string"},
-    {"start_other", R"({"mdev_type":"a","start":"yes"})", "\"start\" is neither \"auto\" nor \"manual\""},
+    {"start_other", R"({"mdev_type":"a","start":"yes"})", R"("start" is neither "auto" nor "manual")"},
     {"key_twice", R"({"mdev_type":"a","mdev_type":"b","start":"auto"})",
      "line 1: the key \"mdev_type\" stands there twice"},
     {"attrs_object", with_attributes("{}"), "\"attrs\" is no list"},
