@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/scratch_directory.h"
 #include "umdev/os/unique_fd.h"
 
 namespace umdev::os {
@@ -49,25 +50,6 @@ inline UniqueFd create_huge_file(std::size_t huge_page) {
   return fd;
 }
 
-// A directory of its own, gone at the end.
-class ScratchDirectory {
- public:
-  ScratchDirectory() {
-    std::string path = (std::filesystem::temp_directory_path() / "umdev-os-XXXXXX").string();
-    path_ = ::mkdtemp(path.data());
-  }
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using test::ScratchDirectory;
 
 }  // namespace umdev::os
