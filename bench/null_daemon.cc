@@ -8,7 +8,7 @@
 namespace umdev::bench {
 namespace {
 
-constexpr std::uint64_t descriptors_each = 2;  // a socket, and its directory
+constexpr std::uint64_t descriptors_each = 1;  // a socket
 constexpr std::uint64_t other_descriptors = 256;
 
 }  // namespace

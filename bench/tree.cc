@@ -15,6 +15,8 @@
 #include "bench/conversation.h"
 #include "bench/null_daemon.h"
 #include "bench/sections.h"
+#include "umdev/control/client.h"
+#include "umdev/control/paths.h"
 
 namespace umdev::bench {
 namespace {
@@ -65,6 +67,7 @@ class TreeWorld {
 
   bool is_mounted() const { return daemon_->tree_mount() != nullptr; }
   std::string root() const { return daemon_->runtime_directory() + "/sys"; }
+  std::string control_socket() const { return control::control_socket(daemon_->runtime_directory()); }
   std::size_t count() const { return count_; }
   void grow_to(std::size_t count) {
     for (; count_ < count; ++count_) create_null(*daemon_, uuid_of(count_));
@@ -128,6 +131,38 @@ class Busy {
   std::thread thread_;
 };
 
+// Programs that watch, each of which reads what it is told at once.
+class Watchers {
+ public:
+  Watchers(const std::string& socket, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto client = must(control::Client::connect(socket), "a watcher");
+      if (must(client.call("watch"), "a watcher").refusal) give_up("a watcher was refused");
+      threads_.emplace_back([this, client = std::move(client)]() mutable { read(client); });
+    }
+  }
+  ~Watchers() {
+    stops_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Watchers(const Watchers&) = delete;
+  Watchers& operator=(const Watchers&) = delete;
+
+  // Waits until one of them was told something.
+  void wait_until_told() const { told_.wait(0); }
+
+ private:
+  void read(control::Client& client) {
+    while (!stops_)
+      if (must(client.next_notification(std::chrono::milliseconds(100)), "an event") && ++told_ == 1)
+        told_.notify_all();
+  }
+
+  std::atomic<bool> stops_ = false;
+  std::atomic<std::uint64_t> told_ = 0;
+  std::vector<std::thread> threads_;
+};
+
 void measure_session(const Effort& effort, Report& report, TreeWorld& world) {
   report.section("REGION_READ of a session beside who uses the tree without a pause");
   auto client = world.use_first();
@@ -150,6 +185,15 @@ void measure_session(const Effort& effort, Report& report, TreeWorld& world) {
   report.add(row_of("ls -lR of it, limit: of /sys/devices", listed, &kernels_listed));
   report.add(row_of("ls -lR of it, limit: alone", listed, &alone));
   report.add(row_of("create and remove in it, limit: alone", written, &alone));
+  constexpr std::size_t watchers = 4;
+  const Watchers watching(world.control_socket(), watchers);
+  world.once_by_the_tree();
+  watching.wait_until_told();
+  const Samples watched = beside([&] { world.once_by_the_tree(); });
+  report.add(row_of(fmt::format("the same, and {} watchers told of it, limit: without them", watchers),
+                    watched, &written));
+  const Samples idle = times();
+  report.add(row_of(fmt::format("{} watchers and nothing to tell, limit: alone", watchers), idle, &alone));
 }
 
 }  // namespace

@@ -21,7 +21,6 @@ constexpr mode_t directory_mode = 0700;
 constexpr std::size_t workers_max = 4;
 // Descriptors that are nobody's budget: loops, sockets of the daemon itself, standard streams.
 constexpr std::uint64_t own_descriptors = 256;
-constexpr std::uint64_t descriptors_per_instance = 2;
 
 std::unexpected<std::string> explain(std::string_view what, const Error& error) {
   return std::unexpected(fmt::format("{}: {} ({})", what, error.text, errno_name(error.code)));
@@ -75,7 +74,7 @@ Done<> ends(const std::shared_ptr<Endings>& endings) {
 
 void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t mappings) {
   const std::uint64_t spare = descriptors > own_descriptors ? descriptors - own_descriptors : 0;
-  const std::uint64_t instances = spare / 2 / descriptors_per_instance;
+  const std::uint64_t instances = spare / 2;
   options.limits.instances =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(options.limits.instances, instances));
   // A quarter, since what is taken away from a client in place splits mappings.

@@ -53,8 +53,8 @@ struct DaemonOptions {
   vfio_user::Limits vfio_user_limits;
 };
 
-// What this process has, shared out: an instance takes two descriptors (its socket and the socket's
-// directory), a session several more. Half of the descriptors are for instances.
+// What this process has, shared out: an instance takes one descriptor (its socket), a session several
+// more. Half of the descriptors are for instances.
 void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t mappings);
 
 class Endings;

@@ -21,8 +21,8 @@ struct Place {
   std::string name;
 };
 
-// The directory is held by a descriptor, so that the socket stays reachable (and is removed from the right
-// place) when the directory is renamed.
+// The directory is held by a descriptor as long as it takes to reach the socket: an address may be too short
+// for the path.
 Result<Place> find_place(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
@@ -77,7 +77,7 @@ Result<> remove_stale(const Place& place, const sockaddr_un& address) {
 }  // namespace
 
 Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog) {
-  Place place = UMDEV_TRY(find_place(path));
+  const Place place = UMDEV_TRY(find_place(path));
   const sockaddr_un address = UMDEV_TRY(make_address(path, place));
   UMDEV_TRY(remove_stale(place, address));
   UnixListener listener;
@@ -87,20 +87,19 @@ Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, 
   if (::fchmod(listener.fd_.get(), 0) != 0) return fail_errno("cannot restrict the socket");
   if (::bind(listener.fd_.get(), as_sockaddr(address), sizeof address) != 0)
     return fail_errno("cannot bind the socket");
-  listener.directory_ = std::move(place.directory);
-  listener.name_ = std::move(place.name);
+  listener.path_ = path;
   struct stat status{};
-  if (::fstatat(listener.directory_.get(), listener.name_.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+  if (::fstatat(place.directory.get(), place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return fail_errno("the new socket is not there");
   listener.device_ = status.st_dev;
   listener.inode_ = status.st_ino;
   if (::listen(listener.fd_.get(), backlog) != 0) return fail_errno("listen failed");
   constexpr std::uint32_t unchanged = UINT32_MAX;
   if ((file.owner || file.group) &&
-      ::fchownat(listener.directory_.get(), listener.name_.c_str(), file.owner.value_or(unchanged),
+      ::fchownat(place.directory.get(), place.name.c_str(), file.owner.value_or(unchanged),
                  file.group.value_or(unchanged), AT_SYMLINK_NOFOLLOW) != 0)
     return fail_errno("cannot give the socket to its owner and group");
-  if (::fchmodat(listener.directory_.get(), listener.name_.c_str(), file.mode, 0) != 0)
+  if (::fchmodat(place.directory.get(), place.name.c_str(), file.mode, 0) != 0)
     return fail_errno("cannot set the permissions of the socket");
   return listener;
 }
@@ -109,8 +108,7 @@ UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
   if (this == &other) return *this;
   close();
   fd_ = std::move(other.fd_);
-  directory_ = std::move(other.directory_);
-  name_ = std::move(other.name_);
+  path_ = std::move(other.path_);
   device_ = other.device_;
   inode_ = other.inode_;
   return *this;
@@ -124,13 +122,12 @@ Result<UniqueFd> UnixListener::accept() const {
 }
 
 void UnixListener::close() {
-  if (directory_) {
+  if (fd_) {
     struct stat status{};
-    const bool ours = ::fstatat(directory_.get(), name_.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                      status.st_dev == device_ && status.st_ino == inode_;
-    if (ours) ::unlinkat(directory_.get(), name_.c_str(), 0);
+    const bool ours =
+        ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+    if (ours) ::unlink(path_.c_str());
   }
-  directory_.reset();
   fd_.reset();
 }
 

@@ -39,7 +39,8 @@ struct SocketFile {
   std::optional<gid_t> group;
 };
 
-// A socket that listens at a path; removes the path at the end, unless another has taken it over.
+// A socket that listens at a path; removes the path at the end, unless another has taken it over or the
+// directory was renamed meanwhile. One descriptor each.
 class UnixListener {
  public:
   UnixListener() = default;
@@ -62,8 +63,7 @@ class UnixListener {
   friend Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog);
 
   UniqueFd fd_;
-  UniqueFd directory_;
-  std::string name_;
+  std::string path_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };
