@@ -74,6 +74,24 @@ Operation posted(int socket, std::size_t batch) {
           .times = posted_writes};
 }
 
+// The same in messages of REGION_WRITE_MULTI that want no reply.
+Operation posted_together(int socket, std::size_t batch) {
+  constexpr abi::VfioUserWriteEntry entry{.offset = 0, .region = region, .count = access_size};
+  const abi::VfioUserWriteMulti head{.count = batch};
+  const std::vector entries(batch, entry);
+  const auto message = message_of(abi::vfio_user_region_write_multi, bytes_of(head),
+                                  std::as_bytes(std::span(entries)), abi::vfio_user_flags_no_reply);
+  return {.run =
+              [socket, batch, message,
+               last = Exchange(socket, read_request(region, access_size), reply_head + access_size)](
+                  std::size_t times) mutable {
+                for (std::size_t i = 0; i < times; i += batch)
+                  if (!send_all(socket, message)) give_up("posted writes");
+                last();
+              },
+          .times = posted_writes};
+}
+
 // Nanoseconds of one, as how many there are in a second.
 Row rate_row(std::string name, const Samples& samples, const Samples* limit = nullptr) {
   Row row = cost_row(std::move(name), samples, limit);
@@ -98,6 +116,10 @@ void posted_write_rates(const Effort& effort, Report& report, const Placement& p
     report.add(rate_row(fmt::format("bare socket, {} of {} bytes a send", batch, size), samples[0]));
     report.add(rate_row(fmt::format("posted REGION_WRITE, {} a send", batch), samples[1], samples.data()));
   }
+  constexpr std::size_t together = 128;
+  const std::array multi{posted_together(client->channel().socket(), together)};
+  report.add(rate_row(fmt::format("writes in REGION_WRITE_MULTI, {} a message", together),
+                      measure(effort, multi)[0]));
 }
 
 // --- DMA_MAP and DMA_UNMAP.

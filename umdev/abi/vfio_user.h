@@ -108,6 +108,34 @@ struct VfioUserRegionIoFds {
 };
 static_assert(sizeof(VfioUserRegionIoFds) == 16);
 
+// One of the entries behind a DEVICE_GET_REGION_IO_FDS reply, as the specification has it: 40 bytes.
+struct VfioUserIoFd {
+  std::uint64_t offset;  // in the region
+  std::uint64_t size;
+  std::uint32_t fd_index;  // which of the descriptors that come along
+  std::uint32_t type;      // vfio_user_io_fd_type_*
+  std::uint32_t flags;     // vfio_user_io_event_fd_flag_*
+  std::uint32_t padding;
+  std::uint64_t datamatch;
+};
+static_assert(sizeof(VfioUserIoFd) == 40);
+// libvfio-user's entries, which have a shadow descriptor and its offset before datamatch: 48 bytes.
+struct VfioUserShadowIoFd {
+  std::uint64_t offset;
+  std::uint64_t size;
+  std::uint32_t fd_index;
+  std::uint32_t type;
+  std::uint32_t flags;
+  std::uint32_t shadow_fd_index;
+  std::uint64_t shadow_offset;
+  std::uint64_t datamatch;
+};
+static_assert(sizeof(VfioUserShadowIoFd) == 48);
+inline constexpr std::uint32_t vfio_user_io_fd_type_event = 0;
+inline constexpr std::uint32_t vfio_user_io_fd_type_region = 1;
+inline constexpr std::uint32_t vfio_user_io_event_fd_flag_datamatch = 1U << 0;
+inline constexpr std::uint32_t vfio_user_io_event_fd_flag_pio = 1U << 1;
+
 // DEVICE_GET_IRQ_INFO, request and reply.
 struct VfioUserIrqInfo {
   std::uint32_t argsz;
@@ -134,6 +162,43 @@ struct VfioUserRegionAccess {
   std::uint32_t count;
 };
 static_assert(sizeof(VfioUserRegionAccess) == 16);
+
+// REGION_WRITE_MULTI, request (its entries follow) and reply (how many of them were done).
+struct VfioUserWriteMulti {
+  std::uint64_t count;
+};
+static_assert(sizeof(VfioUserWriteMulti) == 8);
+inline constexpr std::uint32_t vfio_user_write_entry_data = 8;
+struct VfioUserWriteEntry {
+  std::uint64_t offset;
+  std::uint32_t region;
+  std::uint32_t count;  // of the bytes in `data`
+  std::uint8_t data[vfio_user_write_entry_data];
+};
+static_assert(sizeof(VfioUserWriteEntry) == 24);
+static_assert(offsetof(VfioUserWriteEntry, data) == 16);
+
+// Behind a DMA_UNMAP with VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, request and reply; the reply's bitmap
+// follows.
+struct VfioUserBitmap {
+  std::uint64_t page_size;
+  std::uint64_t size;  // of the bitmap, in bytes
+};
+static_assert(sizeof(VfioUserBitmap) == 16);
+
+// DEVICE_FEATURE, request and reply; the feature's data follow. The flags are VFIO_DEVICE_FEATURE_*.
+struct VfioUserFeature {
+  std::uint32_t argsz;
+  std::uint32_t flags;
+};
+static_assert(sizeof(VfioUserFeature) == 8);
+
+// MIG_DATA_READ and MIG_DATA_WRITE, request and reply; the data follow.
+struct VfioUserMigData {
+  std::uint32_t argsz;
+  std::uint32_t size;
+};
+static_assert(sizeof(VfioUserMigData) == 8);
 
 // DMA_READ and DMA_WRITE, request and reply; the data follow.
 struct VfioUserDmaAccess {

@@ -52,10 +52,11 @@ Result<T> Client::ask(abi::VfioUserCommand command, const T& request) {
 
 Result<VersionMessage> Client::negotiate() {
   const Limits limits;
-  const VersionMessage proposal{
-      .major = abi::vfio_user_major,
-      .minor = abi::vfio_user_minor,
-      .capabilities = {.max_msg_fds = limits.fds_per_message, .max_data_xfer_size = limits.data_transfer}};
+  const VersionMessage proposal{.major = abi::vfio_user_major,
+                                .minor = abi::vfio_user_minor,
+                                .capabilities = {.max_msg_fds = limits.fds_per_message,
+                                                 .max_data_xfer_size = limits.data_transfer,
+                                                 .write_multiple = true}};
   const Message reply = UMDEV_TRY(call(abi::vfio_user_version, encode_version(proposal)));
   return decode_version(reply.payload, limits);
 }

@@ -2,6 +2,8 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
+
 #include "umdev/os/unix_socket.h"
 
 namespace umdev::vfio_user {
@@ -105,7 +107,7 @@ bool Connection::handle_messages() {
     drained_ = !next->has_value();
     if (drained_) return true;
     session_->handle(**next);
-    --turn_left_;
+    turn_left_ -= std::min(turn_left_, session_->last_cost());
   }
   return true;
 }

@@ -18,6 +18,11 @@ struct Limits {
   // Mappings of one session: max_dma_maps of VERSION, the kernel's dma_entry_limit. QEMU refuses more.
   std::uint32_t dma_maps = 65535;
 
+  // Writes of one REGION_WRITE_MULTI. QEMU sends 200 at most.
+  std::uint32_t writes_per_message = 1024;
+  // A dirty bitmap that goes with a DMA_UNMAP: max_bitmap_size of VERSION.
+  std::uint32_t bitmap = 1U << 20;
+
   // The JSON text of VERSION: bytes, and how deep objects and arrays may nest.
   std::size_t version_text = 16384;
   std::size_t version_depth = 8;
@@ -33,7 +38,8 @@ struct Limits {
   // The receive buffer: what one receive takes at most, and so how many messages wait in a session. It grows
   // to the size of one larger message while that arrives.
   std::size_t receive_buffer = 16384;
-  // Messages of one session that are handled before the other sessions of its worker have their turn.
+  // Messages of one session that are handled before the other sessions of its worker have their turn; each
+  // write of a REGION_WRITE_MULTI counts as one.
   std::uint32_t messages_per_turn = 128;
   // Replies that wait to be sent: above the first no further message is handled, above the second (replies
   // cannot lead there) the connection is closed.

@@ -96,6 +96,16 @@ Result<RegionWriteMessage> decode_region_write(ConstBytes payload, std::uint32_t
   return RegionWriteMessage{.fixed = fixed, .data = data};
 }
 
+Result<WriteMultiMessage> decode_write_multi(ConstBytes payload, std::uint32_t count_max) {
+  const auto fixed = load_struct<abi::VfioUserWriteMulti>(payload);
+  if (!fixed) return fail(EINVAL, "the payload is shorter than its structure");
+  if (fixed->count > count_max) return fail(E2BIG, "more writes than one message takes");
+  const ConstBytes entries = payload.subspan(sizeof *fixed);
+  if (entries.size() != fixed->count * sizeof(abi::VfioUserWriteEntry))
+    return fail(EINVAL, "not as many writes as the message says");
+  return WriteMultiMessage{.count = static_cast<std::uint32_t>(fixed->count), .entries = entries};
+}
+
 abi::VfioUserHeader make_command(std::uint16_t message_id, abi::VfioUserCommand command,
                                  std::size_t payload_size, std::uint32_t flags) {
   return {.message_id = message_id,

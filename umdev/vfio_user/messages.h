@@ -49,6 +49,14 @@ struct RegionWriteMessage {
 // E2BIG as above; EINVAL when there are not exactly `count` bytes of data.
 Result<RegionWriteMessage> decode_region_write(ConstBytes payload, std::uint32_t count_max);
 
+// The writes of a REGION_WRITE_MULTI: whole entries, whose fields nobody has checked. EINVAL when there are
+// not exactly `count` of them, E2BIG when there are more than `count_max`.
+struct WriteMultiMessage {
+  std::uint32_t count = 0;
+  ConstBytes entries;
+};
+Result<WriteMultiMessage> decode_write_multi(ConstBytes payload, std::uint32_t count_max);
+
 // The header of a command with `payload_size` bytes behind it.
 abi::VfioUserHeader make_command(std::uint16_t message_id, abi::VfioUserCommand command,
                                  std::size_t payload_size, std::uint32_t flags = 0);

@@ -67,6 +67,8 @@ class Operation {
 
   // The first `size` bytes of the buffer, which grows as needed. Not while an access is under way.
   Bytes buffer(std::size_t size);
+  // What is in the buffer, at least what buffer() gave last.
+  ConstBytes buffered() const { return buffer_; }
   // The first `size` bytes of what buffer() gave last.
   ConstBytes data(std::size_t size) const { return ConstBytes(buffer_).first(size); }
 

@@ -52,6 +52,7 @@ void Session::end(std::string_view reason) {
 void Session::handle(const Frame& frame) {
   UMDEV_ASSERT(!is_busy() && !has_ended(), "a message for a session that does not take one");
   request_ = frame.header;
+  last_cost_ = 1;
   if (is_reply(request_)) {
     world_.counters->unexpected_replies.add();
     return;
@@ -98,6 +99,8 @@ Result<> Session::dispatch(const Frame& frame) {
       return region_read(frame);
     case abi::vfio_user_region_write:
       return region_write(frame);
+    case abi::vfio_user_region_write_multi:
+      return region_write_multi(frame);
     case abi::vfio_user_device_reset:
       return reset();
     default:
@@ -148,11 +151,16 @@ void Session::call_returned() {
 void Session::operation_completed() {
   if (has_ended() || !is_busy() || pending_ == Pending::retry || !operation_->is_answered()) return;
   finish_operation();
+  if (is_busy()) return;
   end_timing();
   observer_.session_changed();
 }
 
 void Session::finish_operation() {
+  if (pending_ == Pending::write_multi) {
+    if (wrote_one()) write_on();
+    return;
+  }
   const Pending finished = std::exchange(pending_, Pending::nothing);
   const Result<std::uint64_t> result = operation_->result();
   // A driver that was answered in place of may write to the buffer yet.

@@ -19,9 +19,11 @@
 //   time anything before it EINVAL DMA_MAP            the kernel's MAP_DMA; ClientMemory::share's errors
 //   where it brings a descriptor DMA_UNMAP          the kernel's UNMAP_DMA, v2: nothing there is success and
 //   size 0 GET_INFO, REGION_INFO, IRQ_INFO, SET_IRQS, REGION_READ, REGION_WRITE, DEVICE_RESET: the device's
+//   REGION_WRITE_MULTI the device's, one write after the other; how many were done, or the error of the first
 //   every other        ENOTTY, the kernel's answer to a command that it does not know: REGION_IO_FDS,
-//                      REGION_WRITE_MULTI (not offered in VERSION), DEVICE_FEATURE, MIG_DATA_READ and _WRITE,
-//                      DIRTY_PAGES, DMA_READ and DMA_WRITE (ours to send), and numbers without a name
+//                      REGION_WRITE_MULTI where VERSION did not agree on it, DEVICE_FEATURE, MIG_DATA_READ
+//                      and _WRITE, DIRTY_PAGES, DMA_READ and DMA_WRITE (ours to send), and numbers without a
+//                      name
 // Descriptors with a message that takes none, or more than were offered: EINVAL. Descriptors that were lost
 // on the way: EMFILE. A message that wants no reply gets none, not even of an error. Replies are dropped,
 // since nothing was asked.
@@ -43,6 +45,7 @@
 #include "umdev/vfio_user/mapping_budget.h"
 #include "umdev/vfio_user/messages.h"
 #include "umdev/vfio_user/outbox.h"
+#include "umdev/vfio_user/version.h"
 
 namespace umdev::vfio {
 class Core;
@@ -96,6 +99,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // beside a message among many. Timed are messages that want a reply, from here to the reply in the outbox.
   void begin_batch() { until_timed_ = 0; }
 
+  // How many messages of the usual size the last one was worth, for whoever shares out turns.
+  std::uint32_t last_cost() const { return last_cost_; }
+
   bool is_busy() const { return pending_ != Pending::nothing; }
   // VERSION came, whatever became of it.
   bool has_spoken() const { return state_ != State::silent; }
@@ -116,7 +122,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // A prime, so that it does not fall in step with what a client repeats.
   static constexpr std::uint32_t timed_every = 17;
   enum class State : std::uint8_t { silent, opening, open, ended };
-  enum class Pending : std::uint8_t { nothing, retry, opening, read, write, unmap, reset };
+  enum class Pending : std::uint8_t { nothing, retry, opening, read, write, write_multi, unmap, reset };
 
   Session(SessionWorld world, DeviceAddress device, Outbox& outbox, SessionObserver& observer);
 
@@ -159,6 +165,12 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> accessed(std::uint64_t bytes);
   Result<> reset();
 
+  // session_write_multi.cc
+  Result<> region_write_multi(const Frame& frame);
+  void write_on();
+  bool wrote_one();
+  void answer_writes();
+
   const SessionWorld world_;
   const DeviceAddress address_;
   Outbox& outbox_;
@@ -168,10 +180,15 @@ class Session : public std::enable_shared_from_this<Session> {
   State state_ = State::silent;
   std::string_view end_reason_;
   Pending pending_ = Pending::nothing;
-  abi::VfioUserHeader request_{};          // that is being answered
-  abi::VfioUserRegionAccess access_{};     // that is under way
-  abi::VfioUserDmaUnmap unmap_{};          // that is under way
-  std::uint32_t reply_data_max_ = 0;       // what the client takes in one reply
+  abi::VfioUserHeader request_{};       // that is being answered
+  abi::VfioUserRegionAccess access_{};  // that is under way
+  abi::VfioUserDmaUnmap unmap_{};       // that is under way
+  Capabilities agreed_;                 // what both sides can do
+  struct {
+    std::uint32_t count = 0;
+    std::uint32_t done = 0;
+  } writes_;  // of a REGION_WRITE_MULTI that is under way
+  std::uint32_t last_cost_ = 1;
   std::vector<std::byte> version_answer_;  // while the device is being opened
   std::shared_ptr<Operation> operation_;
   std::uint32_t until_timed_ = 0;

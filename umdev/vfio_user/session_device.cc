@@ -83,7 +83,7 @@ Result<> Session::set_irqs(const Frame& frame) {
 // waits for it.
 
 Result<> Session::region_read(const Frame& frame) {
-  access_ = UMDEV_TRY(decode_region_read(frame.payload, reply_data_max_));
+  access_ = UMDEV_TRY(decode_region_read(frame.payload, agreed_.max_data_xfer_size));
   const Bytes data = start(Pending::read).buffer(access_.count);
   device_->read(access_.region, access_.offset, data, operation_,
                 [operation = operation_](Result<std::size_t> count) { operation->complete(count); });
@@ -92,7 +92,7 @@ Result<> Session::region_read(const Frame& frame) {
 }
 
 Result<> Session::region_write(const Frame& frame) {
-  const auto [access, data] = UMDEV_TRY(decode_region_write(frame.payload, world_.limits->data_transfer));
+  const auto [access, data] = UMDEV_TRY(decode_region_write(frame.payload, agreed_.max_data_xfer_size));
   access_ = access;
   const Bytes copy = start(Pending::write).buffer(data.size());
   std::ranges::copy(data, copy.begin());

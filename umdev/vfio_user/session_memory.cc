@@ -10,6 +10,10 @@ namespace umdev::vfio_user {
 Result<> Session::dma_map(const Frame& frame) {
   const abi::VfioUserDmaMap map = UMDEV_TRY(decode_dma_map(frame.payload));
   if (frame.fds->size() > 1) return fail(EINVAL, "a map is of one file");
+  // What is smaller than the smallest page size that both agreed on; the core checks for its own.
+  if (((map.iova | map.size) & ((agreed_.pgsizes & -agreed_.pgsizes) - 1)) != 0)
+    return fail(EINVAL, "not a multiple of a page size that was agreed on");
+  if (iommu_->mapping_count() >= agreed_.max_dma_maps) return fail(ENOSPC, "more mappings than agreed on");
   ClientMemory::Slice slice;
   if (frame.fds->empty()) {
     slice = memory_->reach_by_messages(map.iova);

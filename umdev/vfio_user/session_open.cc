@@ -1,6 +1,4 @@
 // VERSION: who the client is, and the way of every VFIO user into the device.
-#include <algorithm>
-
 #include "umdev/abi/vfio.h"
 #include "umdev/vfio/core.h"
 #include "umdev/vfio_user/client_memory.h"
@@ -14,8 +12,8 @@ Result<> Session::version(const Frame& frame) {
   if (state_ != State::silent) return fail(EINVAL, "VERSION comes once");
   const VersionMessage proposed = UMDEV_TRY(decode_version(frame.payload, *world_.limits));
   const VersionMessage answer = UMDEV_TRY(answer_version(proposed, *world_.limits));
-  version_answer_ = encode_version(answer);
-  reply_data_max_ = std::min(proposed.capabilities.max_data_xfer_size, world_.limits->data_transfer);
+  version_answer_ = encode_version(answer, /*is_reply=*/true);
+  agreed_ = answer.capabilities;
   state_ = State::opening;
   opening_since_ = world_.clock->now();
   try_open();

@@ -1,12 +1,14 @@
 #include "umdev/vfio_user/version.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "umdev/abi/vfio_user.h"
+#include "umdev/iommu/types.h"
 
 namespace umdev::vfio_user {
 namespace {
@@ -50,6 +52,16 @@ Result<Json> read_object(const Json& object, const char* name) {
   return *found;
 }
 
+Result<> read_migration(const Json& object, Capabilities& result) {
+  const Json migration = UMDEV_TRY(read_object(object, "migration"));
+  result.migration = object.contains("migration");
+  UMDEV_TRY(read_number(migration, "pgsize", result.migration_pgsize));
+  UMDEV_TRY(read_number(migration, "max_bitmap_size", result.max_bitmap_size));
+  if (!std::has_single_bit(result.migration_pgsize))
+    return fail(EINVAL, "the page size of bitmaps is no power of two");
+  return {};
+}
+
 Result<Capabilities> read_capabilities(const Json& root) {
   if (!root.is_object()) return fail(EINVAL, "the version text is no JSON object");
   const Json object = UMDEV_TRY(read_object(root, "capabilities"));
@@ -61,7 +73,8 @@ Result<Capabilities> read_capabilities(const Json& root) {
   UMDEV_TRY(read_bool(object, "write_multiple", result.write_multiple));
   const Json twin = UMDEV_TRY(read_object(object, "twin_socket"));
   UMDEV_TRY(read_bool(twin, "supported", result.twin_socket));
-  UMDEV_TRY(read_object(object, "migration"));
+  UMDEV_TRY(read_number(twin, "fd_index", result.twin_fd_index));
+  UMDEV_TRY(read_migration(object, result));
   if (result.max_data_xfer_size == 0) return fail(EINVAL, "max_data_xfer_size is 0");
   return result;
 }
@@ -82,14 +95,20 @@ Result<VersionMessage> decode_version(ConstBytes payload, const Limits& limits) 
   return message;
 }
 
-std::vector<std::byte> encode_version(const VersionMessage& message) {
+std::vector<std::byte> encode_version(const VersionMessage& message, bool is_reply) {
   const Capabilities& own = message.capabilities;
   Json capabilities{{"max_msg_fds", own.max_msg_fds},
                     {"max_data_xfer_size", own.max_data_xfer_size},
                     {"max_dma_maps", own.max_dma_maps},
                     {"pgsizes", own.pgsizes}};
   if (own.write_multiple) capabilities["write_multiple"] = true;
-  if (own.twin_socket) capabilities["twin_socket"] = Json{{"supported", true}};
+  if (own.twin_socket) {
+    capabilities["twin_socket"] = Json{{"supported", true}};
+    if (is_reply) capabilities["twin_socket"]["fd_index"] = own.twin_fd_index;
+  }
+  if (own.migration)
+    capabilities["migration"] =
+        Json{{"pgsize", own.migration_pgsize}, {"max_bitmap_size", own.max_bitmap_size}};
   const std::string text = Json{{"capabilities", std::move(capabilities)}}.dump();
   const abi::VfioUserVersion fixed{.major_number = message.major, .minor_number = message.minor};
   std::vector<std::byte> bytes(sizeof fixed + text.size() + 1);
@@ -100,12 +119,18 @@ std::vector<std::byte> encode_version(const VersionMessage& message) {
 
 Result<VersionMessage> answer_version(const VersionMessage& proposed, const Limits& limits) {
   if (proposed.major != abi::vfio_user_major) return fail(EINVAL, "another major version");
-  return VersionMessage{.major = proposed.major,
-                        .minor = std::min(proposed.minor, abi::vfio_user_minor),
-                        .capabilities = {.max_msg_fds = limits.fds_per_message,
-                                         .max_data_xfer_size = limits.data_transfer,
-                                         .max_dma_maps = limits.dma_maps,
-                                         .pgsizes = 4096}};
+  const Capabilities& client = proposed.capabilities;
+  // Any power of two from our page size on, as the kernel's type1 says of itself.
+  const std::uint64_t page_sizes = client.pgsizes & ~(iommu::page_size - 1);
+  if (page_sizes == 0) return fail(EINVAL, "no page size that both sides can map");
+  return VersionMessage{
+      .major = proposed.major,
+      .minor = std::min(proposed.minor, abi::vfio_user_minor),
+      .capabilities = {.max_msg_fds = limits.fds_per_message,
+                       .max_data_xfer_size = std::min(client.max_data_xfer_size, limits.data_transfer),
+                       .max_dma_maps = std::min(client.max_dma_maps, limits.dma_maps),
+                       .pgsizes = page_sizes,
+                       .write_multiple = client.write_multiple}};
 }
 
 }  // namespace umdev::vfio_user

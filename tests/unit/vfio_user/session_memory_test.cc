@@ -58,6 +58,21 @@ TEST_F(SessionMemory, the_device_reads_and_writes_what_the_client_shared) {
   EXPECT_EQ(read_file(2 * page, 5), "world");
 }
 
+TEST_F(SessionMemory, what_was_agreed_on_bounds_number_and_pages_of_maps) {
+  session->end("enough");
+  world.host.run();
+  create_session();
+  send_version(R"({"capabilities":{"max_dma_maps":2,"pgsizes":8192}})");
+  EXPECT_EQ(expect_reply().error(), 0);
+  EXPECT_EQ(map(0x10000, page, read_write, file.get()).error(), EINVAL);
+  EXPECT_EQ(map(0x11000, 2 * page, read_write, file.get()).error(), EINVAL);
+  EXPECT_EQ(map(0x10000, 2 * page, read_write, file.get()).error(), 0);
+  EXPECT_EQ(map(0x20000, 2 * page, read_write).error(), 0);
+  EXPECT_EQ(map(0x30000, 2 * page, read_write).error(), ENOSPC);
+  EXPECT_EQ(unmap(0x10000, 2 * page).error(), 0);
+  EXPECT_EQ(map(0x30000, 2 * page, read_write).error(), 0);
+}
+
 TEST_F(SessionMemory, one_file_is_mapped_once_per_protection) {
   for (std::uint64_t i = 0; i < 8; ++i)
     EXPECT_EQ(map(0x10000 + i * page, page, read_write, file.get(), i * page).error(), 0);

@@ -63,7 +63,12 @@ TEST(Version, bad_texts_are_einval) {
       R"({"capabilities":{"write_multiple":1}})",
       R"({"capabilities":{"twin_socket":true}})",
       R"({"capabilities":{"twin_socket":{"supported":1}}})",
+      R"({"capabilities":{"twin_socket":{"fd_index":"0"}}})",
       R"({"capabilities":{"migration":4096}})",
+      R"({"capabilities":{"migration":{"pgsize":"4096"}}})",
+      R"({"capabilities":{"migration":{"pgsize":0}}})",
+      R"({"capabilities":{"migration":{"pgsize":4097}}})",
+      R"({"capabilities":{"migration":{"max_bitmap_size":-1}}})",
       R"({"x":)" + deep + "}",
       deep,
   };
@@ -113,8 +118,58 @@ TEST(Version, the_answer_is_what_qemu_takes) {
   EXPECT_LE(read->capabilities.max_dma_maps, 65535u);
   EXPECT_EQ(read->capabilities.pgsizes % 4096, 0u);
   const std::string_view text(reinterpret_cast<const char*>(payload.data()) + 4, payload.size() - 5);
-  EXPECT_EQ(text.find("write_multiple"), std::string_view::npos);
+  EXPECT_NE(text.find("\"write_multiple\":true"), std::string_view::npos);
   EXPECT_EQ(text.find("twin_socket"), std::string_view::npos);
+}
+
+Capabilities agreed(std::string_view text) {
+  const auto answer = answer_version(decode_version(version_payload(text), Limits{}).value(), Limits{});
+  EXPECT_TRUE(answer) << text;
+  return answer.value_or(VersionMessage{}).capabilities;
+}
+
+TEST(Version, what_both_sides_limit_is_the_lower_of_both) {
+  const Capabilities low = agreed(
+      R"({"capabilities":{"max_data_xfer_size":64,"max_dma_maps":3,"pgsizes":69632,"max_msg_fds":2}})");
+  EXPECT_EQ(low.max_data_xfer_size, 64u);
+  EXPECT_EQ(low.max_dma_maps, 3u);
+  EXPECT_EQ(low.pgsizes, 69632u);
+  EXPECT_EQ(low.max_msg_fds, Limits{}.fds_per_message);
+  const Capabilities high =
+      agreed(R"({"capabilities":{"max_data_xfer_size":999999999,"max_dma_maps":999999999,"pgsizes":4607}})");
+  EXPECT_EQ(high.max_data_xfer_size, Limits{}.data_transfer);
+  EXPECT_EQ(high.max_dma_maps, Limits{}.dma_maps);
+  EXPECT_EQ(high.pgsizes, 4096u);
+}
+
+TEST(Version, nothing_is_answered_that_the_client_did_not_say) {
+  const Capabilities answer = agreed("{}");
+  EXPECT_FALSE(answer.write_multiple);
+  EXPECT_FALSE(answer.twin_socket);
+  EXPECT_FALSE(answer.migration);
+  EXPECT_FALSE(agreed(R"({"capabilities":{"write_multiple":false}})").write_multiple);
+}
+
+TEST(Version, a_client_that_maps_only_small_pages_is_einval) {
+  const auto proposed = decode_version(version_payload(R"({"capabilities":{"pgsizes":2048}})"), Limits{});
+  EXPECT_EQ(answer_version(proposed.value(), Limits{}).error().code, EINVAL);
+}
+
+TEST(Version, all_capabilities_survive_the_way) {
+  const VersionMessage message{.capabilities = {.max_msg_fds = 3,
+                                                .max_data_xfer_size = 4,
+                                                .max_dma_maps = 5,
+                                                .pgsizes = 8192,
+                                                .write_multiple = true,
+                                                .twin_socket = true,
+                                                .twin_fd_index = 2,
+                                                .migration = true,
+                                                .migration_pgsize = 65536,
+                                                .max_bitmap_size = 77}};
+  const auto read = decode_version(encode_version(message, /*is_reply=*/true), Limits{});
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->capabilities, message.capabilities);
+  EXPECT_EQ(decode_version(encode_version(message), Limits{})->capabilities.twin_fd_index, 0u);
 }
 
 TEST(Version, another_major_is_einval) {
