@@ -3,6 +3,7 @@
 #include <string>
 
 #include "tests/conformance/devices.h"
+#include "tests/support/feature.h"
 
 namespace umdev::conformance {
 namespace {
@@ -89,7 +90,8 @@ TEST_P(Conformance, unknown_indexes_are_einval) {
 }
 
 TEST_P(Conformance, unknown_features_and_commands_are_enotty) {
-  EXPECT_EQ(error_of(file().feature({.flags = abi::vfio_device_feature_get | 0xfff0, .data = {}})), ENOTTY);
+  EXPECT_EQ(error_of(test::feature(file(), {.flags = abi::vfio_device_feature_get | 0xfff0, .data = {}})),
+            ENOTTY);
   EXPECT_EQ(error_of(file().ioctl({.command = 0xdeadbeef, .argument = {}})), ENOTTY);
 }
 

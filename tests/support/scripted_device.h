@@ -20,8 +20,9 @@ struct DeviceScript {
   bool hold_reset = false;
   bool hold_access = false;  // accesses wait in `reads` and `writes`
   bool pins_memory = true;
-  std::optional<Uuid> token;  // that whoever opens the device must show
-  int match_answer = -1000;   // other than that: what match() answers
+  vfio::Migration* migration = nullptr;  // outlives the device
+  std::optional<Uuid> token;             // that whoever opens the device must show
+  int match_answer = -1000;              // other than that: what match() answers
   std::uint32_t device_flags = abi::vfio_device_flags_pci | abi::vfio_device_flags_reset;
   std::vector<vfio::RegionInfo> regions = {
       {.flags = abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write, .size = 256}};
@@ -126,6 +127,7 @@ class ScriptedDevice final : public vfio::Device {
     return {};
   }
   bool pins_memory() const override { return script_->pins_memory; }
+  vfio::Migration* migration() override { return script_->migration; }
   void dma_unmap(vfio::User&, iommu::IovaRange) override { script_->record("dma_unmap"); }
   Result<std::vector<std::byte>> device_feature(vfio::User&, const vfio::FeatureRequest& request) override {
     script_->record("feature");

@@ -25,6 +25,9 @@ struct Limits {
   std::chrono::nanoseconds remove_deadline = std::chrono::hours(1);
   // iommu: how long an unmap waits for the last pin before the device is faulted.
   std::chrono::nanoseconds unmap_deadline = std::chrono::seconds(10);
+  // iommu: ranges of one dirty log (as many as the kernel takes), and the bitmap of one report.
+  std::uint32_t dirty_ranges = 256;
+  std::uint64_t dirty_bitmap_bytes = 256ULL << 20;
   // vfio: accesses of one device file that may be under way at once.
   std::uint32_t accesses_per_file = 64;
   // vfio: eventfds of one IRQ index.

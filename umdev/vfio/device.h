@@ -26,6 +26,8 @@
 
 namespace umdev::vfio {
 
+class Migration;
+
 // VFIO_DEVICE_GET_INFO. `flags` are abi::vfio_device_flags_*.
 struct DeviceInfo {
   std::uint32_t flags = 0;
@@ -61,11 +63,13 @@ struct MmapExtent {
   std::uint64_t length = 0;
 };
 
-// VFIO_DEVICE_FEATURE that the core does not answer itself. `flags` as in the UAPI, already checked for GET
-// with SET.
+// VFIO_DEVICE_FEATURE. `flags` as in the UAPI; a device sees those that the core does not answer itself,
+// checked for GET with SET.
 struct FeatureRequest {
   std::uint32_t flags = 0;
-  ConstBytes data;  // what the user gave behind the header
+  ConstBytes data;  // what the user gave behind the header; valid until the call returns
+  // How many bytes the user has room for behind the header: argsz without it.
+  std::uint64_t room = UINT64_MAX;
 };
 
 // A command that the core does not answer itself (the kernel's ops->ioctl).
@@ -128,6 +132,9 @@ class Device {
   virtual bool pins_memory() const { return false; }
   // Drop your pins in this range. The unmap waits for the pins, not for this call.
   virtual void dma_unmap(User&, iommu::IovaRange) {}
+
+  // Null for a device that cannot move to another place while it is in use. The same as long as it lives.
+  virtual Migration* migration() { return nullptr; }
 
   // Features that the core does not know, and commands that it does not answer.
   virtual Result<std::vector<std::byte>> device_feature(User&, const FeatureRequest&) {

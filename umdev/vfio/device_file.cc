@@ -193,6 +193,8 @@ void DeviceFile::reset(Done<> done) {
     resetting->next = std::move(next);
     DeviceFile& self = *resetting->file;
     Done<> finished([resetting](Result<> result) {
+      DeviceUser& user = *resetting->file->user_;
+      if (result && user.migration()) user.migration()->reset(user);
       resetting->done(std::move(result));
       resetting->next();
       resetting->file.reset();
@@ -226,18 +228,6 @@ Result<std::vector<MmapExtent>> DeviceFile::mmap(const MmapRequest& request) {
   if (request.length == 0) return fail(EINVAL, "a mapping is not empty");
   UMDEV_TRY(check_range(request.region, request.offset, request.length, abi::vfio_region_info_flag_mmap));
   return driver_call([&] { return device_->device().mmap(*user_, request); });
-}
-
-Result<std::vector<std::byte>> DeviceFile::feature(const FeatureRequest& request) {
-  constexpr std::uint32_t get_and_set = abi::vfio_device_feature_get | abi::vfio_device_feature_set;
-  constexpr std::uint32_t known =
-      abi::vfio_device_feature_mask | get_and_set | abi::vfio_device_feature_probe;
-  const auto stay = device_->enter();
-  UMDEV_TRY(usable());
-  if ((request.flags & ~known) != 0) return fail(EINVAL, "unknown feature flags");
-  if ((request.flags & abi::vfio_device_feature_probe) == 0 && (request.flags & get_and_set) == get_and_set)
-    return fail(EINVAL, "a feature is read or written, not both");
-  return driver_call([&] { return device_->device().device_feature(*user_, request); });
 }
 
 Result<std::uint32_t> DeviceFile::ioctl(IoctlRequest request) {

@@ -10,7 +10,9 @@
 #include "umdev/support/done.h"
 #include "umdev/vfio/access.h"
 #include "umdev/vfio/device.h"
+#include "umdev/vfio/feature.h"
 #include "umdev/vfio/group.h"
+#include "umdev/vfio/migration_file.h"
 
 namespace umdev::vfio {
 
@@ -66,9 +68,17 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   Result<> set_irqs(IrqRequest& request);
   // EINVAL for a region that cannot be mapped or a range outside it.
   Result<std::vector<MmapExtent>> mmap(const MmapRequest& request);
-  // VFIO_DEVICE_FEATURE that the core does not answer: checks GET with SET, then asks the device. ENOTTY
-  // unknown.
-  Result<std::vector<std::byte>> feature(const FeatureRequest& request);
+  // VFIO_DEVICE_FEATURE; see feature.h. Completes inline unless it changes the migration state.
+  void feature(const FeatureRequest& request, Done<FeatureAnswer> done);
+  // What feature() does for MIG_DEVICE_STATE. Changes come one after another, and after opens, closes and
+  // resets of the device that were asked for before. ENOTTY for a device that does not migrate; EINVAL no way
+  // to this state; what the driver says; ETIMEDOUT (the device is then faulted). After an error
+  // migration_state() tells where the device is.
+  void set_migration_state(MigrationState wanted, Done<std::shared_ptr<MigrationFile>> done);
+  // ENOTTY for a device that does not migrate.
+  Result<MigrationState> migration_state() const;
+  // The data stream that is open at present, for doors without descriptors; null without one.
+  std::shared_ptr<MigrationFile> migration_file() const;
   Result<std::uint32_t> ioctl(IoctlRequest request);
 
   const std::shared_ptr<Container>& container() const;

@@ -15,6 +15,11 @@ IrqLayout irq_layout(const RegisteredDevice& device) {
   return pci ? IrqLayout::pci : IrqLayout::other;
 }
 
+std::shared_ptr<MigrationMachine> machine_for(RegisteredDevice& device) {
+  Migration* const migration = driver_call([&] { return device.device().migration(); });
+  return migration == nullptr ? nullptr : std::make_shared<MigrationMachine>(*migration, device);
+}
+
 }  // namespace
 
 DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
@@ -25,6 +30,7 @@ DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser c
       iommu_(container_user_.iommu()),
       virtual_machine_(container_user_.file()->virtual_machine()),
       irqs_(irqs, device_->watcher(), irq_layout(*device_)),
+      migration_(machine_for(*device_)),
       id_(id) {}
 
 DeviceUser::~DeviceUser() {

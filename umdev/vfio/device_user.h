@@ -6,6 +6,7 @@
 #include "umdev/iommu/iommu_driver.h"
 #include "umdev/vfio/group.h"
 #include "umdev/vfio/irq_set.h"
+#include "umdev/vfio/migration_machine.h"
 #include "umdev/vfio/user.h"
 
 namespace umdev::vfio {
@@ -35,6 +36,8 @@ class DeviceUser final : public User, public iommu::DmaUser {
 
   const std::shared_ptr<Container>& container() const { return container_; }
   RegisteredDevice& device() const { return *device_; }
+  // Null for a device that does not migrate.
+  const std::shared_ptr<MigrationMachine>& migration() const { return migration_; }
 
   // The core's steps round open_device and close_device: the IOMMU driver learns of the user, and forgets it
   // (revoking what it left pinned); then the container's use ends.
@@ -49,6 +52,7 @@ class DeviceUser final : public User, public iommu::DmaUser {
   const std::shared_ptr<iommu::IommuInstance> iommu_;
   const std::shared_ptr<VirtualMachine> virtual_machine_;
   IrqSet irqs_;
+  const std::shared_ptr<MigrationMachine> migration_;
   const std::uint64_t id_;
 };
 

@@ -37,6 +37,8 @@ class DeviceWrapper : public Device {
   Result<> match_token(const std::optional<Uuid>& token) const override { return inner_->match_token(token); }
   bool pins_memory() const override { return inner_->pins_memory(); }
   void dma_unmap(User& user, iommu::IovaRange range) override { inner_->dma_unmap(user, range); }
+  // Not among what a wrapper serialises: a driver's migration guards itself.
+  Migration* migration() override { return inner_->migration(); }
   Result<std::vector<std::byte>> device_feature(User& user, const FeatureRequest& request) override {
     return inner_->device_feature(user, request);
   }

@@ -125,6 +125,7 @@ void RegisteredDevice::close_user(Done<> done) {
   Done<> bounded = with_deadline<void>(
       host().clock(), limits().access_deadline, std::move(closed),
       [self = shared_from_this()] { self->fault("close_device was not completed in time"); });
+  if (const auto& migration = closing->user->migration()) migration->reset(*closing->user);
   driver_call([&] { device_->close_device(*closing->user, std::move(bounded)); });
 }
 

@@ -6,6 +6,7 @@
 #include "tests/support/core_world.h"
 #include "tests/support/fake_backing.h"
 #include "tests/support/fake_iommu_driver.h"
+#include "tests/support/feature.h"
 #include "tests/support/outcome.h"
 #include "umdev/iommu/no_iommu.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 using test::CoreWorld;
 using test::error_of;
+using test::feature;
 using test::Outcome;
 
 struct Open {
@@ -97,7 +99,7 @@ TEST(Access, B5_B6_B9_a_device_without_the_callback_is_einval) {
   session.device->reset(reset.done());
   EXPECT_EQ(reset.error(), ENOTTY);
   EXPECT_EQ(error_of(session.device->ioctl({.command = 5})), ENOTTY) << "B7";
-  EXPECT_EQ(error_of(session.device->feature({.flags = abi::vfio_device_feature_get | 5})), ENOTTY) << "B14";
+  EXPECT_EQ(error_of(feature(*session.device, {.flags = abi::vfio_device_feature_get | 5})), ENOTTY) << "B14";
 }
 
 TEST(Access, an_access_may_complete_later_and_others_overtake_it) {
@@ -237,15 +239,15 @@ TEST(Mmap, B9_only_a_region_that_says_so_can_be_mapped) {
 
 TEST(Feature, B14_get_and_set_exclude_each_other_unless_probed_and_unknown_flags_are_einval) {
   Open open;
-  EXPECT_TRUE(open.session.device->feature({.flags = 77 | abi::vfio_device_feature_get}));
-  EXPECT_EQ(error_of(open.session.device->feature(
-                {.flags = 77 | abi::vfio_device_feature_get | abi::vfio_device_feature_set})),
+  EXPECT_TRUE(feature(*open.session.device, {.flags = 77 | abi::vfio_device_feature_get}));
+  EXPECT_EQ(error_of(feature(*open.session.device,
+                             {.flags = 77 | abi::vfio_device_feature_get | abi::vfio_device_feature_set})),
             EINVAL);
-  EXPECT_TRUE(
-      open.session.device->feature({.flags = 77 | abi::vfio_device_feature_get |
-                                             abi::vfio_device_feature_set | abi::vfio_device_feature_probe}));
-  EXPECT_EQ(error_of(open.session.device->feature({.flags = 77 | 1U << 20})), EINVAL);
-  EXPECT_EQ(error_of(open.session.device->feature({.flags = 78 | abi::vfio_device_feature_get})), ENOTTY);
+  EXPECT_TRUE(feature(*open.session.device,
+                      {.flags = 77 | abi::vfio_device_feature_get | abi::vfio_device_feature_set |
+                                abi::vfio_device_feature_probe}));
+  EXPECT_EQ(error_of(feature(*open.session.device, {.flags = 77 | 1U << 20})), EINVAL);
+  EXPECT_EQ(error_of(feature(*open.session.device, {.flags = 78 | abi::vfio_device_feature_get})), ENOTTY);
 }
 
 TEST(SetIrqs, B7_requests_are_validated_before_the_driver_sees_them) {
