@@ -180,17 +180,26 @@ def one_cpu() -> Iterator[None]:
 # --- a boot ---------------------------------------------------------------------------------------
 
 
-def command_line(
-    kit: Kit, archive: Path, qemu_args: str | Sequence[str], machine: str, memory: str
-) -> list[str]:
+@dataclass(frozen=True)
+class Machine:
+    """What QEMU emulates around the devices. Without shared memory a device reaches it by messages only."""
+
+    kind: str = "q35"
+    memory: str = "256M"
+    shared: bool = True
+    kernel_arguments: str = ""  # more of them
+
+
+def command_line(kit: Kit, archive: Path, qemu_args: str | Sequence[str], machine: Machine) -> list[str]:
     extra = shlex.split(qemu_args) if isinstance(qemu_args, str) else list(qemu_args)
+    backend = "memory-backend-memfd,share=on" if machine.shared else "memory-backend-ram"
     fixed = "-nodefaults -no-user-config -display none -no-reboot -accel tcg -run-with exit-with-parent=on"
     console = "-chardev stdio,id=console,signal=off -serial chardev:console"
     return [str(kit.qemu), *fixed.split(), *console.split()] + [
-        *("-object", f"memory-backend-memfd,id=guest-memory,size={memory},share=on"),
-        *("-machine", f"{machine},memory-backend=guest-memory", "-m", memory),
+        *("-object", f"{backend},id=guest-memory,size={machine.memory}"),
+        *("-machine", f"{machine.kind},memory-backend=guest-memory", "-m", machine.memory),
         *("-kernel", str(kit.kernel), "-initrd", str(archive)),
-        *("-append", kernel_arguments),
+        *("-append", f"{kernel_arguments} {machine.kernel_arguments}".rstrip()),
         *extra,
     ]
 
@@ -268,8 +277,7 @@ def boot(
     qemu_args: str | Sequence[str] = "",
     files: dict[str, bytes] | None = None,
     environment: dict[str, str] | None = None,
-    machine: str = "q35",
-    memory: str = "256M",
+    machine: Machine = Machine(),
     timeout: float = default_timeout,
     on_step: Callable[[Step], None] | None = None,
 ) -> Result:
@@ -285,7 +293,7 @@ def boot(
         file.write(archive)
         file.flush()
         process = subprocess.Popen(
-            command_line(kit, Path(file.name), qemu_args, machine, memory),
+            command_line(kit, Path(file.name), qemu_args, machine),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -362,6 +370,7 @@ def main() -> None:
     parser.add_argument("qemu_args", nargs="*", help="after --: arguments for QEMU that plug the cards")
     arguments = vars(parser.parse_args())
     kit = fetch_kit(arguments.pop("cache"), arguments.pop("suite"))
+    arguments["machine"] = Machine(arguments["machine"], arguments.pop("memory"))
     result = check_serial(
         kit, arguments.pop("qemu_args"), on_step=lambda step: print(step, flush=True), **arguments
     )

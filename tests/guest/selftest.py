@@ -126,10 +126,10 @@ class Boots(unittest.TestCase):
         )
 
     def test_every_byte_comes_back_on_q35(self):
-        self.check_loop(machine="q35")
+        self.check_loop(machine=guest.Machine("q35"))
 
     def test_every_byte_comes_back_on_pc_with_flow_control(self):
-        self.check_loop(machine="pc", flow="rtscts")
+        self.check_loop(machine=guest.Machine("pc"), flow="rtscts")
 
 
 class FailuresInTheGuest(unittest.TestCase):
