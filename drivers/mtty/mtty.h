@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "drivers/mtty/migration.h"
 #include "drivers/mtty/uart.h"
 #include "umdev/pci/pci_device.h"
 #include "umdev/support/mutex.h"
@@ -19,6 +20,14 @@ class Mtty final : public pci::PciDevice {
 
   // ^vfio::Device
   std::string_view name() const override { return "mtty"; }
+  vfio::Migration* migration() override { return &migration_; }
+
+  // Its migration's side. While it stands still the ports are EBUSY to the user, and no interrupt changes.
+  void stand_still(bool still) UMDEV_EXCLUDES(mutex_);
+  void save(StreamWriter& stream) UMDEV_EXCLUDES(mutex_);
+  // EINVAL, and nothing has changed, when it is not the state of such a card.
+  Result<> load(StreamReader& stream) UMDEV_EXCLUDES(mutex_);
+  unsigned port_count() const { return port_count_; }
 
  private:
   explicit Mtty(unsigned ports);
@@ -30,7 +39,10 @@ class Mtty final : public pci::PciDevice {
 
   void update_interrupt() UMDEV_REQUIRES(mutex_);
 
+  const unsigned port_count_;
+  Migration migration_;
   Mutex mutex_;
+  bool still_ UMDEV_GUARDED_BY(mutex_) = false;
   std::array<Uart, spec::ports_max> ports_ UMDEV_GUARDED_BY(mutex_);
   std::array<bool, spec::ports_max> interrupting_ UMDEV_GUARDED_BY(mutex_){};
 };

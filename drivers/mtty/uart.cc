@@ -166,4 +166,43 @@ void Uart::note_modem_changes() {
   modem_inputs_ = now;
 }
 
+// --- Moving.
+
+void Uart::save(StreamWriter& stream) const {
+  stream.begin(section_tag, section_version);
+  for (const std::uint8_t value :
+       {ier_, fcr_, lcr_, mcr_, scr_, dll_, dlm_, last_received_, modem_inputs_, modem_deltas_})
+    stream.put(value);
+  stream.put_flag(overrun_);
+  stream.put_flag(thr_interrupt_);
+  // What waits to be read, the oldest first.
+  stream.put(received_.count);
+  for (Fifo waiting = received_; waiting.count != 0;) stream.put(waiting.pop());
+}
+
+Result<Uart> Uart::load(SectionReader section) {
+  Uart uart;
+  for (std::uint8_t* const value :
+       {&uart.ier_, &uart.fcr_, &uart.lcr_, &uart.mcr_, &uart.scr_, &uart.dll_, &uart.dlm_,
+        &uart.last_received_, &uart.modem_inputs_, &uart.modem_deltas_})
+    *value = UMDEV_TRY(section.get<std::uint8_t>());
+  uart.overrun_ = UMDEV_TRY(section.get_flag());
+  uart.thr_interrupt_ = UMDEV_TRY(section.get_flag());
+  const auto waiting = UMDEV_TRY(section.get<std::uint8_t>());
+  if (waiting > (uart.fifo_mode() ? spec::fifo_depth : 1))
+    return fail(EINVAL, "more bytes than the FIFO holds");
+  for (unsigned i = 0; i < waiting; ++i) uart.received_.push(UMDEV_TRY(section.get<std::uint8_t>()));
+  UMDEV_TRY(section.end());
+  if (!uart.is_possible()) return fail(EINVAL, "registers that no chip has");
+  return uart;
+}
+
+// Could registers have these values together?
+bool Uart::is_possible() const {
+  constexpr std::uint8_t fcr_bits = spec::fcr_enable_fifo | spec::fcr_trigger_mask;
+  return (ier_ & ~spec::ier_mask) == 0 && (mcr_ & ~spec::mcr_mask) == 0 && (fcr_ & ~fcr_bits) == 0 &&
+         (fifo_mode() || fcr_ == 0) && (modem_deltas_ & ~spec::msr_deltas) == 0 &&
+         modem_inputs_ == modem_inputs();
+}
+
 }  // namespace umdev::mtty

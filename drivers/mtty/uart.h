@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "drivers/mtty/spec.h"
+#include "umdev/support/state_stream.h"
 
 namespace umdev::mtty {
 
@@ -24,6 +25,13 @@ class Uart {
 
   // The chip's INTR pin: the highest of the enabled conditions is in IIR.
   bool interrupt() const { return pending_source() != spec::iir_no_int; }
+
+  // Everything of it as one section, and the chip that such a section describes: EINVAL for one that no chip
+  // can be in the state of.
+  void save(StreamWriter& stream) const;
+  static Result<Uart> load(SectionReader section);
+  static constexpr StreamTag section_tag{"uart"};
+  static constexpr std::uint16_t section_version = 1;
 
  private:
   // A receiver FIFO; without FIFO mode it is the one receiver buffer register. The count tells full from
@@ -52,6 +60,7 @@ class Uart {
   void write_ier(std::uint8_t value);
   void write_fcr(std::uint8_t value);
   void empty_fifo();
+  bool is_possible() const;
   std::uint8_t modem_inputs() const;
   void note_modem_changes();
 
