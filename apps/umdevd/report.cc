@@ -34,6 +34,7 @@ control::NumberGroup describe_sessions(const vfio_user::CounterValues& counters)
                       {"unexpected_replies", counters.unexpected_replies},
                       {"unexpected_descriptors", counters.unexpected_descriptors},
                       {"posted_writes", counters.posted_writes},
+                      {"dma_messages", counters.dma_messages},
                       {"bytes_received", counters.bytes_received},
                       {"bytes_sent", counters.bytes_sent}}};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,7 @@ struct DeviceScript {
   std::deque<vfio::ReadRequest> reads;
   std::deque<vfio::WriteRequest> writes;
   vfio::User* user = nullptr;
+  std::function<void()> on_write;  // inside each write, before it is answered
 };
 
 class ScriptedDevice final : public vfio::Device {
@@ -102,6 +104,7 @@ class ScriptedDevice final : public vfio::Device {
   }
   void write(vfio::WriteRequest request) override {
     script_->record("write");
+    if (script_->on_write) script_->on_write();
     if (script_->hold_access) {
       script_->writes.push_back(std::move(request));
       return;

@@ -7,19 +7,6 @@
 namespace umdev::vfio_user {
 namespace {
 
-// Memory without a file.
-class MessageBacking final : public iommu::Backing {
- public:
-  Bytes mapped() override { return {}; }
-  void read(std::uint64_t, Bytes, Done<> done) override { refuse(std::move(done)); }
-  void write(std::uint64_t, ConstBytes, Done<> done) override { refuse(std::move(done)); }
-
- private:
-  static void refuse(Done<> done) {
-    done(fail(EOPNOTSUPP, "the client shares this memory by messages only"));
-  }
-};
-
 bool is_aligned(std::uint64_t value) {
   return value % iommu::page_size == 0;
 }
@@ -33,8 +20,7 @@ std::uint64_t round_up(std::uint64_t size) {
 ClientMemory::ClientMemory(const Limits& limits, std::shared_ptr<MappingBudget> daemon)
     : limits_(limits),
       budget_(std::make_shared<MappingBudget>(limits.file_mappings_per_session,
-                                              limits.mapped_bytes_per_session, std::move(daemon))),
-      unreachable_(std::make_shared<MessageBacking>()) {}
+                                              limits.mapped_bytes_per_session, std::move(daemon))) {}
 
 Result<ClientMemory::Slice> ClientMemory::share(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size,
                                                 bool writable) {
@@ -54,10 +40,6 @@ Result<ClientMemory::Slice> ClientMemory::share(os::UniqueFd fd, std::uint64_t o
   auto file = UMDEV_TRY(ClientFile::map(std::move(fd), begin, length, writable, budget_));
   files.push_back(file);
   return Slice{.backing = std::move(file), .offset = offset - begin};
-}
-
-ClientMemory::Slice ClientMemory::reach_by_messages(std::uint64_t iova) {
-  return {.backing = unreachable_, .offset = iova};
 }
 
 std::shared_ptr<ClientFile> ClientMemory::find(Files& files, std::uint64_t offset, std::uint64_t size) const {

@@ -1,4 +1,4 @@
-// The memory that one client lends: its files, mapped, and what can be reached by messages only.
+// The memory that one client lends by files, mapped.
 #pragma once
 
 #include <cstdint>
@@ -30,11 +30,6 @@ class ClientMemory {
   // look_at_client_file() and ClientFile::map().
   Result<Slice> share(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size, bool writable);
 
-  // Memory of the client's that only the client can reach: it would have to be asked by DMA_READ and
-  // DMA_WRITE, which are not spoken yet, so reading, writing and pinning it are EOPNOTSUPP. One backing for
-  // the whole address space, so the offset is the IOVA.
-  Slice reach_by_messages(std::uint64_t iova);
-
   // Mappings of files at this moment, pinned ones that are not mapped any more included.
   std::uint32_t mappings() const { return budget_->mappings(); }
 
@@ -46,7 +41,6 @@ class ClientMemory {
 
   const Limits limits_;
   const std::shared_ptr<MappingBudget> budget_;
-  const std::shared_ptr<iommu::Backing> unreachable_;
   std::map<ClientFileIdentity, Files> files_;
   std::size_t forget_at_ = 64;
 };

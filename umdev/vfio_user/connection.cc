@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <array>
 
 #include "umdev/os/unix_socket.h"
 
@@ -42,6 +43,7 @@ void Connection::end(std::string_view reason) {
   watch_.cancel();
   version_deadline_.cancel();
   session_->end(reason);
+  twin_.reset();
   socket_.reset();
   std::exchange(owner_, nullptr)->connection_ended(*this, session_->end_reason());
 }
@@ -51,6 +53,17 @@ void Connection::session_changed() {
   if (!ended_) serve();
 }
 
+Outbox* Connection::open_twin(os::UniqueFd socket) {
+  auto twin =
+      TwinStream::create(std::move(socket), loop_, world_, *session_, [this](std::string_view reason) {
+        const auto self = shared_from_this();
+        if (!ended_) reason.empty() ? serve() : end(reason);
+      });
+  if (!twin) return nullptr;
+  twin_ = std::move(*twin);
+  return &twin_->outbox();
+}
+
 void Connection::ready(std::uint32_t events) {
   const auto self = shared_from_this();
   const bool reading = (waits_for_ & EPOLLIN) != 0;
@@ -58,7 +71,7 @@ void Connection::ready(std::uint32_t events) {
   // Nobody is left to take the replies. What it sent behind an operation that is under way goes with it, as
   // the rest of a killed program's work does.
   if ((events & (EPOLLHUP | EPOLLERR)) != 0 && !reading && !own_turn) return end("the client went away");
-  if (reading && !receive()) return;
+  if (reading && (events & ~std::uint32_t{EPOLLOUT}) != 0 && !receive()) return;
   serve();
 }
 
@@ -72,6 +85,7 @@ bool Connection::receive() {
   }
   if (*count == 0) {
     at_end_ = true;
+    session_->client_left();
   } else {
     world_.counters->bytes_received.add(*count);
     assembler_.commit(*count);
@@ -90,6 +104,8 @@ void Connection::serve() {
       return end("a broken frame");
     }
     if (!flush()) return end("the client went away");
+    if (twin_) twin_->flush();
+    if (outbox_.size() < world_.limits->output_high_water) session_->resume();
     if (outbox_.size() > world_.limits->output_max) return end("too many replies wait");
   } while (may_handle_more() && outbox_.empty() && turn_left_ > 0);
 
@@ -100,12 +116,14 @@ void Connection::serve() {
 
 // False for a broken frame.
 bool Connection::handle_messages() {
-  while (!session_->is_busy() && !session_->has_ended() &&
-         outbox_.size() < world_.limits->output_high_water && turn_left_ > 0) {
+  while (session_->takes_messages() && turn_left_ > 0) {
     const auto next = assembler_.next();
     if (!next) return false;
     drained_ = !next->has_value();
-    if (drained_) return true;
+    if (drained_) {
+      session_->offer(assembler_);
+      return true;
+    }
     session_->handle(**next);
     turn_left_ -= std::min(turn_left_, session_->last_cost());
   }
@@ -113,17 +131,18 @@ bool Connection::handle_messages() {
 }
 
 bool Connection::may_handle_more() const {
-  return !drained_ && !session_->is_busy() && !session_->has_ended();
+  return !drained_ && session_->takes_messages();
 }
 
 // False when nobody takes the replies any more.
 bool Connection::flush() {
   while (!outbox_.empty()) {
     const Outbox::Piece piece = outbox_.front();
-    const auto count = os::send(socket_.get(), piece.bytes, piece.fds);
+    const std::array parts{os::to_iovec(piece.bytes), os::to_iovec(piece.body)};
+    const auto count = os::send(socket_.get(), parts, piece.fds);
     if (!count) return count.error().code == EAGAIN;
     world_.counters->bytes_sent.add(*count);
-    const bool all = *count == piece.bytes.size();
+    const bool all = *count == piece.size();
     outbox_.sent(*count);
     if (!all) return true;
   }
@@ -133,12 +152,10 @@ bool Connection::flush() {
 void Connection::wait_for_events() {
   // Whose turn has ended takes its next one when the others on this loop have had theirs: its socket is
   // writable, so the loop comes back to it at once.
-  if (!outbox_.empty() || may_handle_more())
-    waits_for_ = EPOLLOUT;
-  else if (session_->is_busy() || at_end_)
-    waits_for_ = 0;
-  else
-    waits_for_ = EPOLLIN;
+  waits_for_ = 0;
+  if (!outbox_.empty() || may_handle_more()) waits_for_ |= EPOLLOUT;
+  if (drained_ && !at_end_ && session_->takes_messages() && (outbox_.empty() || session_->expects_replies()))
+    waits_for_ |= EPOLLIN;
   watch_.set_events(waits_for_);
   if (session_->has_spoken()) version_deadline_.cancel();
 }

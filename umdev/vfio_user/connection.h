@@ -16,6 +16,7 @@
 #include "umdev/vfio_user/frame_assembler.h"
 #include "umdev/vfio_user/outbox.h"
 #include "umdev/vfio_user/session.h"
+#include "umdev/vfio_user/twin_stream.h"
 
 namespace umdev::vfio_user {
 
@@ -31,7 +32,8 @@ class ConnectionOwner {
 // Receives once for each time that the socket is readable, handles the whole messages that this gave, a
 // limited number before the other connections of the loop have had their turn, and sends their replies
 // together. While the session waits for its device, or replies wait for their client, the
-// socket is not read: what a client can make wait here is one receive buffer and the replies to it.
+// socket is not read: what a client can make wait here is one receive buffer and the replies to it. (Where
+// the client owes replies of its own, it is read, and commands wait in the session's backlog.)
 class Connection final : public SessionObserver, public std::enable_shared_from_this<Connection> {
  public:
   // `world` names `loop` as executor and clock.
@@ -54,6 +56,7 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
 
   // ^SessionObserver
   void session_changed() override;
+  Outbox* open_twin(os::UniqueFd socket) override;
 
  private:
   void ready(std::uint32_t events);
@@ -73,6 +76,7 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
   Outbox outbox_;
   const std::shared_ptr<Session> session_;
   os::Watch watch_;
+  std::unique_ptr<TwinStream> twin_;
   Timer version_deadline_;
   std::uint32_t waits_for_ = 0;
   std::uint32_t turn_left_ = 0;  // messages

@@ -18,6 +18,7 @@ void CounterValues::add(const Counters& other) {
       {&Values::unexpected_replies, &Live::unexpected_replies},
       {&Values::unexpected_descriptors, &Live::unexpected_descriptors},
       {&Values::posted_writes, &Live::posted_writes},
+      {&Values::dma_messages, &Live::dma_messages},
       {&Values::bytes_received, &Live::bytes_received},
       {&Values::bytes_sent, &Live::bytes_sent},
   };

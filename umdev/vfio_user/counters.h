@@ -37,6 +37,7 @@ struct BasicCounters {
   Number unexpected_replies{};      // to a command that was never sent
   Number unexpected_descriptors{};  // closed
   Number posted_writes{};           // commands that wanted no reply
+  Number dma_messages{};            // DMA_READ and DMA_WRITE that were sent
   Number bytes_received{};
   Number bytes_sent{};
   std::array<Number, command_count> messages{};  // by command; unknown ones at 0

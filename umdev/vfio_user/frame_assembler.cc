@@ -23,6 +23,7 @@ Bytes FrameAssembler::space() {
     begin_ = 0;
     end_ = held;
   }
+  if (diverted_size_ != 0) return diverted_space();
   if (held == capacity_)
     resize(std::min(capacity_ * 2, std::max(max_message_, usual_capacity_)));
   else if (held == 0 && capacity_ > usual_capacity_)
@@ -39,6 +40,12 @@ void FrameAssembler::resize(std::size_t capacity) {
 }
 
 void FrameAssembler::commit(std::size_t count) {
+  if (diverted_size_ != 0) {
+    UMDEV_ASSERT(count <= diverted_size_ - diverted_, "more bytes than there was space");
+    diverted_ += count;
+    if (!incoming_.empty() || incoming_.lost()) attach(std::nullopt);
+    return;
+  }
   UMDEV_ASSERT(count <= capacity_ - end_, "more bytes than there was space");
   const std::uint64_t from = base_ + end_;
   end_ += count;
@@ -91,18 +98,49 @@ Result<std::optional<Frame>> FrameAssembler::next() {
   const auto header = load_struct<VfioUserHeader>({buffer_.get(), end_}, begin_);
   if (!header) return std::nullopt;
   UMDEV_TRY(check_size(header->size));
-  if (header->size > end_ - begin_) return std::nullopt;
+  if (diverted_ != diverted_size_ || header->size - diverted_ > end_ - begin_) return std::nullopt;
 
+  const std::size_t kept = header->size - diverted_;
   Frame frame{.header = *header,
-              .payload = ConstBytes(buffer_.get() + begin_, header->size).subspan(sizeof(VfioUserHeader)),
-              .fds = &none_};
+              .payload = ConstBytes(buffer_.get() + begin_, kept).subspan(sizeof(VfioUserHeader)),
+              .fds = &none_,
+              .diverted = diverted_};
   for (Attached& slot : attached_) {
     if (slot.position != base_ + begin_) continue;
     frame.fds = &slot.fds;
     handed_out_ = &slot;
   }
-  begin_ += header->size;
+  begin_ += kept;
+  base_ += diverted_;
+  diverted_ = diverted_size_ = 0;
+  destination_.reset();
   return frame;
+}
+
+std::optional<Frame> FrameAssembler::partial(std::size_t head) const {
+  const auto header = load_struct<VfioUserHeader>({buffer_.get(), end_}, begin_);
+  const std::size_t kept = sizeof(VfioUserHeader) + head;
+  if (diverted_size_ != 0 || !header || !check_size(header->size) || end_ - begin_ < kept ||
+      header->size <= kept)
+    return std::nullopt;
+  return Frame{.header = *header, .payload = ConstBytes(buffer_.get() + begin_, kept).last(head)};
+}
+
+void FrameAssembler::divert(std::size_t head, Bytes destination) {
+  const std::byte* const body = buffer_.get() + begin_ + sizeof(VfioUserHeader) + head;
+  diverted_ = static_cast<std::size_t>(buffer_.get() + end_ - body);
+  UMDEV_ASSERT(diverted_ < destination.size(), "a whole message has nothing to divert");
+  std::ranges::copy(ConstBytes(body, diverted_), destination.begin());
+  end_ -= diverted_;
+  diverted_size_ = destination.size();
+  destination_ = destination;
+}
+
+Bytes FrameAssembler::diverted_space() {
+  if (destination_) return destination_->subspan(diverted_);
+  if (end_ == capacity_) resize(2 * capacity_);
+  return Bytes(buffer_.get() + end_, capacity_ - end_)
+      .first(std::min(capacity_ - end_, diverted_size_ - diverted_));
 }
 
 }  // namespace umdev::vfio_user

@@ -19,6 +19,8 @@ struct Frame {
   abi::VfioUserHeader header{};
   ConstBytes payload;
   os::FdBatch* fds = nullptr;  // never null; what is left in it is closed with the next frame
+  // How many bytes behind `payload` went where divert() said.
+  std::size_t diverted = 0;
 };
 
 // Cuts a stream into messages. One buffer, which grows with the bytes that really came (a header that
@@ -49,6 +51,16 @@ class FrameAssembler {
   // the header's, EMSGSIZE one above the largest message) and stays: the stream has lost its frames.
   Result<std::optional<Frame>> next();
 
+  // The message under way, when its header and `head` bytes behind it are there, but not all of it. The
+  // payload is those bytes. Precondition: next() had nothing.
+  std::optional<Frame> partial(std::size_t head) const;
+  // What comes behind those bytes of it goes to `destination`, which is as long as that is, and stays good
+  // until next() has given the message or abandon() was called. A large message is so received where it is
+  // wanted, without a copy.
+  void divert(std::size_t head, Bytes destination);
+  // The destination is not good any more: what is left of the message is thrown away.
+  void abandon() { destination_.reset(); }
+
   // True when a part of a message has arrived.
   bool inside_message() const { return end_ > begin_; }
   // Bytes that wait in the buffer.
@@ -65,6 +77,7 @@ class FrameAssembler {
   Result<> check_size(std::uint32_t size) const;
   void attach(std::optional<std::uint64_t> start);
   Attached& slot_for(std::uint64_t position);
+  Bytes diverted_space();
   void resize(std::size_t capacity);
 
   const std::size_t max_message_;
@@ -80,6 +93,10 @@ class FrameAssembler {
   // A message that began earlier and is incomplete may have some, and one that began in the last piece.
   std::array<Attached, 2> attached_;
   Attached* handed_out_ = nullptr;
+  // Of the message under way: the bytes that go elsewhere (none: nothing does), how many came, and where to.
+  std::size_t diverted_size_ = 0;
+  std::size_t diverted_ = 0;
+  std::optional<Bytes> destination_;
 };
 
 }  // namespace umdev::vfio_user

@@ -46,6 +46,20 @@ struct Limits {
   std::size_t output_high_water = 1U << 17;
   std::size_t output_max = 1U << 22;
 
+  // DMA_READ and DMA_WRITE: accesses of a session that a device may have under way (more are EAGAIN), their
+  // messages that may be on the way to the client or its replies to us, and how long a device waits for one:
+  // QEMU gives us 5 s for ours.
+  std::uint32_t dma_transfers = 64;
+  std::uint32_t dma_messages = 8;
+  std::chrono::nanoseconds dma_deadline = std::chrono::seconds(5);
+  // How long such an access may wait for a reply that we owe to the client, before it counts as waited for by
+  // that reply.
+  std::chrono::nanoseconds dma_patience = std::chrono::milliseconds(500);
+  // Commands that wait in a session while it is busy and replies behind them are read: bytes, and how many.
+  // Beyond them nothing is read.
+  std::size_t backlog = 1U << 17;
+  std::size_t backlog_messages = 1024;
+
   // Memory of clients. Mappings of files, for the whole daemon and for one session: a process has about
   // 65,000 mappings, and what is taken away from a client in place splits them. Bytes of address space, for
   // the whole daemon (it has 128 TiB) and for one session.

@@ -21,6 +21,10 @@ void Mailbox::post_operation_completed() {
   post(&Session::operation_completed);
 }
 
+void Mailbox::post_dma_asked() {
+  post(&Session::dma_asked);
+}
+
 void Mailbox::revoked() {
   post(&Session::device_revoked);
 }

@@ -26,8 +26,10 @@ class Mailbox final : public vfio::DeviceFileEvents, public std::enable_shared_f
   void set_session(std::weak_ptr<Session> session) { session_ = std::move(session); }
   void close() UMDEV_EXCLUDES(mutex_);
 
-  // Any thread: the session looks at its operation, or ends.
+  // Any thread: the session looks at its operation.
   void post_operation_completed() UMDEV_EXCLUDES(mutex_);
+  // Any thread: a device asked for memory by messages.
+  void post_dma_asked() UMDEV_EXCLUDES(mutex_);
   // ^vfio::DeviceFileEvents
   void revoked() override UMDEV_EXCLUDES(mutex_);
 

@@ -13,46 +13,68 @@
 namespace umdev::vfio_user {
 
 // A queue of bytes with descriptors attached to messages. Not thread-safe. Once it has grown, nothing is
-// allocated.
+// allocated, except for descriptors.
 //
-// A message with a descriptor is always a piece of its own: the receiver may take several messages at once,
-// and must still see which of them the descriptor belongs to.
+// A message with a descriptor or a body is always a piece of its own: the receiver may take several messages
+// at once, and must still see which of them the descriptor belongs to.
 class Outbox {
  public:
   // Appends one message, the parts one behind the other.
-  void send(std::initializer_list<ConstBytes> parts, os::UniqueFd fd = {});
+  void send(std::initializer_list<ConstBytes> parts);
+  void send(std::initializer_list<ConstBytes> parts, std::vector<os::UniqueFd> fds);
 
-  bool empty() const { return begin_ == bytes_.size(); }
+  // Appends one message whose end is `body`, which is not copied: it stays the caller's until it was sent, or
+  // until keep().
+  void send_borrowed(std::initializer_list<ConstBytes> parts, ConstBytes body);
+  // Bodies that lie in `owner` and wait yet are copied: their owner needs its memory.
+  void keep(ConstBytes owner);
+
+  bool empty() const { return size() == 0; }
   // Bytes that wait.
-  std::size_t size() const { return bytes_.size() - begin_; }
+  std::size_t size() const { return bytes_.size() - begin_ + borrowed_; }
 
-  // What goes in one send, with the descriptor (or none) that goes with its first byte.
+  // Bytes that are allocated for it, bodies not counted.
+  std::size_t memory() const { return bytes_.capacity() + attachments_.capacity() * sizeof(Attachment); }
+
+  // What goes in one send, with the descriptors (or none) that go with its first byte.
   struct Piece {
     ConstBytes bytes;
+    ConstBytes body;  // behind them
     std::span<const int> fds;
+
+    std::size_t size() const { return bytes.size() + body.size(); }
   };
-  // Precondition: not empty. Valid until the next call of anything but empty() and size().
+  // Precondition: not empty. Valid until the next call of anything but empty() and size(). One of `bytes` and
+  // `body` may be empty.
   Piece front();
-  // The first `count` bytes of the piece went, and with them its descriptor.
+  // The first `count` bytes of the piece went, and with them its descriptors.
   void sent(std::size_t count);
 
  private:
+  // What belongs to a message beside its bytes here.
   struct Attachment {
-    std::uint64_t begin = 0;  // positions in the stream
+    std::uint64_t begin = 0;  // positions among the bytes here
     std::uint64_t end = 0;
-    os::UniqueFd fd;
+    std::vector<os::UniqueFd> fds;
+    ConstBytes body;              // what waits of it
+    std::vector<std::byte> kept;  // that `body` is in, when its owner did not wait
   };
   // So much stays allocated when nothing waits.
   static constexpr std::size_t kept_capacity = 65536;
+  static constexpr std::size_t kept_attachments = 64;
 
   std::uint64_t position() const { return base_ + begin_; }
 
+  void tidy();
+  void sent_of(Attachment& message, std::size_t count);
+
   std::vector<std::byte> bytes_;
   std::size_t begin_ = 0;
-  std::uint64_t base_ = 0;  // the position in the stream of bytes_[0]
+  std::uint64_t base_ = 0;    // the position of bytes_[0]
+  std::size_t borrowed_ = 0;  // bytes of bodies that wait
   std::vector<Attachment> attachments_;
   std::size_t first_attachment_ = 0;
-  int front_fd_ = -1;
+  std::vector<int> front_fds_;
 };
 
 }  // namespace umdev::vfio_user

@@ -43,20 +43,50 @@ void Session::end(std::string_view reason) {
   mailbox_->close();
   retry_timer_.cancel();
   operation_.reset();
+  dma_timer_.cancel();
+  if (dma_) dma_->close();
+  backlog_.clear();
   close_files();
   memory_.reset();
 }
 
 // --- Messages.
 
+bool Session::accepts_command() const {
+  return !is_busy() && backlog_.empty() && outbox_.size() < world_.limits->output_high_water;
+}
+
+bool Session::takes_messages() const {
+  if (has_ended()) return false;
+  return accepts_command() || (expects_replies() && backlog_.has_room(*world_.limits));
+}
+
 void Session::handle(const Frame& frame) {
-  UMDEV_ASSERT(!is_busy() && !has_ended(), "a message for a session that does not take one");
-  request_ = frame.header;
+  UMDEV_ASSERT(takes_messages(), "a message for a session that does not take one");
   last_cost_ = 1;
-  if (is_reply(request_)) {
-    world_.counters->unexpected_replies.add();
-    return;
+  if (is_reply(frame.header)) {
+    handle_reply(frame, /*by_twin=*/false);
+  } else if (accepts_command()) {
+    process(frame);
+  } else {
+    backlog_.push(frame);
   }
+}
+
+void Session::resume() {
+  while (!has_ended() && !is_busy() && !backlog_.empty() &&
+         outbox_.size() < world_.limits->output_high_water) {
+    BacklogMessage next = backlog_.pop();
+    process(next.frame());
+  }
+  send_dma();
+}
+
+void Session::process(const Frame& frame) {
+  request_ = frame.header;
+  ++handled_;
+  MessageDma* const dma = dma_.get();
+  if (dma != nullptr) dma->enter(wants_reply(request_));
   world_.counters->message(request_.command).add();
   if (!wants_reply(request_)) world_.counters->posted_writes.add();
   begin_timing();
@@ -64,8 +94,10 @@ void Session::handle(const Frame& frame) {
   if (result) result = dispatch(frame);
   if (!result) refuse(result.error());
   if (!is_busy()) end_timing();
-  if (result) return;
-  if (state_ == State::silent && request_.command == abi::vfio_user_version) end("VERSION was refused");
+  if (dma != nullptr) dma->leave();
+  if (!result && state_ == State::silent && request_.command == abi::vfio_user_version)
+    end("VERSION was refused");
+  send_dma();
 }
 
 Result<> Session::check_descriptors(const Frame& frame) const {
@@ -123,10 +155,10 @@ void Session::end_timing() {
 
 // --- Replies.
 
-void Session::reply(ConstBytes head, ConstBytes data, os::UniqueFd fd) {
+void Session::reply(ConstBytes head, ConstBytes data, std::vector<os::UniqueFd> fds) {
   if (!wants_reply(request_)) return;
   const abi::VfioUserHeader header = make_reply(request_, head.size() + data.size());
-  outbox_.send({bytes_of(header), head, data}, std::move(fd));
+  outbox_.send({bytes_of(header), head, data}, std::move(fds));
 }
 
 void Session::refuse(const Error& error) {
@@ -144,15 +176,21 @@ Operation& Session::start(Pending pending) {
   return *operation_;
 }
 
-void Session::call_returned() {
-  if (operation_->call_returned()) finish_operation();
+// True when the answer is there.
+bool Session::call_returned() {
+  if (operation_->call_returned()) return true;
+  if (dma_ && wants_reply(request_)) dma_->refuse_inside();
+  return false;
 }
 
 void Session::operation_completed() {
   if (has_ended() || !is_busy() || pending_ == Pending::retry || !operation_->is_answered()) return;
+  if (dma_) dma_->enter(wants_reply(request_));
   finish_operation();
+  if (dma_) dma_->leave();
   if (is_busy()) return;
   end_timing();
+  resume();
   observer_.session_changed();
 }
 

@@ -11,8 +11,10 @@
 // (there is no session then), when the device is taken away, and when its owner says so (the stream ended or
 // broke).
 //
-// Messages are handled one after the other. While one waits for the device, busy() is true and the next must
-// not be given: the owner leaves it where it is, and reads no more.
+// Messages are handled one after the other. While one waits for the device, is_busy() is true. Then, and when
+// many replies wait to be sent, the owner reads no more (takes_messages()), except while the client owes
+// replies of its own to DMA_READ and DMA_WRITE: they are behind commands that it sent before, which are kept
+// here meanwhile (message_dma.h).
 //
 // Answers:
 //   VERSION            first; EBUSY when the device has a user, the errors of opening it; EINVAL a second
@@ -25,8 +27,8 @@
 //                      and _WRITE, DIRTY_PAGES, DMA_READ and DMA_WRITE (ours to send), and numbers without a
 //                      name
 // Descriptors with a message that takes none, or more than were offered: EINVAL. Descriptors that were lost
-// on the way: EMFILE. A message that wants no reply gets none, not even of an error. Replies are dropped,
-// since nothing was asked.
+// on the way: EMFILE. A message that wants no reply gets none, not even of an error. A reply to nothing that
+// was asked is dropped.
 #pragma once
 
 #include <atomic>
@@ -39,10 +41,12 @@
 #include "umdev/support/host.h"
 #include "umdev/vfio/container.h"
 #include "umdev/vfio/device_file.h"
+#include "umdev/vfio_user/backlog.h"
 #include "umdev/vfio_user/counters.h"
 #include "umdev/vfio_user/frame_assembler.h"
 #include "umdev/vfio_user/limits.h"
 #include "umdev/vfio_user/mapping_budget.h"
+#include "umdev/vfio_user/message_dma.h"
 #include "umdev/vfio_user/messages.h"
 #include "umdev/vfio_user/outbox.h"
 #include "umdev/vfio_user/version.h"
@@ -81,6 +85,9 @@ class SessionObserver {
  public:
   virtual ~SessionObserver() = default;
   virtual void session_changed() = 0;
+  // The client wants what we ask of it on a socket of its own: this one. Where that goes out, or null when
+  // such a socket cannot be served. The replies come to Session::handle_twin().
+  virtual Outbox* open_twin(os::UniqueFd /*socket*/) { return nullptr; }
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -92,8 +99,22 @@ class Session : public std::enable_shared_from_this<Session> {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Takes one message. Precondition: neither busy() nor has_ended().
+  // May the owner read, and give the next message?
+  bool takes_messages() const;
+  // Takes one message. Precondition: takes_messages().
   void handle(const Frame& frame);
+  // Takes one message of the twin socket: a reply, or what is answered with EINVAL there. Any time.
+  void handle_twin(const Frame& frame);
+  // Replies were sent: goes on with what waited for that.
+  void resume();
+  // No message of the client's will come any more: its memory is out of reach.
+  void client_left();
+  // Replies of the client's are to come, on this socket: their bytes are read also while others wait.
+  bool expects_replies() const { return dma_ != nullptr && twin_ == nullptr && dma_->expects_replies(); }
+  // Looks at the message that has come in part: a large reply is received where it is wanted.
+  void offer(FrameAssembler& assembler) {
+    if (dma_ != nullptr) dma_->offer(assembler);
+  }
   // The next message is the first of those that came together. Of them only this one is timed for certain,
   // and one in `timed_every` of all: two looks at the clock are nothing beside a receive and a send, and much
   // beside a message among many. Timed are messages that want a reply, from here to the reply in the outbox.
@@ -126,6 +147,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Session(SessionWorld world, DeviceAddress device, Outbox& outbox, SessionObserver& observer);
 
+  bool accepts_command() const;
+  bool owes_reply() const { return is_busy() && wants_reply(request_); }
+  void process(const Frame& frame);
   Result<> check_descriptors(const Frame& frame) const;
   Result<> dispatch(const Frame& frame);
 
@@ -133,11 +157,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void operation_completed();
   void device_revoked();
   Operation& start(Pending pending);
-  void call_returned();
+  bool call_returned();
   void finish_operation();
   void begin_timing();
   void end_timing();
-  void reply(ConstBytes head, ConstBytes data = {}, os::UniqueFd fd = {});
+  void reply(ConstBytes head, ConstBytes data = {}, std::vector<os::UniqueFd> fds = {});
   void refuse(const Error& error);
 
   // session_open.cc
@@ -147,6 +171,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> open_group();
   void opening_failed(const Error& error);
   Result<> opened();
+  Result<os::UniqueFd> open_twin();
   void close_files();
 
   // session_memory.cc
@@ -154,6 +179,14 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> dma_unmap(const Frame& frame);
   Result<> unmapped(std::uint64_t bytes);
   void note_mappings();
+
+  // session_dma.cc
+  std::shared_ptr<MessageDma> message_memory();
+  void handle_reply(const Frame& frame, bool by_twin);
+  void dma_asked();
+  void send_dma();
+  void dma_tick();
+  Outbox& dma_outbox() { return twin_ != nullptr ? *twin_ : outbox_; }
 
   // session_device.cc
   Result<> get_info(const Frame& frame);
@@ -189,7 +222,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::uint32_t done = 0;
   } writes_;  // of a REGION_WRITE_MULTI that is under way
   std::uint32_t last_cost_ = 1;
-  std::vector<std::byte> version_answer_;  // while the device is being opened
+  VersionMessage version_answer_;  // while the device is being opened
   std::shared_ptr<Operation> operation_;
   std::uint32_t until_timed_ = 0;
   bool is_timed_ = false;  // the message that is being answered, since begun_
@@ -202,6 +235,13 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<vfio::DeviceFile> device_;
   std::shared_ptr<iommu::IommuInstance> iommu_;
   std::unique_ptr<ClientMemory> memory_;
+
+  std::shared_ptr<MessageDma> dma_;  // from the first mapping without a descriptor on
+  Outbox* twin_ = nullptr;
+  Backlog backlog_;
+  Timer dma_timer_;
+  std::uint64_t handled_ = 0;       // messages
+  std::uint64_t owed_at_tick_ = 0;  // which message had no reply at the last tick
 
   std::atomic<bool> open_now_ = false;
   std::atomic<std::uint32_t> mappings_now_ = 0;

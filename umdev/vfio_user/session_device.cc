@@ -35,9 +35,9 @@ Result<> Session::region_info(const Frame& frame) {
   }
   const WireRegion wire = make_wire_region(asked.index, region, extents);
   const RegionReply answer = fit_region_reply(wire, asked.argsz);
-  os::UniqueFd fd;
-  if (answer.with_fd) fd = UMDEV_TRY(os::duplicate(wire.fd));
-  reply(bytes_of(answer.info), answer.capabilities, std::move(fd));
+  std::vector<os::UniqueFd> fds;
+  if (answer.with_fd) fds.push_back(UMDEV_TRY(os::duplicate(wire.fd)));
+  reply(bytes_of(answer.info), answer.capabilities, std::move(fds));
   return {};
 }
 
@@ -87,7 +87,7 @@ Result<> Session::region_read(const Frame& frame) {
   const Bytes data = start(Pending::read).buffer(access_.count);
   device_->read(access_.region, access_.offset, data, operation_,
                 [operation = operation_](Result<std::size_t> count) { operation->complete(count); });
-  call_returned();
+  if (call_returned()) finish_operation();
   return {};
 }
 
@@ -98,7 +98,7 @@ Result<> Session::region_write(const Frame& frame) {
   std::ranges::copy(data, copy.begin());
   device_->write(access_.region, access_.offset, copy, operation_,
                  [operation = operation_](Result<std::size_t> count) { operation->complete(count); });
-  call_returned();
+  if (call_returned()) finish_operation();
   return {};
 }
 
@@ -114,7 +114,7 @@ Result<> Session::reset() {
   device_->reset([operation = operation_](Result<> result) {
     operation->complete(result ? Result<std::uint64_t>(0) : std::unexpected(result.error()));
   });
-  call_returned();
+  if (call_returned()) finish_operation();
   return {};
 }
 

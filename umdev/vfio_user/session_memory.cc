@@ -16,7 +16,7 @@ Result<> Session::dma_map(const Frame& frame) {
   if (iommu_->mapping_count() >= agreed_.max_dma_maps) return fail(ENOSPC, "more mappings than agreed on");
   ClientMemory::Slice slice;
   if (frame.fds->empty()) {
-    slice = memory_->reach_by_messages(map.iova);
+    slice = {.backing = message_memory(), .offset = map.iova};
   } else {
     const bool writable = (map.flags & abi::vfio_dma_map_flag_write) != 0;
     slice = UMDEV_TRY(memory_->share(frame.fds->take(0), map.offset, map.size, writable));
@@ -38,7 +38,12 @@ Result<> Session::dma_unmap(const Frame& frame) {
   start(Pending::unmap);
   iommu_->unmap({.flags = unmap_.flags, .iova = unmap_.iova, .size = unmap_.size},
                 [operation = operation_](Result<std::uint64_t> bytes) { operation->complete(bytes); });
-  call_returned();
+  // What it waits for, the client would answer only after this.
+  if (dma_ && !operation_->is_answered()) {
+    const bool all = (unmap_.flags & abi::vfio_dma_unmap_flag_all) != 0;
+    dma_->cancel(all ? iommu::IovaRange{0, UINT64_MAX} : iommu::IovaRange{unmap_.iova, unmap_.size});
+  }
+  if (call_returned()) finish_operation();
   return {};
 }
 

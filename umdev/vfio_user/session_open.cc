@@ -1,5 +1,6 @@
 // VERSION: who the client is, and the way of every VFIO user into the device.
 #include "umdev/abi/vfio.h"
+#include "umdev/os/unix_socket.h"
 #include "umdev/vfio/core.h"
 #include "umdev/vfio_user/client_memory.h"
 #include "umdev/vfio_user/operation.h"
@@ -12,7 +13,7 @@ Result<> Session::version(const Frame& frame) {
   if (state_ != State::silent) return fail(EINVAL, "VERSION comes once");
   const VersionMessage proposed = UMDEV_TRY(decode_version(frame.payload, *world_.limits));
   const VersionMessage answer = UMDEV_TRY(answer_version(proposed, *world_.limits));
-  version_answer_ = encode_version(answer, /*is_reply=*/true);
+  version_answer_ = answer;
   agreed_ = answer.capabilities;
   state_ = State::opening;
   opening_since_ = world_.clock->now();
@@ -37,7 +38,7 @@ void Session::try_open() {
   group_->get_device(address_.name, [operation = operation_](Result<std::shared_ptr<vfio::DeviceFile>> file) {
     operation->complete_open(std::move(file));
   });
-  call_returned();
+  if (call_returned()) finish_operation();
 }
 
 void Session::retry_open() {
@@ -70,11 +71,23 @@ Result<> Session::opened() {
   state_ = State::open;
   open_now_.store(true, std::memory_order_relaxed);
   world_.counters->sessions_opened.add();
-  reply(version_answer_);
-  std::vector<std::byte>().swap(version_answer_);
+  std::vector<os::UniqueFd> fds;
+  if (version_answer_.capabilities.twin_socket) {
+    if (auto client_end = open_twin()) fds.push_back(std::move(*client_end));
+    version_answer_.capabilities.twin_socket = !fds.empty();
+  }
+  reply(encode_version(version_answer_, /*is_reply=*/true), {}, std::move(fds));
   // Last: it may tell the mailbox at once that the device is being taken away.
   device_->set_events(mailbox_);
   return {};
+}
+
+// The client's end of a second socket, when we can serve one.
+Result<os::UniqueFd> Session::open_twin() {
+  auto [ours, theirs] = UMDEV_TRY(os::make_socket_pair());
+  twin_ = observer_.open_twin(std::move(ours));
+  if (twin_ == nullptr) return fail(EOPNOTSUPP, "no second socket can be served here");
+  return std::move(theirs);
 }
 
 // Any order would do; this one leaves the core the least to sort out.

@@ -33,7 +33,7 @@ void Session::write_on() {
                      entry.subspan(offsetof(abi::VfioUserWriteEntry, data), head.count), operation_,
                      [operation = operation_](Result<std::size_t> done) { operation->complete(done); });
     }
-    if (!operation_->call_returned()) return;
+    if (!call_returned()) return;
     if (!wrote_one()) return;
   }
   answer_writes();

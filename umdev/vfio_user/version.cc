@@ -130,7 +130,9 @@ Result<VersionMessage> answer_version(const VersionMessage& proposed, const Limi
                        .max_data_xfer_size = std::min(client.max_data_xfer_size, limits.data_transfer),
                        .max_dma_maps = std::min(client.max_dma_maps, limits.dma_maps),
                        .pgsizes = page_sizes,
-                       .write_multiple = client.write_multiple}};
+                       .write_multiple = client.write_multiple,
+                       // Its descriptor comes with the answer, at index 0.
+                       .twin_socket = client.twin_socket && client.max_msg_fds > 0}};
 }
 
 }  // namespace umdev::vfio_user

@@ -67,7 +67,7 @@ class Target final : public SessionObserver {
       // An unmap that waits for a pin, an access: all end at their deadlines.
       if (session_->is_busy()) world_.host.advance(std::chrono::seconds(60));
       UMDEV_ASSERT(!session_->is_busy(), "the session waits for ever");
-      while (!outbox_.empty()) outbox_.sent(outbox_.front().bytes.size());
+      while (!outbox_.empty()) outbox_.sent(outbox_.front().size());
     }
   }
   void attach(std::size_t count) {

@@ -48,7 +48,7 @@ class Allocation : public test::SessionFixture {
     std::ranges::copy(messages, assembler.space().begin());
     assembler.commit(messages.size());
     for (auto frame = assembler.next(); *frame; frame = assembler.next()) session->handle(**frame);
-    while (!outbox.empty()) outbox.sent(outbox.front().bytes.size());
+    while (!outbox.empty()) outbox.sent(outbox.front().size());
   }
 };
 

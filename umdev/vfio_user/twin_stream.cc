@@ -1,0 +1,77 @@
+#include "umdev/vfio_user/twin_stream.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+
+#include "umdev/os/unix_socket.h"
+
+namespace umdev::vfio_user {
+
+TwinStream::TwinStream(os::UniqueFd socket, SessionWorld world, Session& session, Changed changed)
+    : socket_(std::move(socket)),
+      world_(std::move(world)),
+      session_(session),
+      changed_(std::move(changed)),
+      assembler_(world_.limits->message(), world_.limits->receive_buffer) {}
+
+Result<std::unique_ptr<TwinStream>> TwinStream::create(os::UniqueFd socket, os::EventLoop& loop,
+                                                       SessionWorld world, Session& session,
+                                                       Changed changed) {
+  std::unique_ptr<TwinStream> twin(
+      new TwinStream(std::move(socket), std::move(world), session, std::move(changed)));
+  twin->watch_ = UMDEV_TRY(
+      loop.watch(twin->socket_.get(), EPOLLIN, [self = twin.get()](std::uint32_t) { self->ready(); }));
+  return twin;
+}
+
+// One receive, then the turn of others. The last thing that is done here is to tell the connection, which may
+// end this.
+void TwinStream::ready() {
+  changed_(receive() ? "" : "a broken frame on the twin socket");
+}
+
+void TwinStream::closed() {
+  closed_ = true;
+  watch_.cancel();
+  session_.client_left();
+}
+
+bool TwinStream::receive() {
+  const auto count = os::receive(socket_.get(), assembler_.space(), assembler_.incoming_fds());
+  if (!count && count.error().code == EAGAIN) return true;
+  if (!count || *count == 0) {
+    closed();
+    return true;
+  }
+  world_.counters->bytes_received.add(*count);
+  assembler_.commit(*count);
+  for (;;) {
+    const auto next = assembler_.next();
+    if (!next) {
+      world_.counters->broken_frames.add();
+      return false;
+    }
+    if (!next->has_value()) break;
+    session_.handle_twin(**next);
+  }
+  session_.offer(assembler_);
+  return outbox_.size() <= world_.limits->output_max;
+}
+
+void TwinStream::flush() {
+  while (!closed_ && !outbox_.empty()) {
+    const Outbox::Piece piece = outbox_.front();
+    const std::array parts{os::to_iovec(piece.bytes), os::to_iovec(piece.body)};
+    const auto count = os::send(socket_.get(), parts, piece.fds);
+    if (!count && count.error().code != EAGAIN) closed();
+    if (!count) break;
+    world_.counters->bytes_sent.add(*count);
+    const bool all = *count == piece.size();
+    outbox_.sent(*count);
+    if (!all) break;
+  }
+  if (!closed_) watch_.set_events(outbox_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+}
+
+}  // namespace umdev::vfio_user
