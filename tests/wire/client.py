@@ -192,10 +192,10 @@ def connect(path: Path | str) -> socket.socket:
     """Connects to a UNIX socket by a path of any length."""
     path = Path(path)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(patience)
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+        connection.connect(f"/proc/self/fd/{directory}/{path.name}")  # waits while too many do so already
+        connection.settimeout(patience)
     except OSError:
         connection.close()
         raise

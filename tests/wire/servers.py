@@ -58,6 +58,13 @@ class Own:
         """How many the daemon has open."""
         return len(os.listdir(f"/proc/{self.daemon.process.pid}/fd"))
 
+    def warm_up(self, connect) -> None:
+        """A few sessions, so that what is allocated once has been."""
+        for _ in range(3):
+            with connect() as client:
+                client.negotiate({})
+                client.lives()
+
     def memory_kib(self) -> int:
         """What the daemon has resident."""
         status = Path(f"/proc/{self.daemon.process.pid}/status").read_text()

@@ -50,6 +50,10 @@ void Board::write(vfio::WriteRequest request) {
       return request.complete_all();
     case board_dma:
       return do_dma(std::move(request));
+    case board_fill:
+      return fill(std::move(request));
+    case board_hold:
+      return hold(std::move(request));
     case board_irq:
       request.user().irqs().raise(0);
       return request.complete_all();
@@ -58,13 +62,37 @@ void Board::write(vfio::WriteRequest request) {
   }
 }
 
+Done<> Board::note() {
+  return [this](Result<> result) {
+    const std::uint32_t code = result ? 0 : static_cast<std::uint32_t>(result.error().code);
+    std::memcpy(dma_result_.data(), &code, sizeof code);
+  };
+}
+
 void Board::do_dma(vfio::WriteRequest request) {
   const auto iova = load_le<std::uint64_t>(request.data(), 0);
   if (!iova) return request.complete(fail(EINVAL, "an IOVA has 8 bytes"));
-  request.user().dma_read(*iova, Bytes(dma_result_).subspan(4), [this](Result<> result) {
-    const std::uint32_t code = result ? 0 : static_cast<std::uint32_t>(result.error().code);
-    std::memcpy(dma_result_.data(), &code, sizeof code);
-  });
+  request.user().dma_read(*iova, Bytes(dma_result_).subspan(4), note());
+  request.complete_all();
+}
+
+void Board::fill(vfio::WriteRequest request) {
+  const auto iova = load_le<std::uint64_t>(request.data(), 0);
+  const auto count = load_le<std::uint64_t>(request.data(), 8);
+  if (!iova || !count || *count > ram_.size()) return request.complete(fail(EINVAL, "not a range"));
+  request.user().dma_write(*iova, ConstBytes(ram_).first(*count), note());
+  request.complete_all();
+}
+
+void Board::hold(vfio::WriteRequest request) {
+  const auto iova = load_le<std::uint64_t>(request.data(), 0);
+  if (!iova) return request.complete(fail(EINVAL, "an IOVA has 8 bytes"));
+  auto pin = request.user().pin({*iova, page}, iommu::Access::read_write);
+  if (!pin) return request.complete(std::unexpected(pin.error()));
+  {
+    const std::scoped_lock lock(state_->mutex);
+    state_->held.push_back(std::move(*pin));
+  }
   request.complete_all();
 }
 

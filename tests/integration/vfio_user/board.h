@@ -1,5 +1,5 @@
 // A device for clients over real sockets: memory to read and write, memory to map, accesses that take their
-// time, DMA and an interrupt.
+// time, DMA, a pin that it does not give back, and interrupts.
 #pragma once
 
 #include <array>
@@ -21,6 +21,8 @@ enum BoardRegion : std::uint32_t {
   board_stuck,   // never answers
   board_dma,     // write an IOVA: 4 bytes are read from there; read: {errno, the bytes}
   board_irq,     // write anything: raises interrupt 0
+  board_fill,    // write {IOVA, count}: so many bytes are written there; board_dma says what came of it
+  board_hold,    // write an IOVA: pins the page there, and never lets go
   board_regions,
 };
 
@@ -34,6 +36,7 @@ class Board final : public vfio::Device {
     std::atomic<std::int64_t> delay_milliseconds = 100;
     std::atomic<int> opens = 0;
     std::atomic<int> closes = 0;
+    std::atomic<int> reset_error = 0;  // what a reset fails with
     // Counts the writes to RAM, of several boards if need be; `last_write` is this board's last one's number.
     std::shared_ptr<std::atomic<int>> write_count = std::make_shared<std::atomic<int>>(0);
     std::atomic<int> last_write = 0;
@@ -41,6 +44,7 @@ class Board final : public vfio::Device {
     std::mutex mutex;
     std::vector<vfio::ReadRequest> stuck;
     std::vector<Timer> timers;
+    std::vector<iommu::DmaPin> held;
   };
 
   Board(std::shared_ptr<State> state, Clock& clock)
@@ -50,21 +54,22 @@ class Board final : public vfio::Device {
   vfio::DeviceInfo info() const override {
     return {.flags = abi::vfio_device_flags_pci | abi::vfio_device_flags_reset,
             .num_regions = board_regions,
-            .num_irqs = 1,
+            .num_irqs = 2,
             .capabilities = {}};
   }
   Result<vfio::RegionInfo> region_info(std::uint32_t index) const override {
     constexpr std::uint32_t read_write = abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write;
-    constexpr std::array<std::uint64_t, board_regions> sizes{ram_size, 3 * page, 64, 64, 8, 4};
+    constexpr std::array<std::uint64_t, board_regions> sizes{ram_size, 3 * page, 64, 64, 8, 4, 16, 8};
     return vfio::RegionInfo{
         .flags = read_write | (index == board_shared ? abi::vfio_region_info_flag_mmap : 0U),
         .size = sizes[index],
         .offset = std::uint64_t{index} << 40,
         .capabilities = {}};
   }
-  Result<vfio::IrqInfo> irq_info(std::uint32_t) const override {
-    return vfio::IrqInfo{.flags = abi::vfio_irq_info_eventfd, .count = 1};
+  Result<vfio::IrqInfo> irq_info(std::uint32_t index) const override {
+    return vfio::IrqInfo{.flags = abi::vfio_irq_info_eventfd, .count = index == 0 ? 1U : 3U};
   }
+  bool pins_memory() const override { return true; }
 
   void open_device(vfio::User&, Done<> done) override {
     ++state_->opens;
@@ -77,6 +82,7 @@ class Board final : public vfio::Device {
   void read(vfio::ReadRequest request) override;
   void write(vfio::WriteRequest request) override;
   void reset(vfio::User&, Done<> done) override {
+    if (const int code = state_->reset_error) return done(fail(code, "the board does not become quiet"));
     std::ranges::fill(ram_, std::byte{0});
     done();
   }
@@ -88,6 +94,10 @@ class Board final : public vfio::Device {
 
  private:
   void do_dma(vfio::WriteRequest request);
+  void fill(vfio::WriteRequest request);
+  void hold(vfio::WriteRequest request);
+  // Keeps what came of a transfer for the next read of board_dma.
+  Done<> note();
 
   const std::shared_ptr<State> state_;
   Clock& clock_;

@@ -42,7 +42,10 @@ LiveServer::LiveServer(Options options) {
                                         .force_deadline = std::chrono::seconds(2)}})
              .value();
   device_class = device::Class::create(*model, "test").value();
-  type1 = core->register_iommu_driver(std::make_shared<iommu::Type1Driver>(host->clock())).value();
+  type1 =
+      core->register_iommu_driver(std::make_shared<iommu::Type1Driver>(
+                                      host->clock(), umdev::Limits{.unmap_deadline = options.unmap_deadline}))
+          .value();
   server = std::make_unique<Server>(
       Server::Config{.core = core.get(), .workers = workers.get(), .log = &log, .limits = options.limits});
   for (std::size_t i = 0; i < options.devices; ++i) add_instance("board" + std::to_string(i));
@@ -74,6 +77,7 @@ LiveServer::~LiveServer() {
     {
       const std::scoped_lock lock(instance.state->mutex);
       instance.state->stuck.clear();
+      instance.state->held.clear();
     }
     end(instance.registration);
     instance.device.reset();

@@ -45,6 +45,7 @@ class LiveServer {
     std::size_t devices = 2;
     Limits limits = {};
     std::chrono::nanoseconds access_deadline = std::chrono::seconds(20);
+    std::chrono::nanoseconds unmap_deadline = std::chrono::seconds(10);
   };
   LiveServer() : LiveServer(Options{}) {}
   explicit LiveServer(Options options);
