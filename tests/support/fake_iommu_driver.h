@@ -108,7 +108,7 @@ class FakeIommuInstance final : public iommu::IommuInstance {
   Result<iommu::DmaPin> pin(iommu::DmaUser& user, iommu::IovaRange range, iommu::Access access) override {
     if (!options_.pins) return IommuInstance::pin(user, range, access);
     UMDEV_TRY(calls_->record(text("pin", range)));
-    auto holder = std::make_shared<Holder>(calls_);
+    auto holder = std::make_unique<Holder>(calls_);
     if (range.size > holder->memory.size()) return fail(ENOMEM, "the fake has one page a pin");
     iommu::DmaSegment segment{.data = holder->memory.data(), .length = range.size};
     return iommu::DmaPin(std::move(holder), range, access, segment, 0);

@@ -86,7 +86,8 @@ class FakeUser final : public vfio::User {
     if (by_message_) return fail(EOPNOTSUPP, "this memory is reached by messages");
     const Bytes bytes = UMDEV_TRY(memory_->find(range, access));
     ++memory_->pins;
-    return iommu::DmaPin(memory_, range, access, {{.data = bytes.data(), .length = bytes.size()}}, 0);
+    return iommu::DmaPin(std::make_unique<Pinned>(memory_), range, access,
+                         {.data = bytes.data(), .length = bytes.size()}, 0);
   }
   void dma_read(iommu::Iova iova, Bytes into, Done<> done) override {
     transfer({.iova = iova, .into = into, .from = {}, .done = std::move(done)});
@@ -102,13 +103,7 @@ class FakeUser final : public vfio::User {
     iommu::Access access = iommu::Access::none;
     std::vector<std::byte> bytes;
   };
-  struct Memory final : iommu::DmaPin::Holder {
-    void unpin(iommu::DmaPin&) override {
-      Lock lock(mutex);
-      --pins;
-    }
-    bool revoked(const iommu::DmaPin&) const override { return false; }
-
+  struct Memory {
     // A range that one mapping holds.
     Result<Bytes> find(iommu::IovaRange range, iommu::Access access) UMDEV_REQUIRES(mutex) {
       if (!range.valid()) return fail(EINVAL, "an empty range, or one that wraps");
@@ -124,6 +119,15 @@ class FakeUser final : public vfio::User {
     mutable Mutex mutex;
     std::map<iommu::Iova, Mapping> mappings UMDEV_GUARDED_BY(mutex);
     std::size_t pins UMDEV_GUARDED_BY(mutex) = 0;
+  };
+  struct Pinned final : iommu::DmaPin::Holder {
+    explicit Pinned(std::shared_ptr<Memory> where) : memory(std::move(where)) {}
+    void unpin(iommu::DmaPin&) override {
+      Lock lock(memory->mutex);
+      --memory->pins;
+    }
+    bool revoked(const iommu::DmaPin&) const override { return false; }
+    const std::shared_ptr<Memory> memory;
   };
   // A read when `into` is not empty, else a write.
   struct Transfer {

@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "umdev/iommu/backing.h"
+#include "umdev/iommu/dirty_sink.h"
 #include "umdev/iommu/dma_pin.h"
 #include "umdev/iommu/iommu_driver.h"
 #include "umdev/iommu/types.h"
@@ -37,7 +39,15 @@ struct MappingRequest {
   std::uint64_t backing_offset = 0;
 };
 
-// Threads: every member is safe from any thread. No lock is held while a DmaUser, a Backing or a Done is
+// Pins for writing of one mapping, as pinned_for_writing() counts them.
+struct PinnedForWriting {
+  IovaRange mapping;
+  std::uint32_t pins = 0;
+};
+
+// Threads: every member is safe from any thread, and no pin, unpin, read or write waits for a thread that
+// maps or unmaps elsewhere (the first pin of a mapping, and what ends in an error, may wait for a lock for a
+// moment). No lock is held while a DmaUser, a Backing or a Done is
 // called, nor while memory is copied, so all of them may call back in here.
 // Lifetime: pins and accesses that are under way keep what they need of the space alive, so it may be
 // destroyed while they live; the clock must outlive the space, and users must have been unregistered before.
@@ -81,8 +91,8 @@ class AddressSpace {
   // adjoining mappings; pieces that adjoin in memory and file are one segment. Allocates nothing when the
   // range lies in one mapping. A pin counts once for each mapping it touches. EINVAL an empty range, a hole
   // in it, or a user that is not registered; EOVERFLOW it wraps; EPERM not mapped for this access; EOPNOTSUPP
-  // memory that is not mapped here; ENOMEM over Limits::pins_per_user; EFAULT no memory, or memory that went
-  // bad.
+  // memory that is not mapped here; ENOMEM over Limits::pins_per_user (at most 2^20 - 1); EFAULT no memory,
+  // or memory that went bad.
   Result<DmaPin> pin(DmaUser& user, IovaRange range, Access access);
 
   // Copy from and to memory of every kind; mapped memory before they return, memory behind messages later (in
@@ -105,6 +115,13 @@ class AddressSpace {
   // kernel does not tell them when the last group leaves either).
   void drop_all();
 
+  // From now on `sink` is told of every pin for writing and of every write(); null ends it. Pins that were
+  // there before are what pinned_for_writing() says, called after this (a pin that is made meanwhile may be
+  // in both). The space keeps every sink that it was ever given, so use one again rather than many.
+  void set_dirty_sink(std::shared_ptr<DirtySink> sink);
+  // The mappings in which pins for writing are held at this moment, with how many.
+  std::vector<PinnedForWriting> pinned_for_writing() const;
+
   // Is anything mapped in a (valid) range, also if it is draining?
   bool is_mapped(IovaRange range) const;
   // Mappings, draining ones too; how many more there may be; pins, once for each mapping they touch.
@@ -115,6 +132,7 @@ class AddressSpace {
  private:
   class State;
   class Mapping;
+  class Seat;
   class SpanHolder;
   class Transfer;
   struct UserRecord;

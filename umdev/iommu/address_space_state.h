@@ -1,71 +1,105 @@
 // Inside of AddressSpace; included by this room's sources only.
 //
-// One mutex, State::mutex, guards everything that changes; what it guards in a Mapping, a UserRecord and an
-// Unmap is said there. It is never held over a call to a DmaUser, a Backing, a Done or the clock.
+// Readers (pin, unpin, read, write) take no lock: the index gives them a mapping, they count themselves in a
+// word of it (PinWord), and only then look whether it is the right one, which it stays as long as they are
+// counted. Mappings, seats and user records are therefore never freed before the space, only used again.
+// Whatever does not go that way (a first pin, an error, a mapping that drains) is decided by State::mutex,
+// which guards everything else that changes. It is never held over a call to a DmaUser, a Backing, a Done or
+// the clock.
 //
-// Life of an unmap: select() -> begin() marks the mappings as draining and counts those still in use -> users
-// are called -> when the count is 0, or the deadline has passed, somebody claims it (claim(), once) ->
-// finish() revokes what is left, tells the users that lost pins, takes the mappings out of the tree, and
-// calls `done`.
+// Life of an unmap: select() -> begin() marks the mappings as draining (their words are blocked from then on)
+// and counts those still in use -> users are called -> when the count is 0, or the deadline has passed,
+// somebody claims it (claim(), once) -> finish() revokes what is left, tells the users that lost pins, takes
+// the mappings out of the index, and calls `done`.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "umdev/iommu/address_space.h"
+#include "umdev/iommu/iova_index.h"
+#include "umdev/iommu/pin_word.h"
+#include "umdev/iommu/stable_pool.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::iommu {
 
-struct AddressSpace::UserRecord {
-  UserRecord(DmaUser& dma_user, std::uint64_t number) : user(&dma_user), id(number) {}
-  DmaUser* const user;
-  const std::uint64_t id;  // of no other user before or after: the cookie of its pins
+struct AddressSpace::UserRecord final : DmaUser::Record {
+  explicit UserRecord(State& the_space) : space(the_space) {}
+
+  State& space;
+  std::atomic<const DmaUser*> user = nullptr;  // whose record it is now; null when it is spare
+  std::atomic<Seat*> last_hit = nullptr;
   // Guarded by State::mutex.
-  std::uint32_t pins = 0;
-  bool registered = true;
+  DmaUser* callee = nullptr;
+  std::uint64_t budget = 0;  // how many more pins its seats may be allowed
+  bool tight = false;        // so few that its seats give back what they do not use
+  bool registered = false;
   std::vector<std::thread::id> callers;  // threads that are inside a call to the user
 };
 
-class AddressSpace::Mapping final : public DmaPin::Holder {
+// One user's pins in one mapping. Whose and where changes only while the word is blocked and counts nothing.
+class AddressSpace::Seat final : public DmaPin::Holder {
  public:
-  struct PinCount {
-    UserRecord* user;  // registered; entries of a user go when it is unregistered
-    std::uint32_t count;
-  };
-
-  Mapping(std::shared_ptr<State> state, const MappingRequest& request, Bytes backing_memory);
-
   void unpin(DmaPin& pin) override;
-  bool revoked(const DmaPin& pin) const override;
+  bool revoked(const DmaPin&) const override { return (word.get() & PinWord::revoked) != 0; }
+  bool left_behind() const {
+    const PinWord::Value value = word.get();
+    return (value & PinWord::revoked) != 0 && PinWord::count(value) != 0;
+  }
+  bool in_use() const {
+    const PinWord::Value value = word.get();
+    return (value & PinWord::revoked) == 0 && PinWord::count(value) != 0;
+  }
 
+  PinWord word;
+  std::atomic<UserRecord*> user = nullptr;  // null: nobody's
+  std::atomic<Mapping*> place = nullptr;    // in which mapping
+  Mapping* mapping() const { return place.load(std::memory_order_relaxed); }
+  std::atomic<Seat*> next = nullptr;  // in the same mapping
+};
+
+class alignas(64) AddressSpace::Mapping {
+ public:
   // Why a device may not use it in this way, or nothing.
   Result<> check(Access wanted, bool pinning) const;
+  bool usable(Access wanted) const {
+    return allows(access, wanted) && backing != nullptr && !alias_was_revoked.load(std::memory_order_relaxed);
+  }
   bool intact() const { return backing->intact(); }
-  bool idle() const { return pins.empty() && accesses == 0; }
+  IovaRange range() const {
+    return {.iova = iova.load(std::memory_order_relaxed), .size = size.load(std::memory_order_relaxed)};
+  }
   // The part of a range that lies in the mapping (they overlap), and the memory of such a part.
   IovaRange part(IovaRange wanted) const;
-  DmaSegment segment(IovaRange wanted) const;
-  std::uint64_t backing_end() const { return backing_offset + range.size; }
+  DmaSegment segment(IovaRange wanted) const {
+    const IovaRange inside = part(wanted);
+    const std::uint64_t offset = inside.iova - range().iova;
+    return {.data = memory + offset, .length = inside.size, .fd = fd, .fd_offset = fd_offset + offset};
+  }
+  std::uint64_t backing_end() const { return backing_offset + range().size; }
 
-  const std::shared_ptr<State> space;
-  const IovaRange range;
-  const Access access;
-  const std::shared_ptr<Backing> backing;
-  const std::uint64_t backing_offset;
-  std::byte* const memory;  // of the first byte, or null
-  const int fd;
-  const std::uint64_t fd_offset;
+  // Seats of users that have pinned here: the first one lives in the mapping.
+  Seat seat;
+  // Set while nobody can be counted in; the range may be looked at by anybody, who then must look again.
+  std::atomic<Iova> iova = 0;
+  std::atomic<std::uint64_t> size = 0;
+  std::byte* memory = nullptr;  // of the first byte, or null
+  std::uint64_t fd_offset = 0;
+  std::shared_ptr<Backing> backing;
+  PinWord copies;  // reads and writes under way
+  int fd = -1;
+  Access access = Access::none;
+  std::atomic<bool> alias_was_revoked = false;  // zero pages are where its memory was
+  std::uint64_t backing_offset = 0;
 
-  // Guarded by space->mutex.
-  std::vector<PinCount> pins;      // only counts above 0
-  std::uint32_t accesses = 0;      // reads and writes under way
-  std::uint32_t left_behind = 0;   // pins that nobody waits for any more
-  bool alias_was_revoked = false;  // zero pages are where its memory was
-  Unmap* unmap = nullptr;          // that drains it
+  // Guarded by State::mutex.
+  bool mapped = false;          // in the index
+  std::uint32_t parts = 0;      // while it drains: words of it that still count something
+  Unmap* unmap = nullptr;       // that drains it
+  std::shared_ptr<State> self;  // what it lives in, as long as it is mapped or anything of it is left
 };
 
 struct AddressSpace::Unmap : std::enable_shared_from_this<Unmap> {
@@ -74,7 +108,7 @@ struct AddressSpace::Unmap : std::enable_shared_from_this<Unmap> {
     IovaRange range;
   };
 
-  std::vector<std::shared_ptr<Mapping>> mappings;  // fixed once it has begun
+  std::vector<Mapping*> mappings;  // fixed once it has begun
   std::uint64_t bytes = 0;
   // Guarded by State::mutex until it is claimed, then the claimer's alone.
   Done<std::uint64_t> done;
@@ -85,86 +119,140 @@ struct AddressSpace::Unmap : std::enable_shared_from_this<Unmap> {
   std::vector<std::shared_ptr<Unmap>> followers;  // that come after it
   std::vector<Mapping*> taken;                    // that go although they are in use
   std::vector<Loser> losers;
+  std::vector<std::shared_ptr<Backing>> backings;  // that go with it, when no lock is held any more
 };
 
 class AddressSpace::State : public std::enable_shared_from_this<State> {
  public:
-  using MappingList = std::vector<std::shared_ptr<Mapping>>;
+  using MappingList = std::vector<Mapping*>;
   using UnmapList = std::vector<std::shared_ptr<Unmap>>;
+  using UserList = std::vector<std::shared_ptr<UserRecord>>;
 
   State(Clock& the_clock, const Limits& the_limits, Options the_options)
       : clock(the_clock), limits(the_limits), options(the_options) {}
 
   // address_space.cc
   Result<> map(const MappingRequest& request);
+  bool overlaps(IovaRange range) const UMDEV_REQUIRES(mutex);
+  // The mapping at an address that is not draining, or null.
+  Mapping* find(Iova iova) const UMDEV_REQUIRES(mutex);
+  std::uint32_t pin_count() const;
+  std::vector<PinnedForWriting> pinned_for_writing() const;
+  void set_dirty_sink(std::shared_ptr<DirtySink> sink);
+
+  // pins.cc
   Result<DmaPin> pin(DmaUser& user, IovaRange range, Access access);
-  void unpin(Mapping& mapping, std::uint64_t user_id);
-  bool pin_revoked(const Mapping& mapping, std::uint64_t user_id) const;
+  // Gives pins back when their seat could not do it alone.
+  void give_back(Seat& seat, PinWord::Value step);
+  void seat_first_user(Mapping& mapping) UMDEV_REQUIRES(mutex);
+  void leave_behind(Seat& seat) UMDEV_REQUIRES(mutex);
+  // Takes away the seats of a mapping that goes, but for those that are left behind; are there any?
+  bool clear_seats(Mapping& mapping) UMDEV_REQUIRES(mutex);
+
+  // users.cc
   void register_user(DmaUser& user);
   void unregister_user(DmaUser& user);
-  // The mappings of a valid range, in order; EINVAL a hole, or what check() says of the first that refuses.
-  Result<MappingList> cover(IovaRange range, Access access, bool pinning) UMDEV_REQUIRES(mutex);
-  // The mapping at an address that is not draining, or null; valid while the mutex is held.
-  const std::shared_ptr<Mapping>* find(Iova iova) UMDEV_REQUIRES(mutex);
-  // The first mapping, draining or not, that does not end before an address.
-  std::map<Iova, std::shared_ptr<Mapping>>::const_iterator first_at(Iova iova) const UMDEV_REQUIRES(mutex);
-  bool overlaps(IovaRange range) const UMDEV_REQUIRES(mutex);
+  std::vector<Seat*> seats_of(const UserRecord& record) const UMDEV_REQUIRES(mutex);
+  // Calls a user, unless it has been unregistered meanwhile.
+  void call_user(UserRecord& record, void (DmaUser::*function)(IovaRange), IovaRange range)
+      UMDEV_EXCLUDES(mutex);
+
+  // copies.cc
+  // Starts a copy: the mapping that holds all of a valid range, with the copy counted in it, or null. Sets
+  // `stay` when it had to call back, so that the state is there when it returns.
+  Mapping* begin_copy(IovaRange range, Access access, std::shared_ptr<State>& stay);
+  // Every mapping of a valid range, in order, with a copy counted in each; EINVAL a hole, or what check()
+  // says of the first that refuses.
+  Result<MappingList> cover(IovaRange range, Access access);
+  void end_copy(Mapping& mapping);
+  void note_write(IovaRange range) const {
+    if (DirtySink* const sink = dirty_sink.load()) sink->written(range);
+  }
 
   // unmap.cc
   void unmap(IovaRange range, UnmapRule rule, Done<std::uint64_t> done);
   void drop_all();
-  void end_access(Mapping& mapping);
   // Finishes claimed unmaps, and those that thereby become ready.
   void finish(UnmapList ready) UMDEV_EXCLUDES(mutex);
-  // To be called when a mapping may have become idle by the release of a pin or an access.
-  void settle(Mapping& mapping, UnmapList& ready) UMDEV_REQUIRES(mutex);
+  // A word of a mapping that drains counts nothing any more.
+  void part_done(Mapping& mapping, UnmapList& ready) UMDEV_REQUIRES(mutex);
+  // Ends a mapping that is no longer in the index, once nothing of it is left. Its backing, to be dropped
+  // when the mutex is not held any more.
+  std::shared_ptr<Backing> recycle(Mapping& mapping) UMDEV_REQUIRES(mutex);
 
   Clock& clock;
   const Limits limits;
   const Options options;
 
+  // Lock-free for readers, changed with the mutex held.
+  IovaIndex<Mapping> index;
+  std::atomic<std::uint32_t> mapping_count = 0;
+  std::atomic<Mapping*> last_copied = nullptr;
+  // Where every pin for writing and every write passes; null while nobody keeps a log.
+  std::atomic<DirtySink*> dirty_sink = nullptr;
+
   mutable Mutex mutex;
-  std::map<Iova, std::shared_ptr<Mapping>> mappings UMDEV_GUARDED_BY(mutex);  // by their first address
-  const std::shared_ptr<Mapping>* last_hit UMDEV_GUARDED_BY(mutex) = nullptr;
   std::unordered_map<const DmaUser*, std::shared_ptr<UserRecord>> users UMDEV_GUARDED_BY(mutex);
-  UserRecord* last_user UMDEV_GUARDED_BY(mutex) = nullptr;
-  std::uint64_t next_user_id UMDEV_GUARDED_BY(mutex) = 1;
-  std::uint32_t pin_count UMDEV_GUARDED_BY(mutex) = 0;
+  UserList spare_users UMDEV_GUARDED_BY(mutex);
+  UserRecord* first_user UMDEV_GUARDED_BY(mutex) =
+      nullptr;                               // registered, and gets a seat in each new mapping
   UnmapList unmaps UMDEV_GUARDED_BY(mutex);  // begun and not yet gone
   Condition callers_changed;
 
  private:
-  UserRecord* find_user(const DmaUser& user) UMDEV_REQUIRES(mutex);
-  void add_pin(Mapping& mapping, UserRecord& user) UMDEV_REQUIRES(mutex);
-  // Nobody waits for these pins any more.
-  void leave_behind(Mapping& mapping, std::size_t index) UMDEV_REQUIRES(mutex);
-  Result<DmaPin> pin_spanning(DmaUser& user, IovaRange range, Access access);
+  // pins.cc
+  Seat* try_pin(const DmaUser& user, IovaRange range, Access access, PinWord::Value step, Seat*& wrong) const;
+  static bool take(Seat& seat, const DmaUser& user, IovaRange range, Access access, PinWord::Value step,
+                   Seat*& wrong);
+  Result<DmaPin> pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong);
+  Result<Seat*> seat_at(DmaUser& user, Iova iova, Access access, PinWord::Value step);
+  Result<Seat*> pin_locked(DmaUser& user, Iova iova, Access access, PinWord::Value step)
+      UMDEV_REQUIRES(mutex);
+  Result<DmaPin> finished_pin(Seat& seat, IovaRange range, Access access) const;
+  Seat& seat_of(Mapping& mapping, UserRecord& record) UMDEV_REQUIRES(mutex);
+  void bind(Seat& seat, Mapping& mapping, UserRecord& record, PinWord::Value quota) UMDEV_REQUIRES(mutex);
+  void unbind(Seat& seat) UMDEV_REQUIRES(mutex);
+  void tighten(UserRecord& record) UMDEV_REQUIRES(mutex);
+  void refund(UserRecord& record, std::uint64_t amount) UMDEV_REQUIRES(mutex);
+  // Budgets are counted in PinWords, which have so many bits.
+  std::uint64_t pin_limit() const {
+    return limits.pins_per_user < PinWord::max_count ? limits.pins_per_user : PinWord::max_count;
+  }
 
+  // copies.cc
+  Mapping* try_copy(IovaRange range, Access access, Mapping*& wrong);
+  static bool take_copy(Mapping& mapping, IovaRange range, Access access, Mapping*& wrong);
+  Result<Mapping*> copy_at(Iova iova, Access access);
+
+  // unmap.cc
   Result<MappingList> select(IovaRange range, UnmapRule rule) const UMDEV_REQUIRES(mutex);
   void begin(Unmap& unmap, IovaRange waits_for) UMDEV_REQUIRES(mutex);
-  void tell_users(const Unmap& unmap, const std::vector<std::shared_ptr<UserRecord>>& told)
-      UMDEV_EXCLUDES(mutex);
+  void tell_users(const Unmap& unmap, const UserList& told) UMDEV_EXCLUDES(mutex);
   void arm(const std::shared_ptr<Unmap>& unmap, Time deadline) UMDEV_EXCLUDES(mutex);
   void expire(const std::shared_ptr<Unmap>& unmap) UMDEV_EXCLUDES(mutex);
   bool ready(const Unmap& unmap) const { return !unmap.claimed && !unmap.notifying && unmap.busy == 0; }
   void claim(Unmap& unmap) UMDEV_REQUIRES(mutex);
   void retire(Unmap& unmap, UnmapList& ready) UMDEV_REQUIRES(mutex);
-  // Calls a user, unless it has been unregistered meanwhile.
-  void call_user(UserRecord& record, void (DmaUser::*function)(IovaRange), IovaRange range)
-      UMDEV_EXCLUDES(mutex);
+
+  StablePool<Mapping> mapping_pool_ UMDEV_GUARDED_BY(mutex);
+  StablePool<Seat> seat_pool_ UMDEV_GUARDED_BY(mutex);
+  std::vector<std::shared_ptr<DirtySink>> sinks_ UMDEV_GUARDED_BY(mutex);  // all, for readers that dawdle
 };
 
 // Holds a pin that spans several mappings.
 class AddressSpace::SpanHolder final : public DmaPin::Holder {
  public:
-  explicit SpanHolder(State::MappingList mappings) : mappings_(std::move(mappings)) {}
+  SpanHolder(std::vector<Seat*> seats, IovaRange range);
   void unpin(DmaPin& pin) override;
   bool revoked(const DmaPin& pin) const override;
+  std::span<const DmaSegment> segments() const override { return segments_; }
   bool intact() const;
-  std::vector<DmaSegment> segments(IovaRange range) const;
+  // Is one of its mappings going already?
+  bool draining() const;
 
  private:
-  const State::MappingList mappings_;
+  const std::vector<Seat*> seats_;
+  std::vector<DmaSegment> segments_;
 };
 
 }  // namespace umdev::iommu

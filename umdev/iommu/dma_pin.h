@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "umdev/iommu/types.h"
 
@@ -24,35 +24,42 @@ struct DmaSegment {
 // Device::dma_unmap for its range: an unmap waits for the last pin. May be dropped on any thread.
 class DmaPin {
  public:
-  // Who holds the memory; implemented by the address space.
+  // Who holds the memory; implemented by the address space. Stays while it has pins: after unpin() it may be
+  // gone.
   class Holder {
    public:
     virtual ~Holder() = default;
     virtual void unpin(DmaPin& pin) = 0;
     virtual bool revoked(const DmaPin& pin) const = 0;
+    // Where a pin is more than the one segment that it was made with.
+    virtual std::span<const DmaSegment> segments() const { return {}; }
   };
 
   DmaPin() = default;
-  DmaPin(std::shared_ptr<Holder> holder, IovaRange range, Access access, std::vector<DmaSegment> segments,
+  // `cookie` is the holder's own.
+  DmaPin(Holder& holder, IovaRange range, Access access, DmaSegment segment, std::uint64_t cookie)
+      : holder_(&holder), range_(range), access_(access), segment_(segment), cookie_(cookie) {}
+  // With a holder of its own.
+  DmaPin(std::unique_ptr<Holder> holder, IovaRange range, Access access, DmaSegment segment,
          std::uint64_t cookie)
-      : holder_(std::move(holder)),
-        range_(range),
-        access_(access),
-        segments_(std::move(segments)),
-        cookie_(cookie) {}
-  // A pin of one segment allocates nothing.
-  DmaPin(std::shared_ptr<Holder> holder, IovaRange range, Access access, DmaSegment segment,
-         std::uint64_t cookie)
-      : holder_(std::move(holder)), range_(range), access_(access), segment_(segment), cookie_(cookie) {}
-  DmaPin(DmaPin&& other) noexcept = default;
+      : DmaPin(*holder, range, access, segment, cookie) {
+    owned_ = std::move(holder);
+  }
+  DmaPin(DmaPin&& other) noexcept
+      : holder_(std::exchange(other.holder_, nullptr)),
+        owned_(std::move(other.owned_)),
+        range_(other.range_),
+        access_(other.access_),
+        segment_(other.segment_),
+        cookie_(other.cookie_) {}
   DmaPin& operator=(DmaPin&& other) noexcept {
     if (this != &other) {
       unpin();
-      holder_ = std::move(other.holder_);
+      holder_ = std::exchange(other.holder_, nullptr);
+      owned_ = std::move(other.owned_);
       range_ = other.range_;
       access_ = other.access_;
       segment_ = other.segment_;
-      segments_ = std::move(other.segments_);
       cookie_ = other.cookie_;
     }
     return *this;
@@ -65,24 +72,24 @@ class DmaPin {
   // In the order of the IOVA range; their lengths add up to range().size.
   std::span<const DmaSegment> segments() const {
     if (holder_ == nullptr) return {};
-    return segments_.empty() ? std::span(&segment_, 1) : std::span(segments_);
+    const auto several = owned_ ? owned_->segments() : std::span<const DmaSegment>();
+    return several.empty() ? std::span(&segment_, 1) : several;
   }
   bool revoked() const { return holder_ != nullptr && holder_->revoked(*this); }
-  std::uint64_t cookie() const { return cookie_; }  // the holder's own
+  std::uint64_t cookie() const { return cookie_; }
 
   void unpin() {
     if (holder_ == nullptr) return;
-    holder_->unpin(*this);
-    holder_.reset();
-    segments_.clear();
+    std::exchange(holder_, nullptr)->unpin(*this);
+    owned_.reset();
   }
 
  private:
-  std::shared_ptr<Holder> holder_;
+  Holder* holder_ = nullptr;
+  std::unique_ptr<Holder> owned_;
   IovaRange range_;
   Access access_ = Access::none;
-  DmaSegment segment_;  // the only one, when segments_ is empty
-  std::vector<DmaSegment> segments_;
+  DmaSegment segment_;  // the only one, unless the holder says otherwise
   std::uint64_t cookie_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // A back end of containers (struct vfio_iommu_driver_ops): type1, type1v2, no-iommu, or one of your own.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -46,6 +47,15 @@ struct IommuInfo {
 // is open.
 class DmaUser {
  public:
+  // What a back end keeps of a user, where it finds it without a look-up.
+  class Record {
+   protected:
+    ~Record() = default;
+  };
+
+  DmaUser() = default;
+  DmaUser(const DmaUser&) = delete;
+  DmaUser& operator=(const DmaUser&) = delete;
   virtual ~DmaUser() = default;
   // Drop your pins in this range (the whole of a mapping). Called with no lock held, before the mapping goes,
   // from the thread that unmaps; the unmap waits for the pins, not for this call. May come before the device
@@ -53,6 +63,10 @@ class DmaUser {
   virtual void dma_unmap(IovaRange range) = 0;
   // Pins in `range` were not dropped in time and have been taken away. Called with no lock held.
   virtual void pins_revoked(IovaRange range) = 0;
+
+ private:
+  friend class AddressSpace;
+  std::atomic<Record*> record_ = nullptr;  // the address space's in which it was registered last
 };
 
 // One container's instance of a back end (the kernel's iommu_data). Thread-safe. Destroying it drops all

@@ -16,11 +16,14 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
     const std::byte* from = nullptr;
   };
 
-  static void start(const std::shared_ptr<State>& state, IovaRange range, Access access, Buffer buffer,
-                    Done<> done);
+  static void start(State& state, IovaRange range, Access access, Buffer buffer, Done<> done);
 
-  Transfer(State::MappingList mappings, IovaRange range, Buffer buffer, Done<> done)
-      : mappings_(std::move(mappings)), range_(range), buffer_(buffer), done_(std::move(done)) {}
+  Transfer(State& state, State::MappingList mappings, IovaRange range, Buffer buffer, Done<> done)
+      : state_(state.shared_from_this()),
+        mappings_(std::move(mappings)),
+        range_(range),
+        buffer_(buffer),
+        done_(std::move(done)) {}
 
   // Goes on until the end, or until a backing has to be waited for. A backing may complete inside its call,
   // so whoever of the two comes second goes on: no recursion.
@@ -48,7 +51,7 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
   }
 
   void ask(Mapping& mapping, IovaRange part) {
-    const std::uint64_t offset = mapping.backing_offset + (part.iova - mapping.range.iova);
+    const std::uint64_t offset = mapping.backing_offset + (part.iova - mapping.range().iova);
     Done<> answered([self = shared_from_this()](Result<> result) { self->arrived(result); });
     if (!mapping.backing->intact()) {
       answered(fail(EFAULT, "the memory went bad"));
@@ -66,7 +69,8 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
   }
 
   void end() {
-    for (const auto& mapping : mappings_) mapping->space->end_access(*mapping);
+    if (buffer_.from != nullptr) state_->note_write(range_);
+    for (Mapping* mapping : mappings_) state_->end_copy(*mapping);
     mappings_.clear();
     Done<> done = std::move(done_);
     done(result_);
@@ -75,7 +79,7 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
   // The caller has checked that the mapping has memory.
   static Result<> copy(const Mapping& mapping, IovaRange part, Buffer buffer) {
     if (!mapping.intact()) return fail(EFAULT, "the memory went bad");
-    std::byte* const memory = mapping.memory + (part.iova - mapping.range.iova);
+    std::byte* const memory = mapping.memory + (part.iova - mapping.range().iova);
     if (buffer.into != nullptr) {
       std::memcpy(buffer.into, memory, part.size);
     } else {
@@ -86,7 +90,8 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
     return {};
   }
 
-  State::MappingList mappings_;  // each with an access that end() gives back
+  const std::shared_ptr<State> state_;
+  State::MappingList mappings_;  // each with a copy that end() gives back
   const IovaRange range_;
   const Buffer buffer_;
   Done<> done_;
@@ -95,48 +100,36 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
   std::atomic<bool> turn_ = false;
 };
 
-void AddressSpace::Transfer::start(const std::shared_ptr<State>& state, IovaRange range, Access access,
-                                   Buffer buffer, Done<> done) {
+void AddressSpace::Transfer::start(State& state, IovaRange range, Access access, Buffer buffer, Done<> done) {
   if (range.size == 0) return done(fail(EINVAL, "nothing to copy"));
   if (!range.valid()) return done(fail(EOVERFLOW, "the range wraps"));
-  std::shared_ptr<Mapping> single;
-  State::MappingList several;
-  Result<> checked;
-  {
-    Lock lock(state->mutex);
-    const std::shared_ptr<Mapping>* found = state->find(range.iova);
-    if (found != nullptr && (*found)->memory != nullptr && (*found)->range.contains(range)) {
-      checked = (*found)->check(access, false);
-      if (checked) {
-        single = *found;
-        ++single->accesses;
-      }
-    } else if (auto covering = state->cover(range, access, false)) {
-      several = std::move(*covering);
-      for (const auto& mapping : several) ++mapping->accesses;
-    } else {
-      checked = std::unexpected(covering.error());
-    }
+  std::shared_ptr<State> stay;
+  Mapping* const single = state.begin_copy(range, access, stay);
+  if (single != nullptr && single->memory != nullptr) {
+    const Result<> copied = copy(*single, range, buffer);
+    if (buffer.from != nullptr) state.note_write(range);
+    state.end_copy(*single);
+    return done(copied);
   }
-  if (!checked) return done(checked);
-  if (single == nullptr) {
-    std::make_shared<Transfer>(std::move(several), range, buffer, std::move(done))->run();
-    return;
+  stay = state.shared_from_this();  // a copy that ends may end an unmap
+  State::MappingList mappings;
+  if (single != nullptr) {
+    mappings.push_back(single);
+  } else if (auto covering = state.cover(range, access)) {
+    mappings = std::move(*covering);
+  } else {
+    return done(std::unexpected(covering.error()));
   }
-  checked = copy(*single, range, buffer);
-  state->end_access(*single);
-  done(checked);
+  std::make_shared<Transfer>(state, std::move(mappings), range, buffer, std::move(done))->run();
 }
 
 void AddressSpace::read(Iova iova, Bytes into, Done<> done) {
-  const std::shared_ptr<State> state = state_;
-  Transfer::start(state, {.iova = iova, .size = into.size()}, Access::read, {.into = into.data()},
+  Transfer::start(*state_, {.iova = iova, .size = into.size()}, Access::read, {.into = into.data()},
                   std::move(done));
 }
 
 void AddressSpace::write(Iova iova, ConstBytes from, Done<> done) {
-  const std::shared_ptr<State> state = state_;
-  Transfer::start(state, {.iova = iova, .size = from.size()}, state->options.write_needs,
+  Transfer::start(*state_, {.iova = iova, .size = from.size()}, state_->options.write_needs,
                   {.from = from.data()}, std::move(done));
 }
 

@@ -12,7 +12,7 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
   const Time deadline = clock.now() + limits.unmap_deadline;
   const auto unmap = std::make_shared<Unmap>();
   unmap->done = std::move(done);
-  std::vector<std::shared_ptr<UserRecord>> told;
+  UserList told;
   bool in_use = false;
   Result<> selected;
   {
@@ -45,59 +45,54 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
 
 Result<AddressSpace::State::MappingList> AddressSpace::State::select(IovaRange range, UnmapRule rule) const {
   MappingList found;
-  for (auto next = first_at(range.iova); next != mappings.end() && next->first <= range.last(); ++next) {
-    const Mapping& mapping = *next->second;
-    if (mapping.unmap != nullptr) continue;
-    if (rule == UnmapRule::whole && !range.contains(mapping.range)) {
-      return fail(EINVAL, "a mapping would be cut");
-    }
-    if (rule == UnmapRule::first_address && mapping.range.iova < range.iova) break;
-    found.push_back(next->second);
-  }
+  bool cut = false;
+  index.visit(range.iova, [&](Mapping& mapping) {
+    const IovaRange mapped = mapping.range();
+    if (mapped.iova > range.last()) return false;
+    if (mapped.last() < range.iova || mapping.unmap != nullptr) return true;
+    if (rule == UnmapRule::whole && !range.contains(mapped)) cut = true;
+    if (cut || (rule == UnmapRule::first_address && mapped.iova < range.iova)) return false;
+    found.push_back(&mapping);
+    return true;
+  });
+  if (cut) return fail(EINVAL, "a mapping would be cut");
   return found;
 }
 
 void AddressSpace::State::begin(Unmap& unmap, IovaRange waits_for) {
   for (const auto& earlier : unmaps) {
-    const bool overlap = std::any_of(earlier->mappings.begin(), earlier->mappings.end(),
-                                     [&](const auto& mapping) { return mapping->range.overlaps(waits_for); });
+    const bool overlap =
+        std::any_of(earlier->mappings.begin(), earlier->mappings.end(),
+                    [&](const Mapping* mapping) { return mapping->range().overlaps(waits_for); });
     if (!overlap) continue;
     earlier->followers.push_back(unmap.shared_from_this());
     ++unmap.busy;
   }
-  for (const auto& mapping : unmap.mappings) {
+  const auto close = [](PinWord& word) {
+    const PinWord::Value before = word.set_flags(PinWord::blocked);
+    return (before & PinWord::revoked) == 0 && PinWord::count(before) != 0 ? 1U : 0U;
+  };
+  for (Mapping* mapping : unmap.mappings) {
     mapping->unmap = &unmap;
-    unmap.bytes += mapping->range.size;
-    if (!mapping->idle()) ++unmap.busy;
+    unmap.bytes += mapping->range().size;
+    mapping->parts = close(mapping->copies);
+    for (Seat* seat = &mapping->seat; seat != nullptr; seat = seat->next) mapping->parts += close(seat->word);
+    if (mapping->parts != 0) ++unmap.busy;
   }
   unmaps.push_back(unmap.shared_from_this());
 }
 
-void AddressSpace::State::tell_users(const Unmap& unmap,
-                                     const std::vector<std::shared_ptr<UserRecord>>& told) {
-  for (const auto& mapping : unmap.mappings) {
+void AddressSpace::State::tell_users(const Unmap& unmap, const UserList& told) {
+  for (const Mapping* mapping : unmap.mappings) {
+    const IovaRange range = mapping->range();
     for (const auto& user : told) {
       {
         Lock lock(mutex);
         if (unmap.claimed) return;
       }
-      call_user(*user, &DmaUser::dma_unmap, mapping->range);
+      call_user(*user, &DmaUser::dma_unmap, range);
     }
   }
-}
-
-void AddressSpace::State::call_user(UserRecord& record, void (DmaUser::*function)(IovaRange),
-                                    IovaRange range) {
-  {
-    Lock lock(mutex);
-    if (!record.registered) return;
-    record.callers.push_back(std::this_thread::get_id());
-  }
-  UMDEV_ASSERT(Mutex::count_held_by_this_thread() == 0, "a device is called with a lock of the core held");
-  (record.user->*function)(range);
-  Lock lock(mutex);
-  record.callers.erase(std::find(record.callers.begin(), record.callers.end(), std::this_thread::get_id()));
-  callers_changed.notify_all();
 }
 
 // --- the deadline ---
@@ -127,9 +122,10 @@ void AddressSpace::State::drop_all() {
   {
     Lock lock(mutex);
     const auto rest = std::make_shared<Unmap>();
-    for (const auto& [iova, mapping] : mappings) {
-      if (mapping->unmap == nullptr) rest->mappings.push_back(mapping);
-    }
+    index.visit(0, [&](Mapping& mapping) {
+      if (mapping.unmap == nullptr) rest->mappings.push_back(&mapping);
+      return true;
+    });
     begin(*rest, {.iova = 0, .size = 1});
     for (const auto& unmap : unmaps) {
       if (unmap->claimed) continue;
@@ -143,20 +139,9 @@ void AddressSpace::State::drop_all() {
 
 // --- the end ---
 
-void AddressSpace::State::end_access(Mapping& mapping) {
-  UnmapList ready;
-  {
-    Lock lock(mutex);
-    --mapping.accesses;
-    if (mapping.unmap == nullptr) return;
-    settle(mapping, ready);
-  }
-  finish(std::move(ready));
-}
-
-void AddressSpace::State::settle(Mapping& mapping, UnmapList& ready_now) {
-  Unmap* unmap = mapping.unmap;
-  if (unmap == nullptr || unmap->claimed || !mapping.idle()) return;
+void AddressSpace::State::part_done(Mapping& mapping, UnmapList& ready_now) {
+  Unmap* const unmap = mapping.unmap;
+  if (--mapping.parts != 0 || unmap->claimed) return;
   --unmap->busy;
   if (!ready(*unmap)) return;
   claim(*unmap);
@@ -165,20 +150,23 @@ void AddressSpace::State::settle(Mapping& mapping, UnmapList& ready_now) {
 
 void AddressSpace::State::claim(Unmap& unmap) {
   unmap.claimed = true;
-  for (const auto& mapping : unmap.mappings) {
-    if (mapping->idle() && mapping->left_behind == 0) continue;
-    while (!mapping->pins.empty()) {
-      unmap.losers.push_back({users.at(mapping->pins.back().user->user), mapping->range});
-      leave_behind(*mapping, mapping->pins.size() - 1);
+  for (Mapping* mapping : unmap.mappings) {
+    bool in_use = PinWord::count(mapping->copies.get()) != 0;
+    for (Seat* seat = &mapping->seat; seat != nullptr; seat = seat->next) {
+      in_use = in_use || PinWord::count(seat->word.get()) != 0;
+      if (!seat->in_use()) continue;
+      unmap.losers.push_back({users.at(seat->user.load()->callee), mapping->range()});
+      leave_behind(*seat);
     }
-    if (mapping->memory == nullptr) continue;
-    unmap.taken.push_back(mapping.get());
-    for (const auto& [iova, other] : mappings) {
-      if (other->backing == mapping->backing && other->backing_offset < mapping->backing_end() &&
-          mapping->backing_offset < other->backing_end()) {
-        other->alias_was_revoked = true;
+    if (!in_use || mapping->memory == nullptr) continue;
+    unmap.taken.push_back(mapping);
+    index.visit(0, [&](Mapping& other) {
+      if (other.backing == mapping->backing && other.backing_offset < mapping->backing_end() &&
+          mapping->backing_offset < other.backing_end()) {
+        other.alias_was_revoked = true;
       }
-    }
+      return true;
+    });
   }
 }
 
@@ -187,7 +175,7 @@ void AddressSpace::State::finish(UnmapList ready_now) {
   for (std::size_t next = 0; next != ready_now.size(); ++next) {
     const std::shared_ptr<Unmap> unmap = ready_now[next];
     for (Mapping* mapping : unmap->taken) {
-      mapping->backing->revoke(mapping->backing_offset, mapping->range.size);
+      mapping->backing->revoke(mapping->backing_offset, mapping->range().size);
     }
     for (const Unmap::Loser& loser : unmap->losers) {
       call_user(*loser.user, &DmaUser::pins_revoked, loser.range);
@@ -202,11 +190,13 @@ void AddressSpace::State::finish(UnmapList ready_now) {
 }
 
 void AddressSpace::State::retire(Unmap& unmap, UnmapList& ready_now) {
-  last_hit = nullptr;
-  for (const auto& mapping : unmap.mappings) {
-    mappings.erase(mapping->range.iova);
+  for (Mapping* mapping : unmap.mappings) {
+    index.erase(mapping->range().iova);
     mapping->unmap = nullptr;
+    mapping->mapped = false;
+    if (auto backing = recycle(*mapping)) unmap.backings.push_back(std::move(backing));
   }
+  mapping_count = static_cast<std::uint32_t>(index.size());
   std::erase_if(unmaps, [&](const auto& other) { return other.get() == &unmap; });
   for (const auto& follower : std::exchange(unmap.followers, {})) {
     --follower->busy;
@@ -214,6 +204,13 @@ void AddressSpace::State::retire(Unmap& unmap, UnmapList& ready_now) {
     claim(*follower);
     ready_now.push_back(follower);
   }
+}
+
+std::shared_ptr<Backing> AddressSpace::State::recycle(Mapping& mapping) {
+  if (mapping.mapped || clear_seats(mapping) || PinWord::count(mapping.copies.get()) != 0) return nullptr;
+  mapping.self = nullptr;  // not the last: whoever calls this holds the space
+  mapping_pool_.give_back(mapping);
+  return std::exchange(mapping.backing, nullptr);
 }
 
 }  // namespace umdev::iommu

@@ -57,6 +57,7 @@ Result<> IommuGroup::add_device(const std::shared_ptr<device::Device>& device) {
       return fail(EEXIST, "the device is in this IOMMU group already");
     }
     members_.push_back({.device = device});
+    device_count_ = members_.size();
     if (claims_ > 0) {
       ++hot_adds_to_live_group_;
       log_.warning("device " + device->name() + " added to live IOMMU group " + std::to_string(number_));
@@ -90,15 +91,11 @@ void IommuGroup::remove_device(device::Device& device) {
     if (member == nullptr) return;
     leaving = std::move(*member);
     members_.erase(members_.begin() + (member - members_.data()));
+    device_count_ = members_.size();
   }
   leaving.device->remove_bind_observer(shared_from_this());
   leaving.links.remove();
   notify(IommuGroupEvent::del_device, device);
-}
-
-std::size_t IommuGroup::device_count() const {
-  Lock lock(mutex_);
-  return members_.size();
 }
 
 std::uint32_t IommuGroup::hot_adds_to_live_group() const {

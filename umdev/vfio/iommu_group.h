@@ -1,6 +1,7 @@
 // IOMMU groups: the devices that cannot be told apart on the bus, and who owns their DMA.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -62,7 +63,8 @@ class IommuGroup final : public device::BindObserver, public std::enable_shared_
   // and viability is from then on judged with it. EEXIST when it is a member already (warned of once).
   Result<> add_device(const std::shared_ptr<device::Device>& device) UMDEV_EXCLUDES(mutex_);
   void remove_device(device::Device& device) UMDEV_EXCLUDES(mutex_);
-  std::size_t device_count() const UMDEV_EXCLUDES(mutex_);
+  // Takes no lock: every pin asks.
+  std::size_t device_count() const { return device_count_.load(std::memory_order_relaxed); }
   std::uint32_t hot_adds_to_live_group() const UMDEV_EXCLUDES(mutex_);
 
   // True when a claim could be made, or is held: every member is without a driver, or has one that manages
@@ -106,6 +108,7 @@ class IommuGroup final : public device::BindObserver, public std::enable_shared_
   tree::Directory devices_directory_;
   mutable Mutex mutex_;
   std::vector<Member> members_ UMDEV_GUARDED_BY(mutex_);
+  std::atomic<std::size_t> device_count_ = 0;  // of members_
   std::vector<IommuGroupObserver*> observers_ UMDEV_GUARDED_BY(mutex_);
   const void* owner_ UMDEV_GUARDED_BY(mutex_) = nullptr;
   std::uint32_t claims_ UMDEV_GUARDED_BY(mutex_) = 0;

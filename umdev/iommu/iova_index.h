@@ -1,0 +1,280 @@
+// The mappings of a space by their first address: one thread at a time changes it, any number look things up
+// meanwhile without a lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "umdev/iommu/types.h"
+
+namespace umdev::iommu {
+
+// Two levels: a directory of leaves, each a sorted array. A change makes a new leaf (and a new directory when
+// the number of leaves changes) and publishes it with one store, so a reader sees the state before or the
+// state after. What was replaced is used again later, never freed before the index: a reader that dawdles may
+// then look into a leaf that holds something else by now. So what a reader gets is a hint: it must make sure
+// itself that the value is what it looked for, and ask again under the writers' lock when it is not. A
+// value's memory must therefore outlive the index too.
+template <typename Value>
+class IovaIndex {
+ public:
+  IovaIndex() { directory_.store(new_directory(1), std::memory_order_release); }
+  IovaIndex(const IovaIndex&) = delete;
+  IovaIndex& operator=(const IovaIndex&) = delete;
+
+  // The value with the greatest first address that is not above `iova`, or null. From any thread, as a hint;
+  // exact for whoever holds the writers' lock.
+  Value* at_or_before(Iova iova) const {
+    const Directory& directory = *directory_.load(std::memory_order_acquire);
+    const std::size_t leaves = directory.count.load(std::memory_order_acquire);
+    const std::size_t place = count_up_to(directory.firsts.get(), leaves, iova);
+    if (place == 0) return nullptr;
+    const Leaf* leaf = directory.leaves[place - 1].load(std::memory_order_acquire);
+    if (leaf == nullptr) return nullptr;
+    const std::size_t entry = leaf->up_to(iova);
+    return entry == 0 ? nullptr : leaf->values[entry - 1].load(std::memory_order_acquire);
+  }
+
+  // --- with the writers' lock held ---
+
+  // Nothing begins at `first` yet, which is not the last address that there is.
+  void insert(Iova first, Value& value) {
+    ++size_;
+    Directory& directory = current();
+    const std::size_t leaves = directory.count.load();
+    if (leaves == 0) return publish(spliced(directory, 0, 0, {&fresh_leaf(first, value), nullptr}));
+    const std::size_t up_to = count_up_to(directory.firsts.get(), leaves, first);
+    const std::size_t place = up_to == 0 ? 0 : up_to - 1;
+    Leaf& leaf = *directory.leaves[place].load();
+    const std::size_t entry = leaf.up_to(first);
+    if (leaf.count != leaf_capacity) {
+      if (entry == leaf.count) return leaf.append(first, value);
+      return replace(directory, place, copy_with(leaf, 0, leaf.count, entry, first, value));
+    }
+    if (entry == leaf_capacity && place + 1 == leaves) {  // addresses that rise fill their leaves
+      return publish(spliced(directory, leaves, 0, {&fresh_leaf(first, value), nullptr}));
+    }
+    constexpr std::size_t half = leaf_capacity / 2;
+    const bool low = entry <= half;
+    Leaf& left = low ? copy_with(leaf, 0, half, entry, first, value) : copy(leaf, 0, half);
+    Leaf& right =
+        low ? copy(leaf, half, leaf_capacity) : copy_with(leaf, half, leaf_capacity, entry, first, value);
+    publish(spliced(directory, place, 1, {&left, &right}));
+    retire(leaf);
+  }
+
+  // Something begins at `first`.
+  void erase(Iova first) {
+    --size_;
+    Directory& directory = current();
+    const std::size_t leaves = directory.count.load();
+    const std::size_t place = count_up_to(directory.firsts.get(), leaves, first) - 1;
+    Leaf& leaf = *directory.leaves[place].load();
+    if (leaf.count == 1) {
+      publish(spliced(directory, place, 1, {nullptr, nullptr}));
+      return retire(leaf);
+    }
+    Leaf& smaller = copy_without(leaf, leaf.up_to(first) - 1);
+    if (smaller.count >= leaf_capacity / 4 || !merge(directory, place, smaller)) {
+      replace(directory, place, smaller);
+    }
+  }
+
+  std::size_t size() const { return size_; }
+
+  // Calls `function(value)`, in the order of the addresses, from at_or_before(from) on, until it says false.
+  // The function does not change the index.
+  template <typename Function>
+  void visit(Iova from, const Function& function) const {
+    const Directory& directory = *directory_.load();
+    const std::size_t leaves = directory.count.load();
+    const std::size_t up_to = count_up_to(directory.firsts.get(), leaves, from);
+    for (std::size_t place = up_to == 0 ? 0 : up_to - 1; place < leaves; ++place) {
+      const Leaf& leaf = *directory.leaves[place].load();
+      const std::size_t before = leaf.up_to(from);
+      for (std::size_t entry = before == 0 ? 0 : before - 1; entry < leaf.count; ++entry) {
+        if (!function(*leaf.values[entry].load())) return;
+      }
+    }
+  }
+
+ private:
+  static constexpr std::size_t leaf_capacity = 64;
+  static constexpr Iova no_iova = UINT64_MAX;
+  // So many of what was replaced stay as they are, for readers that dawdle.
+  static constexpr std::size_t kept = 8;
+
+  struct alignas(64) Leaf {
+    // Behind the last entry all first addresses are `no_iova`: readers need no count, and search a fixed
+    // number.
+    std::array<std::atomic<Iova>, leaf_capacity> firsts{};
+    std::array<std::atomic<Value*>, leaf_capacity> values{};
+    std::size_t count = 0;  // the writers'
+
+    std::size_t up_to(Iova iova) const {
+      return count_up_to(firsts.data(), leaf_capacity, iova == no_iova ? iova - 1 : iova);
+    }
+    void append(Iova first, Value& value) {
+      values[count].store(&value, std::memory_order_release);
+      firsts[count++].store(first, std::memory_order_release);
+    }
+    void append_part(const Leaf& from, std::size_t begin, std::size_t end) {
+      for (std::size_t entry = begin; entry < end; ++entry) {
+        append(from.firsts[entry].load(std::memory_order_relaxed),
+               *from.values[entry].load(std::memory_order_relaxed));
+      }
+    }
+    void clear() {
+      for (auto& first : firsts) first.store(no_iova, std::memory_order_release);
+      count = 0;
+    }
+  };
+
+  struct Directory {
+    explicit Directory(std::size_t the_capacity)
+        : capacity(the_capacity),
+          firsts(std::make_unique<std::atomic<Iova>[]>(the_capacity)),
+          leaves(std::make_unique<std::atomic<Leaf*>[]>(the_capacity)) {}
+    const std::size_t capacity;
+    std::atomic<std::size_t> count = 0;
+    const std::unique_ptr<std::atomic<Iova>[]> firsts;
+    const std::unique_ptr<std::atomic<Leaf*>[]> leaves;
+  };
+
+  // How many of the sorted addresses are not above `iova`. Without branches that could be mispredicted.
+  static std::size_t count_up_to(const std::atomic<Iova>* sorted, std::size_t count, Iova iova) {
+    const std::atomic<Iova>* base = sorted;
+    while (count > 1) {
+      const std::size_t half = count / 2;
+      base += base[half - 1].load(std::memory_order_acquire) <= iova ? half : 0;
+      count -= half;
+    }
+    const bool one_more = count == 1 && base->load(std::memory_order_acquire) <= iova;
+    return static_cast<std::size_t>(base - sorted) + (one_more ? 1 : 0);
+  }
+
+  Directory& current() { return *directory_.load(); }
+  void publish(Directory& next) {
+    Directory* const old = directory_.load();
+    directory_.store(&next, std::memory_order_release);
+    old_directories_.push_back(old);
+  }
+  void retire(Leaf& leaf) { old_leaves_.push_back(&leaf); }
+
+  void replace(Directory& directory, std::size_t place, Leaf& leaf) {
+    Leaf* const old = directory.leaves[place].load();
+    // The order matters to nobody: a reader that meets the new first address with the old leaf finds nothing
+    // new in it.
+    directory.leaves[place].store(&leaf, std::memory_order_release);
+    directory.firsts[place].store(leaf.firsts[0].load(), std::memory_order_release);
+    retire(*old);
+  }
+
+  // Puts a leaf that has become small together with a neighbour, so that there are never many small ones.
+  bool merge(Directory& directory, std::size_t place, Leaf& small) {
+    const std::size_t leaves = directory.count.load();
+    for (const std::size_t first : {place, place - 1}) {
+      if (first >= leaves || first + 1 >= leaves) continue;
+      Leaf& left = first == place ? small : *directory.leaves[first].load();
+      Leaf& right = first == place ? *directory.leaves[place + 1].load() : small;
+      if (left.count + right.count > leaf_capacity / 2) continue;
+      Leaf& both = copy(left, 0, left.count);
+      both.append_part(right, 0, right.count);
+      Leaf* const replaced[] = {directory.leaves[first].load(), directory.leaves[first + 1].load()};
+      publish(spliced(directory, first, 2, {&both, nullptr}));
+      for (Leaf* leaf : replaced) retire(*leaf);
+      retire(small);
+      return true;
+    }
+    return false;
+  }
+
+  // The directory with `removed` leaves at `place` replaced by those of `added` that are not null.
+  Directory& spliced(const Directory& old, std::size_t place, std::size_t removed,
+                     std::array<Leaf*, 2> added) {
+    const std::size_t old_count = old.count.load();
+    std::size_t capacity = old.capacity;
+    if (old_count + 2 > capacity) capacity *= 2;
+    Directory& next = *new_directory(capacity);
+    std::size_t count = 0;
+    const auto push = [&](Iova first, Leaf* leaf) {
+      next.firsts[count].store(first, std::memory_order_release);
+      next.leaves[count++].store(leaf, std::memory_order_release);
+    };
+    next.count.store(0, std::memory_order_release);
+    for (std::size_t index = 0; index != place; ++index)
+      push(old.firsts[index].load(), old.leaves[index].load());
+    for (Leaf* leaf : added) {
+      if (leaf != nullptr) push(leaf->firsts[0].load(), leaf);
+    }
+    for (std::size_t index = place + removed; index != old_count; ++index) {
+      push(old.firsts[index].load(), old.leaves[index].load());
+    }
+    next.count.store(count, std::memory_order_release);
+    return next;
+  }
+
+  Directory* new_directory(std::size_t capacity) {
+    if (old_directories_.size() > kept && old_directories_.front()->capacity == capacity) {
+      Directory* const used = old_directories_.front();
+      old_directories_.pop_front();
+      return used;
+    }
+    // Those that have become too small are kept, since a reader may have one: twice as large each, so less
+    // than the last.
+    while (!old_directories_.empty() && old_directories_.front()->capacity != capacity) {
+      old_directories_.pop_front();
+    }
+    directories_.push_back(std::make_unique<Directory>(capacity));
+    return directories_.back().get();
+  }
+
+  Leaf& empty_leaf() {
+    Leaf* leaf = nullptr;
+    if (old_leaves_.size() > kept) {
+      leaf = old_leaves_.front();
+      old_leaves_.pop_front();
+    } else {
+      leaves_.push_back(std::make_unique<Leaf>());
+      leaf = leaves_.back().get();
+    }
+    leaf->clear();
+    return *leaf;
+  }
+  Leaf& fresh_leaf(Iova first, Value& value) {
+    Leaf& leaf = empty_leaf();
+    leaf.append(first, value);
+    return leaf;
+  }
+  Leaf& copy(const Leaf& leaf, std::size_t begin, std::size_t end) {
+    Leaf& result = empty_leaf();
+    result.append_part(leaf, begin, end);
+    return result;
+  }
+  Leaf& copy_with(const Leaf& leaf, std::size_t begin, std::size_t end, std::size_t at, Iova first,
+                  Value& value) {
+    Leaf& result = copy(leaf, begin, at);
+    result.append(first, value);
+    result.append_part(leaf, at, end);
+    return result;
+  }
+  Leaf& copy_without(const Leaf& leaf, std::size_t entry) {
+    Leaf& result = copy(leaf, 0, entry);
+    result.append_part(leaf, entry + 1, leaf.count);
+    return result;
+  }
+
+  std::atomic<Directory*> directory_ = nullptr;
+  std::size_t size_ = 0;
+  std::vector<std::unique_ptr<Directory>> directories_;
+  std::vector<std::unique_ptr<Leaf>> leaves_;
+  // Replaced, oldest first.
+  std::deque<Directory*> old_directories_;
+  std::deque<Leaf*> old_leaves_;
+};
+
+}  // namespace umdev::iommu

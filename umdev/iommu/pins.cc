@@ -1,0 +1,294 @@
+// Pins: see the head of address_space_state.h.
+#include <algorithm>
+
+#include "umdev/iommu/address_space_state.h"
+
+namespace umdev::iommu {
+
+namespace {
+
+PinWord::Value step_of(Access access) {
+  return allows(access, Access::write) ? PinWord::for_writing : PinWord::for_reading;
+}
+
+}  // namespace
+
+// --- without a lock ---
+
+// Counts a pin in; gives it back when the seat is not, or no longer, what the caller looked for. `wrong` is
+// the seat that could not take it back so simply.
+bool AddressSpace::State::take(Seat& seat, const DmaUser& user, IovaRange range, Access access,
+                               PinWord::Value step, Seat*& wrong) {
+  if (!seat.word.try_take(step)) return false;
+  const UserRecord* const record = seat.user.load(std::memory_order_relaxed);
+  const Mapping& mapping = *seat.mapping();
+  if (record != nullptr && record->user.load(std::memory_order_relaxed) == &user &&
+      mapping.range().contains(range) && mapping.usable(access) && mapping.memory != nullptr) {
+    return true;
+  }
+  if (!seat.word.try_give(step)) wrong = &seat;
+  return false;
+}
+
+AddressSpace::Seat* AddressSpace::State::try_pin(const DmaUser& user, IovaRange range, Access access,
+                                                 PinWord::Value step, Seat*& wrong) const {
+  DmaUser::Record* const found = user.record_.load(std::memory_order_acquire);
+  if (found == nullptr) return nullptr;
+  UserRecord& record = static_cast<UserRecord&>(*found);
+  if (&record.space != this) return nullptr;
+  Seat* const last = record.last_hit.load(std::memory_order_acquire);
+  if (last != nullptr && last->mapping()->range().contains(range) &&
+      take(*last, user, range, access, step, wrong)) {
+    return last;
+  }
+  Mapping* const mapping = index.at_or_before(range.iova);
+  if (mapping == nullptr || wrong != nullptr) return nullptr;
+  constexpr int seats_max = 32;  // a seat that was taken away meanwhile may lead anywhere
+  Seat* seat = &mapping->seat;
+  for (int looked_at = 0; seat != nullptr && looked_at != seats_max; ++looked_at) {
+    if (seat->user.load(std::memory_order_relaxed) == &record) {
+      if (!take(*seat, user, range, access, step, wrong)) return nullptr;
+      record.last_hit.store(seat, std::memory_order_release);
+      return seat;
+    }
+    seat = seat->next.load(std::memory_order_acquire);
+  }
+  return nullptr;
+}
+
+Result<DmaPin> AddressSpace::State::pin(DmaUser& user, IovaRange range, Access access) {
+  if (range.size == 0) return fail(EINVAL, "nothing to pin");
+  if (!range.valid()) return fail(EOVERFLOW, "the range wraps");
+  Seat* wrong = nullptr;
+  Seat* const seat = try_pin(user, range, access, step_of(access), wrong);
+  if (seat == nullptr) return pin_slowly(user, range, access, wrong);
+  return finished_pin(*seat, range, access);
+}
+
+Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat, IovaRange range, Access access) const {
+  const Mapping& mapping = *seat.mapping();
+  std::uint64_t cookie = 0;
+  if (allows(access, Access::write)) {
+    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
+  }
+  Result<DmaPin> pin(std::in_place, seat, range, access, mapping.segment(range), cookie);
+  if (!mapping.intact()) return fail(EFAULT, "the memory went bad");
+  return pin;
+}
+
+void AddressSpace::Seat::unpin(DmaPin& pin) {
+  if (allows(pin.access(), Access::write)) {
+    if (DirtySink* const sink = mapping()->self->dirty_sink.load()) sink->unpinned(pin.range(), pin.cookie());
+  }
+  const PinWord::Value step = step_of(pin.access());
+  if (!word.try_give(step)) mapping()->self->give_back(*this, step);
+}
+
+// --- with the lock ---
+
+Result<DmaPin> AddressSpace::State::pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong) {
+  const std::shared_ptr<State> self = shared_from_this();  // a pin given back may end an unmap
+  const PinWord::Value step = step_of(access);
+  if (wrong != nullptr) give_back(*wrong, step);
+  std::vector<Seat*> others;
+  Seat* const first = UMDEV_TRY(seat_at(user, range.iova, access, step));
+  for (IovaRange there = first->mapping()->range(); there.last() < range.last();) {
+    Result<Seat*> next = seat_at(user, there.last() + 1, access, step);
+    if (!next) {
+      give_back(*first, step);
+      for (Seat* seat : others) give_back(*seat, step);
+      return std::unexpected(next.error());
+    }
+    others.push_back(*next);
+    there = (*next)->mapping()->range();
+  }
+  if (others.empty()) return finished_pin(*first, range, access);
+
+  others.insert(others.begin(), first);
+  auto holder = std::make_unique<SpanHolder>(std::move(others), range);
+  const SpanHolder& held = *holder;
+  std::uint64_t cookie = 0;
+  if (allows(access, Access::write)) {
+    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
+  }
+  DmaPin pin(std::move(holder), range, access, {}, cookie);
+  // All of it was mapped at one moment: now.
+  if (held.draining()) return fail(EINVAL, "a mapping has gone meanwhile");
+  if (!held.intact()) return fail(EFAULT, "the memory went bad");
+  return pin;
+}
+
+Result<AddressSpace::Seat*> AddressSpace::State::seat_at(DmaUser& user, Iova iova, Access access,
+                                                         PinWord::Value step) {
+  Seat* wrong = nullptr;
+  Seat* const seat = try_pin(user, {.iova = iova, .size = 1}, access, step, wrong);
+  if (seat != nullptr) return seat;
+  if (wrong != nullptr) give_back(*wrong, step);
+  Lock lock(mutex);
+  return pin_locked(user, iova, access, step);
+}
+
+Result<AddressSpace::Seat*> AddressSpace::State::pin_locked(DmaUser& user, Iova iova, Access access,
+                                                            PinWord::Value step) {
+  const auto known = users.find(&user);
+  if (known == users.end()) return fail(EINVAL, "the user is not registered");
+  UserRecord& record = *known->second;
+  Mapping* const mapping = find(iova);
+  if (mapping == nullptr) return fail(EINVAL, "nothing is mapped there");
+  UMDEV_TRY(mapping->check(access, true));
+  Seat& seat = seat_of(*mapping, record);
+  if (!record.tight) {
+    seat.word.clear_flags(PinWord::tight);
+    if (seat.word.try_take(step)) return &seat;
+    if (record.budget == 0) tighten(record);
+  }
+  if (record.budget == 0) return fail(ENOMEM, "the user holds too many pins");
+  // Generous while there is much left, so that not every pin of a popular mapping comes this way.
+  const bool plenty = record.budget > pin_limit() / 2;
+  const std::uint64_t quota = plenty ? std::max<std::uint64_t>(1, PinWord::quota(seat.word.get())) : 1;
+  const std::uint64_t granted = std::min(quota, record.budget);
+  record.budget -= granted;
+  seat.word.add(step + granted * PinWord::one_quota);
+  return &seat;
+}
+
+void AddressSpace::State::give_back(Seat& seat, PinWord::Value step) {
+  const std::shared_ptr<State> self = shared_from_this();
+  std::shared_ptr<Backing> backing;
+  UnmapList ready;
+  {
+    Lock lock(mutex);
+    Mapping& mapping = *seat.mapping();
+    PinWord::Value now = seat.word.subtract(step);
+    if ((now & PinWord::revoked) != 0) {
+      if (PinWord::count(now) == 0) backing = recycle(mapping);
+    } else {
+      if ((now & PinWord::tight) != 0) {
+        now = seat.word.subtract(PinWord::one_quota);
+        refund(*seat.user, 1);
+      }
+      if ((now & PinWord::blocked) != 0 && PinWord::count(now) == 0) part_done(mapping, ready);
+    }
+  }
+  finish(std::move(ready));
+}
+
+// --- budgets ---
+
+// A user may hold so many pins in all; each of its seats has a share of them, so that only a seat that wants
+// more than its share needs the lock. When nothing is left, what the seats do not use is collected, and until
+// half of it is free again they give back whatever they do not use.
+void AddressSpace::State::tighten(UserRecord& record) {
+  record.tight = true;
+  std::uint64_t unused = 0;
+  for (Seat* seat : seats_of(record)) {
+    seat->word.set_flags(PinWord::tight);  // from here on only the mutex's holder changes it
+    const PinWord::Value now = seat->word.get();
+    const std::uint64_t spare = PinWord::quota(now) - PinWord::count(now);
+    seat->word.subtract(spare * PinWord::one_quota);
+    unused += spare;
+  }
+  refund(record, unused);
+}
+
+void AddressSpace::State::refund(UserRecord& record, std::uint64_t amount) {
+  record.budget += amount;
+  if (record.budget > pin_limit() / 2) record.tight = false;
+}
+
+// --- seats ---
+
+void AddressSpace::State::seat_first_user(Mapping& mapping) {
+  if (first_user == nullptr || first_user->tight || first_user->budget == 0) return;
+  --first_user->budget;
+  bind(mapping.seat, mapping, *first_user, 1);
+}
+
+AddressSpace::Seat& AddressSpace::State::seat_of(Mapping& mapping, UserRecord& record) {
+  Seat* free = nullptr;
+  for (Seat* seat = &mapping.seat; seat != nullptr; seat = seat->next) {
+    if (seat->user == &record) return *seat;
+    if (free == nullptr && seat->user == nullptr && !seat->left_behind()) free = seat;
+  }
+  if (free == nullptr) {
+    free = &seat_pool_.take();
+    free->next = mapping.seat.next.load();
+    mapping.seat.next = free;
+  }
+  bind(*free, mapping, record, 0);
+  return *free;
+}
+
+void AddressSpace::State::bind(Seat& seat, Mapping& mapping, UserRecord& record, PinWord::Value quota) {
+  seat.place = &mapping;
+  seat.user = &record;
+  seat.word.reset(quota * PinWord::one_quota | (record.tight ? PinWord::tight : 0));
+}
+
+// Nobody waits for its pins any more; when it has none, it is nobody's at once.
+void AddressSpace::State::leave_behind(Seat& seat) {
+  const PinWord::Value before = seat.word.set_flags(PinWord::blocked | PinWord::revoked);
+  refund(*seat.user, PinWord::quota(before));
+  seat.word.subtract(PinWord::quota(before) * PinWord::one_quota);
+  seat.user = nullptr;
+}
+
+bool AddressSpace::State::clear_seats(Mapping& mapping) {
+  if (mapping.seat.user != nullptr && !mapping.seat.left_behind()) leave_behind(mapping.seat);
+  bool left = mapping.seat.left_behind();
+  std::atomic<Seat*>* link = &mapping.seat.next;
+  while (Seat* const seat = *link) {
+    if (seat->left_behind()) {
+      left = true;
+      link = &seat->next;
+      continue;
+    }
+    if (seat->user != nullptr) leave_behind(*seat);
+    link->store(seat->next);
+    seat_pool_.give_back(*seat);
+  }
+  return left;
+}
+
+// --- pins of several mappings ---
+
+AddressSpace::SpanHolder::SpanHolder(std::vector<Seat*> seats, IovaRange range) : seats_(std::move(seats)) {
+  const Backing* last_backing = nullptr;
+  for (const Seat* seat : seats_) {
+    const DmaSegment next = seat->mapping()->segment(range);
+    const Backing* const backing = seat->mapping()->backing.get();
+    if (last_backing == backing && segments_.back().data + segments_.back().length == next.data) {
+      segments_.back().length += next.length;
+    } else {
+      segments_.push_back(next);
+    }
+    last_backing = backing;
+  }
+}
+
+void AddressSpace::SpanHolder::unpin(DmaPin& pin) {
+  const std::shared_ptr<State> state = seats_.front()->mapping()->self;
+  if (allows(pin.access(), Access::write)) {
+    if (DirtySink* const sink = state->dirty_sink.load()) sink->unpinned(pin.range(), pin.cookie());
+  }
+  const PinWord::Value step = step_of(pin.access());
+  for (Seat* seat : seats_) {
+    if (!seat->word.try_give(step)) state->give_back(*seat, step);
+  }
+}
+
+bool AddressSpace::SpanHolder::revoked(const DmaPin& pin) const {
+  return std::any_of(seats_.begin(), seats_.end(), [&](const Seat* seat) { return seat->revoked(pin); });
+}
+
+bool AddressSpace::SpanHolder::draining() const {
+  return std::any_of(seats_.begin(), seats_.end(),
+                     [](const Seat* seat) { return (seat->word.get() & PinWord::blocked) != 0; });
+}
+
+bool AddressSpace::SpanHolder::intact() const {
+  return std::all_of(seats_.begin(), seats_.end(),
+                     [](const Seat* seat) { return seat->mapping()->intact(); });
+}
+
+}  // namespace umdev::iommu
