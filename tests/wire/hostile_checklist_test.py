@@ -1,7 +1,7 @@
 """The points at which servers of this protocol have broken, each by its number and name.
 
-More of each is in the files of the commands. What needs another device than there is (one that does DMA, one with several
-vectors, one that does not become quiet) is in tests/integration/vfio_user.
+More of each is in the files of the commands. What needs another device than there is (one that does DMA, one with
+several vectors, one that does not become quiet) is in tests/integration/vfio_user.
 """
 
 import contextlib
