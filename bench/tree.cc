@@ -200,7 +200,7 @@ void measure_session(const Effort& effort, Report& report, TreeWorld& world) {
 
 void measure_tree(const Effort& effort, Report& report) {
   constexpr std::uint32_t few = 100;
-  const std::uint32_t many = make_room_for(effort.quick ? 500 : 10000) - 2 * few;
+  const std::uint32_t many = make_room_for((effort.quick ? 500 : 10000) + 2 * few) - 2 * few;
   TreeWorld small(few + 2);
   TreeWorld large(many + 2);
   report.section(fmt::format("the tree of {} null instances, mounted", many));

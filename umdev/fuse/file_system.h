@@ -38,6 +38,7 @@ struct Attributes {
   std::uint32_t gid = 0;
   std::uint64_t size = 0;
   std::int64_t time = 0;  // seconds since 1970: of access, of modification and of change
+  bool lasting = false;   // nothing but change() of this very node will alter them: the kernel need not ask
 };
 
 struct Found {

@@ -12,7 +12,12 @@ namespace {
 // Names are looked up anew each time: what is removed is gone for everybody when the removal returns. (Making
 // the kernel forget a name instead would take the directory's lock, which any reader of it can hold.)
 constexpr double entry_timeout = 0;
-constexpr double attribute_timeout = 0;
+
+// In seconds. Each lookup brings them afresh, so this saves the question that follows it.
+double attribute_timeout(const Attributes& attributes) {
+  constexpr double hour = 3600;
+  return attributes.lasting ? hour : 0;
+}
 
 ServerState& state_of(fuse_req_t request) {
   return *static_cast<ServerState*>(fuse_req_userdata(request));
@@ -43,7 +48,7 @@ void reply_error(fuse_req_t request, const Error& error) {
 void reply_attributes(fuse_req_t request, const Result<Attributes>& attributes) {
   if (!attributes) return reply_error(request, attributes.error());
   const struct stat stat = stat_of(*attributes);
-  fuse_reply_attr(request, &stat, attribute_timeout);
+  fuse_reply_attr(request, &stat, attribute_timeout(*attributes));
 }
 
 void on_init(void*, fuse_conn_info* connection) {
@@ -51,6 +56,8 @@ void on_init(void*, fuse_conn_info* connection) {
   connection->want &=
       ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
                              FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+  // A link leads to the same place for as long as it is the same link.
+  connection->want |= connection->capable & static_cast<unsigned>(FUSE_CAP_CACHE_SYMLINKS);
 }
 
 void on_lookup(fuse_req_t request, fuse_ino_t directory, const char* name) {
@@ -60,7 +67,7 @@ void on_lookup(fuse_req_t request, fuse_ino_t directory, const char* name) {
   fuse_entry_param entry = {};
   entry.ino = found->id;
   entry.attr = stat_of(found->attributes);
-  entry.attr_timeout = attribute_timeout;
+  entry.attr_timeout = attribute_timeout(found->attributes);
   entry.entry_timeout = entry_timeout;
   // Whoever asked is gone: the reference was never given.
   if (fuse_reply_entry(request, &entry) == -ENOENT) file_system.forget(found->id, 1);

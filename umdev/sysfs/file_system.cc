@@ -27,6 +27,16 @@ FileSystem::FileSystem(tree::Tree& tree, Executor& executor, const Clock& clock,
       owner_(owner),
       nodes_(tree.root().node()) {}
 
+namespace {
+
+// Of a directory the daemon changes the number of links; a writable attribute has several numbers
+// (node_table.h), and what is changed by one of them the others must show.
+bool is_lasting(const tree::NodeInfo& info) {
+  return info.type != tree::NodeType::directory && !is_writable_attribute(info);
+}
+
+}  // namespace
+
 fuse::Attributes FileSystem::attributes_of(const tree::NodeInfo& info) const {
   return {.inode = info.inode,
           .mode = type_bits(info.type) | info.mode,
@@ -34,7 +44,8 @@ fuse::Attributes FileSystem::attributes_of(const tree::NodeInfo& info) const {
           .uid = info.uid == 0 ? owner_.uid : info.uid,
           .gid = info.gid == 0 ? owner_.gid : info.gid,
           .size = info.size,
-          .time = time_};
+          .time = time_,
+          .lasting = is_lasting(info)};
 }
 
 Result<fuse::Found> FileSystem::lookup(fuse::NodeId directory, const char* name) {

@@ -2,13 +2,17 @@
 
 namespace umdev::sysfs {
 
+bool is_writable_attribute(const tree::NodeInfo& info) {
+  return info.type == tree::NodeType::attribute && (info.mode & 0222) != 0;
+}
+
 NodeTable::NodeTable(tree::NodeRef root) {
   Lock lock(mutex_);
   entries_.emplace(fuse::root_id, Entry{.node = std::move(root), .references = 1});
 }
 
 fuse::NodeId NodeTable::refer(const tree::NodeRef& node, const tree::NodeInfo& info) {
-  const bool writable = info.type == tree::NodeType::attribute && (info.mode & 0222) != 0;
+  const bool writable = is_writable_attribute(info);
   Lock lock(mutex_);
   const fuse::NodeId id = writable ? next_of_its_own_++ : info.inode;
   Entry& entry = entries_[id];

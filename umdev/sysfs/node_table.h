@@ -9,6 +9,8 @@
 
 namespace umdev::sysfs {
 
+bool is_writable_attribute(const tree::NodeInfo& info);
+
 // A node's number is its inode, with one exception: an attribute that can be written gets a new number with
 // each lookup. The kernel holds a lock of the file (per number) while it waits for a write, and takes the
 // same lock to truncate, which every `echo >` does: under one number a removal that waits for a device's
