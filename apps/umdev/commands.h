@@ -1,6 +1,7 @@
 // What the subcommands do. Each prints its result on stdout, for people or as JSON.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,11 +22,12 @@ struct Options {
   bool manual = false;     // does not
   bool no_attributes = false;
   std::vector<std::string> attributes;  // NAME=VALUE
-  std::string file;                     // a desired state
+  std::string file;                     // a desired state, or where a capture goes
   bool uevents = false;
   std::string network_namespace;  // a path; empty: the caller's
   std::string until;
   std::optional<double> timeout;  // seconds
+  std::optional<std::uint64_t> count;
 };
 
 // What stands in the metrics of a `status` answer (JSON text), as tables.
@@ -40,6 +42,8 @@ Outcome<> show_metrics(const Options& options);
 Outcome<> show_qemu_args(const Options& options);
 // Prints events as they happen, until it is told to stop.
 Outcome<> watch(const Options& options);
+// Prints messages as they pass, until it is told to stop.
+Outcome<> trace(const Options& options);
 Outcome<> create(const Options& options);
 Outcome<> remove(const Options& options);
 // The same, of a device that stays defined.

@@ -66,6 +66,18 @@ network namespace, udev above all. That needs CAP_SYS_ADMIN over the namespace, 
 Exit status: 0 ended by SIGINT or SIGTERM, by the end of its reader or of the time, or --until's event has
 come; 1 it has not; 3 the daemon has gone.)";
 
+constexpr const char* trace_footer =
+    R"(Prints a line for each vfio-user message as it passes: -> from the client, <- from the device, with the
+time that an answer took. The first line (with --json {"event": "tracing"}) says that from here on nothing
+is missed; who reads too slowly loses messages, and is told how many. The first 4096 bytes of a message are
+kept.
+  umdev trace $uuid --count 20               # what a guest does with its device
+  umdev trace $uuid --pcap boot.pcap         # and a capture of it
+  umdev trace $uuid --pcap - | wireshark -k -i - -X lua_script:tools/wireshark/vfio-user.lua
+Only root, the daemon's own user and whoever made the instance may look.
+Exit status: 0 ended by SIGINT or SIGTERM, by the end of its reader, of the time or of the count; 1 refused;
+3 the daemon has gone.)";
+
 constexpr const char* define_footer =
     R"(Prints the UUID. What is defined is written down, in mdevctl's own format, and outlives the daemon; it
 is durable when this returns. Nothing is started: `umdev start` does that now, --auto whenever the daemon
@@ -201,6 +213,17 @@ class Program {
         ->type_name("SECONDS")
         ->check(CLI::NonNegativeNumber);
     watching.footer(watch_footer);
+    auto& tracing = add("trace", "Show the messages between an instance and its clients", trace);
+    add_uuid(tracing);
+    tracing
+        .add_option("--pcap", options_.file,
+                    "write a capture for Wireshark; - is stdout, then nothing else is")
+        ->type_name("FILE");
+    tracing.add_option("--count", options_.count, "end after so many messages")->type_name("NUMBER");
+    tracing.add_option("--timeout", options_.timeout, "end after so long")
+        ->type_name("SECONDS")
+        ->check(CLI::NonNegativeNumber);
+    tracing.footer(trace_footer);
     auto& qemu = add("qemu-args", "Print the QEMU arguments that attach an instance", show_qemu_args);
     add_uuid(qemu);
     qemu.footer(qemu_footer);

@@ -1,34 +1,19 @@
 // `umdev watch`: what happens, as it happens.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <unistd.h>
 
-#include <array>
 #include <chrono>
-#include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "apps/umdev/commands.h"
-#include "umdev/os/signal_fd.h"
-#include "umdev/os/system_error.h"
+#include "apps/umdev/listening.h"
 #include "umdev/os/uevent_socket.h"
-#include "umdev/support/uuid.h"
 
 namespace umdev::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using std::chrono::steady_clock;
-
-// What is put together before it is written, and signals are looked at.
-constexpr std::size_t output_max = 65536;
-
-// Why it stops.
-enum class End : std::uint8_t { none, found, signal, reader_gone, time_out };
 
 std::string text_of(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -62,87 +47,58 @@ std::string now() {
                      milliseconds.count());
 }
 
-class Watcher {
+class Watcher final : public Listening {
  public:
-  Watcher(const Options& options, os::SignalFd signals) : options_(options), signals_(std::move(signals)) {}
+  using Listening::Listening;
 
   Outcome<> run() {
-    auto remote = Remote::connect(options_.runtime_directory);
-    if (!remote) return std::unexpected(remote.error());
-    if (options_.uevents) {
-      auto socket = options_.network_namespace.empty()
+    if (options().uevents) {
+      auto socket = options().network_namespace.empty()
                         ? os::UeventSocket::create()
-                        : os::UeventSocket::create_in(options_.network_namespace);
+                        : os::UeventSocket::create_in(options().network_namespace);
       if (!socket) return refuse(socket.error());
       if (auto may = socket->check(); !may) return refuse(may.error());
       uevents_.emplace(std::move(*socket));
     }
-    if (options_.timeout) deadline_ = steady_clock::now() + std::chrono::duration<double>(*options_.timeout);
-    if (auto begun = remote->call("watch"); !begun) return std::unexpected(begun.error());
-    say_ready();
-    for (;;) {
-      const auto taken = take_events(*remote);
-      if (auto written = write_out(); !written) return written;
-      if (!taken) return taken;
-      if (end_ == End::none) wait(remote->socket(), !all_taken_);
-      if (end_ != End::none) return finish();
-    }
+    const auto end = listen("watch", {});
+    if (!end) return std::unexpected(end.error());
+    if (options().until.empty() || *end == End::heard_enough || *end == End::reader_gone) return {};
+    return std::unexpected(
+        Failure{.text = fmt::format("no \"{}\" has come{}", options().until,
+                                    options().uuid.empty() ? "" : fmt::format(" for {}", options().uuid))});
   }
 
  private:
-  static std::unexpected<Failure> refuse(const Error& error) {
-    return std::unexpected(Failure{.text = fmt::format("{} ({})", error.text, errno_name(error.code))});
-  }
-
-  // From here on nothing is missed.
-  void say_ready() {
-    output_ = options_.json ? Json{{"event", "watching"}}.dump() + "\n"
-                            : fmt::format("{:<12}  {:<8}  {:<9}  {}\n", "TIME", "EVENT", "KIND", "WHAT");
-  }
-
-  // What was put together since the last time.
-  Outcome<> write_out() {
-    std::fwrite(output_.data(), 1, output_.size(), stdout);
-    output_.clear();
-    if (std::fflush(stdout) == 0) return {};
-    if (errno != EPIPE) return std::unexpected(Failure{.text = "the output cannot be written"});
-    end_ = End::reader_gone;
+  // ^Listening
+  Outcome<> begun() override {
+    print(options().json ? Json{{"event", "watching"}}.dump() + "\n"
+                         : fmt::format("{:<12}  {:<8}  {:<9}  {}\n", "TIME", "EVENT", "KIND", "WHAT"));
     return {};
   }
 
-  Outcome<> take_events(Remote& remote) {
-    while (end_ == End::none && output_.size() < output_max) {
-      auto next = remote.next_notification(Duration::zero());
-      if (!next) return std::unexpected(next.error());
-      all_taken_ = !*next;
-      if (all_taken_) return {};
-      const Json event = Json::parse((*next)->parameters, nullptr, /*allow_exceptions=*/false);
-      if (!event.is_object() || (*next)->method != "event") continue;
-      if (auto handled = handle(event); !handled) return handled;
-    }
-    return {};
-  }
-
-  Outcome<> handle(const Json& event) {
+  // ^Listening
+  Outcome<> heard(const std::string& item) override {
+    const Json event = Json::parse(item, nullptr, /*allow_exceptions=*/false);
+    if (!event.is_object()) return {};
     const std::string name = text_of(event, "event");
     const bool lost = name == "lost";
-    if (!lost && !options_.uuid.empty() && text_of(event, "uuid") != options_.uuid) return {};
+    if (!lost && !options().uuid.empty() && text_of(event, "uuid") != options().uuid) return {};
     if (uevents_ && event.contains("devpath")) {
       const auto sent = uevents_->inject(name, text_of(event, "devpath"), environment_of(event));
       if (!sent) return refuse(sent.error());
     }
     if (uevents_ && lost)
       fmt::print(stderr, "umdev: events were lost; `udevadm trigger` makes udev look again\n");
-    output_ += options_.json ? event.dump() : describe(name, event);
-    output_ += '\n';
-    if (name == options_.until && is_awaited(event)) end_ = End::found;
+    print(options().json ? event.dump() : describe(name, event));
+    print("\n");
+    if (name == options().until && is_awaited(event)) end();
     return {};
   }
 
   // What is about a part of the instance (its vfio-dev device) is not yet about the instance.
   bool is_awaited(const Json& event) const {
-    return options_.uuid.empty() || !event.contains("devpath") ||
-           text_of(event, "devpath").ends_with("/" + options_.uuid);
+    return options().uuid.empty() || !event.contains("devpath") ||
+           text_of(event, "devpath").ends_with("/" + options().uuid);
   }
 
   static std::string describe(const std::string& name, const Json& event) {
@@ -157,54 +113,18 @@ class Watcher {
                                 text_of(event, "type")));
   }
 
-  // Until something has come, a signal, the end of the time, or of whoever reads what is printed.
-  void wait(int socket, bool only_look) {
-    std::array<pollfd, 3> descriptors{
-        pollfd{.fd = socket, .events = POLLIN, .revents = 0},
-        pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = STDOUT_FILENO, .events = 0, .revents = 0}};  // POLLERR comes unasked
-    int milliseconds = only_look ? 0 : -1;
-    if (deadline_ && !only_look) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - steady_clock::now());
-      milliseconds = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
-    }
-    const int ready =
-        os::retry_interrupted([&] { return ::poll(descriptors.data(), descriptors.size(), milliseconds); });
-    if ((descriptors[1].revents & POLLIN) != 0 && signals_.take())
-      end_ = End::signal;
-    else if ((descriptors[2].revents & (POLLERR | POLLHUP)) != 0)
-      end_ = End::reader_gone;
-    else if (!only_look && ready == 0 && deadline_ && steady_clock::now() >= *deadline_)
-      end_ = End::time_out;
-  }
-
-  Outcome<> finish() const {
-    if (options_.until.empty() || end_ == End::found || end_ == End::reader_gone) return {};
-    return std::unexpected(
-        Failure{.text = fmt::format("no \"{}\" has come{}", options_.until,
-                                    options_.uuid.empty() ? "" : fmt::format(" for {}", options_.uuid))});
-  }
-
-  const Options& options_;
-  const os::SignalFd signals_;
   std::optional<os::UeventSocket> uevents_;
-  std::optional<std::chrono::time_point<steady_clock, std::chrono::duration<double>>> deadline_;
-  std::string output_;
-  bool all_taken_ = false;
-  End end_ = End::none;
 };
 
 }  // namespace
 
 Outcome<> watch(const Options& given) {
   Options options = given;
-  if (!options.uuid.empty()) {
-    const auto uuid = Uuid::parse(options.uuid);
-    if (!uuid) return std::unexpected(Failure{.status = exit_usage, .text = "UUID: not a UUID"});
-    options.uuid = uuid->to_string();
-  }
-  auto signals = os::SignalFd::create({SIGINT, SIGTERM});
-  if (!signals) return std::unexpected(Failure{.text = std::string(signals.error().text)});
+  auto uuid = parse_uuid(given.uuid);
+  if (!uuid) return std::unexpected(uuid.error());
+  options.uuid = std::move(*uuid);
+  auto signals = ending_signals();
+  if (!signals) return std::unexpected(signals.error());
   return Watcher(options, std::move(*signals)).run();
 }
 

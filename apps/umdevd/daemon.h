@@ -85,6 +85,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
 
   // ^control::Doors
   control::SocketPaths socket_of(const Uuid& uuid) const override { return sockets_->paths_of(uuid); }
+  Result<std::unique_ptr<control::Topic>> trace_of(const Uuid& uuid) const override;
   std::vector<control::SessionReport> sessions() const override;
   std::vector<control::NumberGroup> numbers() const override;
 

@@ -55,13 +55,16 @@ Result<std::unique_ptr<InstanceSockets>> InstanceSockets::create(vfio_user::Serv
 Result<> InstanceSockets::open(const mdev::Instance& instance) {
   const auto device = instance.vfio_device();
   if (!device) return fail(ENODEV, "the instance has no VFIO device");
-  auto registration = UMDEV_TRY(server_.listen(
-      {.path = fmt::format("{}/{}{}", directory_, instance.name(), suffix),
-       .file = socket_file(config_, instance.mdev_parent().name(), instance.type().id()),
-       .device = {
-           .iommu_group = device->group()->iommu_group().number(), .name = device->name(), .caller = {}}}));
+  const auto tap = std::make_shared<vfio_user::Tap>();
+  auto registration = UMDEV_TRY(
+      server_.listen({.path = fmt::format("{}/{}{}", directory_, instance.name(), suffix),
+                      .file = socket_file(config_, instance.mdev_parent().name(), instance.type().id()),
+                      .device = {.iommu_group = device->group()->iommu_group().number(),
+                                 .name = device->name(),
+                                 .caller = {}},
+                      .tap = tap}));
   Lock lock(mutex_);
-  open_.insert_or_assign(instance.uuid(), std::move(registration));
+  open_.insert_or_assign(instance.uuid(), Open{.registration = std::move(registration), .tap = tap});
   return {};
 }
 
@@ -71,12 +74,18 @@ void InstanceSockets::close(const Uuid& uuid, RemovePolicy policy, Done<> done) 
     Lock lock(mutex_);
     const auto found = open_.find(uuid);
     if (found != open_.end()) {
-      registration = std::move(found->second);
+      registration = std::move(found->second.registration);
       open_.erase(found);
     }
   }
   if (!registration) return done();
   registration.unregister(policy, std::move(done));
+}
+
+std::shared_ptr<vfio_user::Tap> InstanceSockets::tap_of(const Uuid& uuid) const {
+  Lock lock(mutex_);
+  const auto found = open_.find(uuid);
+  return found != open_.end() ? found->second.tap : nullptr;
 }
 
 control::SocketPaths InstanceSockets::paths_of(const Uuid& uuid) const {

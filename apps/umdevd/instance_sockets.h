@@ -29,10 +29,16 @@ class InstanceSockets {
   // when there is none.
   void close(const Uuid& uuid, RemovePolicy policy, Done<> done) UMDEV_EXCLUDES(mutex_);
 
+  // What passes on the socket of an instance; null while it has none.
+  std::shared_ptr<vfio_user::Tap> tap_of(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
   // Empty while the instance has none.
   control::SocketPaths paths_of(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
 
  private:
+  struct Open {
+    Registration registration;
+    std::shared_ptr<vfio_user::Tap> tap;
+  };
   InstanceSockets(vfio_user::Server& server, std::string directory, os::UniqueFd handle, Config config)
       : server_(server),
         directory_(std::move(directory)),
@@ -44,7 +50,7 @@ class InstanceSockets {
   const os::UniqueFd handle_;  // of the directory, for short paths to it
   const Config config_;
   mutable Mutex mutex_;
-  std::map<Uuid, Registration> open_ UMDEV_GUARDED_BY(mutex_);
+  std::map<Uuid, Open> open_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::daemon

@@ -1,5 +1,6 @@
 // What the daemon says of its doors in `umdev status`.
 #include "apps/umdevd/daemon.h"
+#include "apps/umdevd/instance_trace.h"
 #include "umdev/os/fault_guard.h"
 #include "umdev/vfio_user/messages.h"
 
@@ -62,6 +63,12 @@ control::NumberGroup count_definitions(const manage::Definitions& definitions) {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<control::Topic>> Daemon::trace_of(const Uuid& uuid) const {
+  auto tap = sockets_->tap_of(uuid);
+  if (!tap) return fail(ENODEV, "no such device has a socket");
+  return std::make_unique<InstanceTrace>(std::move(tap));
+}
 
 std::vector<control::SessionReport> Daemon::sessions() const {
   std::vector<control::SessionReport> reports;

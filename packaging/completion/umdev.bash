@@ -13,12 +13,12 @@ _umdev_column() {
 
 _umdev() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="parents types list show status metrics watch qemu-args create remove probe run"
+  local commands="parents types list show status metrics watch trace qemu-args create remove probe run"
   commands+=" define undefine modify autostart start stop apply diff"
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --runtime-dir | --uuid | --until | --timeout | --netns | --attr | --parent | --type) index=$((index + 1)) ;;
+      --runtime-dir | --uuid | --until | --timeout | --count | --pcap | --netns | --attr | --parent | --type) index=$((index + 1)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
     esac
@@ -26,10 +26,10 @@ _umdev() {
   COMPREPLY=()
   case $previous in
     --runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
-    --uuid | --timeout | --attr) return ;;
+    --uuid | --timeout | --count | --attr) return ;;
     --parent) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 1 parents)" -- "$current"); return ;;
     --type) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 2 types)" -- "$current"); return ;;
-    --netns) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    --netns | --pcap) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --until)
       mapfile -t COMPREPLY < <(compgen -W "add bind change unbind remove defined undefined" -- "$current")
       return
@@ -66,6 +66,10 @@ _umdev() {
     watch)
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
       choices+=" --json --uevents --netns --until --timeout --help"
+      ;;
+    trace)
+      if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
+      choices+=" --json --pcap --count --timeout --help"
       ;;
     run)
       if [[ ${#operands[@]} -eq 0 ]]; then choices="--explain --cover --help $(compgen -c -- "$current")"; fi ;;

@@ -33,7 +33,7 @@ void Connection::end() {
   const auto self = shared_from_this();
   ended_ = true;
   watch_.cancel();
-  news_ = {};
+  news_.reset();
   socket_.reset();
   world_.owner->connection_ended(*this);
 }
@@ -108,9 +108,9 @@ void Connection::answered(const std::string& text) {
   serve();
 }
 
-Result<> Connection::listen(News& news) {
+Result<> Connection::listen(Topic& topic) {
   if (listens_.exchange(true)) return fail(EBUSY, "this connection watches already");
-  auto reader = news.subscribe([outlet = world_.outlet, weak = weak_from_this()] {
+  auto reader = topic.listen([outlet = world_.outlet, weak = weak_from_this()] {
     outlet->post([weak] {
       if (const auto self = weak.lock()) self->news_came();
     });
@@ -129,7 +129,7 @@ void Connection::begin() {
 }
 
 void Connection::begin_telling() {
-  News::Reader reader;
+  std::unique_ptr<ItemReader> reader;
   {
     Lock lock(mutex_);
     reader = std::move(subscribed_);
@@ -147,10 +147,10 @@ void Connection::news_came() {
 // no room there is lost.
 void Connection::tell_news() {
   const Limits& limits = world_.dispatcher->limits();
-  news_left_ = static_cast<bool>(news_);
+  news_left_ = news_ != nullptr;
   for (std::uint32_t turn = 0; news_left_ && turn < limits.watch_turn; ++turn) {
     if (output_.size() - sent_ > limits.watch_output) return;
-    const auto item = news_.next();
+    const auto item = news_->next();
     if (item)
       output_ += R"({"jsonrpc":"2.0","method":"event","params":)" + **item + "}\n";
     else

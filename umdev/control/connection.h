@@ -12,7 +12,7 @@
 
 #include "umdev/control/dispatcher.h"
 #include "umdev/control/line_buffer.h"
-#include "umdev/control/news.h"
+#include "umdev/control/topic.h"
 #include "umdev/os/event_loop.h"
 #include "umdev/support/mutex.h"
 
@@ -60,7 +60,7 @@ class Connection final : public Listener, public std::enable_shared_from_this<Co
   void end();
 
   // ^Listener: items go out as notifications of the method "event", as fast as the client takes them.
-  Result<> listen(News& news) override UMDEV_EXCLUDES(mutex_);
+  Result<> listen(Topic& topic) override UMDEV_EXCLUDES(mutex_);
   void begin() override;
 
  private:
@@ -86,13 +86,13 @@ class Connection final : public Listener, public std::enable_shared_from_this<Co
   bool at_end_ = false;  // nothing more will be read
   bool ended_ = false;
   os::Watch watch_;
-  News::Reader news_;
+  std::unique_ptr<ItemReader> news_;
   bool news_left_ = false;  // news_ was not read to its end
 
   // Any thread.
   std::atomic<bool> listens_ = false;
   Mutex mutex_;
-  News::Reader subscribed_ UMDEV_GUARDED_BY(mutex_);  // until begin()
+  std::unique_ptr<ItemReader> subscribed_ UMDEV_GUARDED_BY(mutex_);  // until begin()
 };
 
 }  // namespace umdev::control

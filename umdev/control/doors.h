@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "umdev/control/topic.h"
 #include "umdev/support/uuid.h"
 
 namespace umdev::control {
@@ -36,6 +38,8 @@ class Doors {
  public:
   virtual ~Doors() = default;
   virtual SocketPaths socket_of(const Uuid& uuid) const = 0;
+  // The messages that pass on the instance's socket from now on. ENODEV: it has none.
+  virtual Result<std::unique_ptr<Topic>> trace_of(const Uuid& uuid) const = 0;
   virtual std::vector<SessionReport> sessions() const = 0;
   virtual std::vector<NumberGroup> numbers() const = 0;
 };

@@ -67,6 +67,7 @@ const std::vector<Management::Entry>& Management::entries() {
                                       {{"status", {}}, &Management::status},
                                       {{"metrics", {}}, &Management::metrics},
                                       {{"watch", {}}, &Management::watch},
+                                      {{"trace", only_uuid}, &Management::trace},
                                       {{"definitions", {}}, &Management::list_definitions},
                                       {{"define", for_define}, &Management::define},
                                       {{"undefine", of_definition}, &Management::undefine},
@@ -154,14 +155,29 @@ void Management::metrics(Call& call) {
   call.done(Json(manage::to_prometheus(collect())).dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-void Management::watch(Call& call) {
+// Tells the caller of the topic, from the answer on.
+void Management::tell(Call& call, Topic& topic) {
   const auto& listener = call.caller.listener;
-  if (!listener || world_.news == nullptr)
-    return call.done(fail(EOPNOTSUPP, "nothing but answers reaches this caller"));
-  if (auto listens = listener->listen(*world_.news); !listens)
-    return call.done(std::unexpected(listens.error()));
+  if (!listener) return call.done(fail(EOPNOTSUPP, "nothing but answers reaches this caller"));
+  if (auto listens = listener->listen(topic); !listens) return call.done(std::unexpected(listens.error()));
   call.done(std::string("{}"));
   listener->begin();
+}
+
+void Management::watch(Call& call) {
+  if (world_.news == nullptr) return call.done(fail(EOPNOTSUPP, "there are no news here"));
+  tell(call, *world_.news);
+}
+
+// What a guest does with its device is its user's and its owner's business.
+void Management::trace(Call& call) {
+  const auto instance = world_.bus->find(call.uuid());
+  if (!instance) return call.done(std::unexpected(instance.error()));
+  if (!manage::may_change(call.caller.uid, (*instance)->owner().uid, world_.uid))
+    return call.done(fail(EPERM, "the device is another user's"));
+  const auto topic = world_.doors->trace_of(call.uuid());
+  if (!topic) return call.done(std::unexpected(topic.error()));
+  tell(call, **topic);
 }
 
 void Management::create(Call& call) {

@@ -12,6 +12,8 @@
 //   metrics                          all metrics as a text for Prometheus
 //   watch                            {}; from then on the connection gets notifications (dispatcher.h). EBUSY
 //                                    when it watches already; EUSERS at the limit of watchers
+//   trace {uuid}                     the same for the messages on the instance's socket (the door's items);
+//                                    EPERM for another user's instance; ENODEV without a socket
 //   definitions                      see describe_definitions.h
 //   define {parent?, type?, uuid?, start?, attrs?}
 //                                    {"uuid"}, when it is durable; without a parent, what is active under
@@ -93,7 +95,9 @@ class Management final : public Methods, public manage::MetricSource {
   void remove(Call& call);
   void qemu_args(Call& call);
   void status(Call& call);
+  void tell(Call& call, Topic& topic);
   void watch(Call& call);
+  void trace(Call& call);
   void metrics(Call& call);
 
   Done<std::string> timed(std::size_t index, Done<std::string> done);

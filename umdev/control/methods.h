@@ -14,14 +14,14 @@
 
 namespace umdev::control {
 
-class News;
+class Topic;
 
 // The caller's connection, for methods that go on telling after they have answered. Any thread.
 class Listener {
  public:
   virtual ~Listener() = default;
-  // Keeps what is new from here on. EBUSY when it listens already; News::subscribe()'s errors.
-  virtual Result<> listen(News& news) = 0;
+  // Keeps what is new from here on. EBUSY when it listens already; Topic::listen()'s errors.
+  virtual Result<> listen(Topic& topic) = 0;
   // Lets the client have it. After the answer, so that this comes first.
   virtual void begin() = 0;
 };

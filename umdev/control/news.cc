@@ -10,12 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-News::Item to_item(const Json& json) {
+Item to_item(const Json& json) {
   return std::make_shared<const std::string>(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
-
-News::Item lost_item(std::uint64_t count) {
-  return to_item({{"event", "lost"}, {"count", count}});
 }
 
 // The mdev that the path leads to or through, and its parent: .../PARENT/UUID[/...].
@@ -34,7 +30,7 @@ void describe_mdev(std::string_view devpath, Json& into) {
   }
 }
 
-News::Item describe(const device::Uevent& event) {
+Item describe(const device::Uevent& event) {
   Json json{{"event", to_string(event.action)},
             {"seqnum", event.sequence},
             {"devpath", event.devpath},
@@ -45,6 +41,10 @@ News::Item describe(const device::Uevent& event) {
 }
 
 }  // namespace
+
+Item lost_item(std::uint64_t count) {
+  return to_item({{"event", "lost"}, {"count", count}});
+}
 
 // The way from the events here (the bridge) is there only while somebody watches, since every event that has
 // a subscriber is copied.
@@ -122,7 +122,7 @@ News::Reader::~Reader() {
   if (state_) --state_->watchers;
 }
 
-Result<News::Item> News::Reader::next() {
+Result<Item> News::Reader::next() {
   auto item = subscription_.next();
   if (item || item.error().code != ENOBUFS) return item;
   const std::uint64_t lost = subscription_.lost();
@@ -145,6 +145,10 @@ Result<News::Reader> News::subscribe(Wake wake) {
   reader.subscription_ = state_->feed.subscribe(state_->limits.watch_queue, std::move(wake));
   state_->open_bridge();
   return reader;
+}
+
+Result<std::unique_ptr<ItemReader>> News::listen(Wake wake) {
+  return std::make_unique<Reader>(UMDEV_TRY(subscribe(std::move(wake))));
 }
 
 void News::tell(std::string_view event, const Uuid& uuid, std::string_view parent, std::string_view type) {

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "umdev/control/limits.h"
+#include "umdev/control/topic.h"
 #include "umdev/device/event.h"
 #include "umdev/support/uuid.h"
 #include "umdev/tree/feed.h"
@@ -21,23 +22,20 @@ namespace umdev::control {
 
 // Threads: any. Nothing waits, and a watcher that does not read holds up nobody: it has a bounded queue.
 // Lifetimes: the events outlive it; readers may outlive it, and then nothing more comes.
-class News {
+class News final : public Topic {
   struct State;
 
  public:
-  using Item = std::shared_ptr<const std::string>;
-  using Wake = tree::Feed<Item>::Wake;
-
   // One watcher's end; move-only. Destroying it ends the watch.
-  class Reader {
+  class Reader final : public ItemReader {
    public:
     Reader() = default;
     Reader(Reader&&) noexcept = default;
     Reader& operator=(Reader&& other) noexcept;
-    ~Reader();
+    ~Reader() override;
 
-    // The next item; EAGAIN when there is none. Where some were lost, an item says so.
-    Result<Item> next();
+    // ^ItemReader
+    Result<Item> next() override;
     explicit operator bool() const { return state_ != nullptr; }
 
    private:
@@ -48,10 +46,12 @@ class News {
   };
 
   explicit News(device::Events& events, Limits limits = {});
-  ~News();
+  ~News() override;
 
   // From here on nothing is missed without being told. `wake` as in tree::Feed. EUSERS at the limit.
   Result<Reader> subscribe(Wake wake = {});
+  // ^Topic: the same.
+  Result<std::unique_ptr<ItemReader>> listen(Wake wake) override;
 
   // What the daemon itself has to say of an instance or a definition: an item with these fields, those left
   // out that are empty. Hold no lock.

@@ -17,6 +17,7 @@ Connection::Connection(os::UniqueFd socket, os::EventLoop& loop, SessionWorld wo
       socket_(std::move(socket)),
       assembler_(world.limits->message(), world.limits->receive_buffer),
       session_(Session::create(std::move(world), std::move(device), outbox_, *this)) {
+  outbox_.set_tap(world_.tap);
   if (const auto credentials = os::peer_credentials(socket_.get())) peer_ = credentials->pid;
 }
 
@@ -124,7 +125,9 @@ bool Connection::handle_messages() {
       session_->offer(assembler_);
       return true;
     }
-    session_->handle(**next);
+    const Frame& frame = **next;
+    world_.tap.message(/*from_client=*/true, {bytes_of(frame.header), frame.payload}, frame.fds->size());
+    session_->handle(frame);
     turn_left_ -= std::min(turn_left_, session_->last_cost());
   }
   return true;

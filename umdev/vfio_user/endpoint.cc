@@ -117,7 +117,8 @@ void Endpoint::adopt(os::UniqueFd socket, os::EventLoop& loop) {
                            .clock = &loop,
                            .counters = &counters,
                            .limits = &server_->config.limits,
-                           .budget = server_->budget};
+                           .budget = server_->budget,
+                           .tap = TapLine::of(config_.tap, loop)};
   const auto connection =
       std::make_shared<Connection>(std::move(socket), loop, world, config_.device, shared_from_this());
   counters.sessions_begun.add();

@@ -6,21 +6,28 @@
 
 namespace umdev::vfio_user {
 
-void Outbox::send(std::initializer_list<ConstBytes> parts) {
+void Outbox::append(std::initializer_list<ConstBytes> parts) {
   for (const ConstBytes part : parts) bytes_.insert(bytes_.end(), part.begin(), part.end());
 }
 
+void Outbox::send(std::initializer_list<ConstBytes> parts) {
+  tap_.message(/*from_client=*/false, parts, 0);
+  append(parts);
+}
+
 void Outbox::send(std::initializer_list<ConstBytes> parts, std::vector<os::UniqueFd> fds) {
+  tap_.message(/*from_client=*/false, parts, fds.size());
   const std::uint64_t begin = base_ + bytes_.size();
-  send(parts);
+  append(parts);
   if (fds.empty()) return;
   attachments_.push_back(
       {.begin = begin, .end = base_ + bytes_.size(), .fds = std::move(fds), .body = {}, .kept = {}});
 }
 
 void Outbox::send_borrowed(std::initializer_list<ConstBytes> parts, ConstBytes body) {
+  tap_.message(/*from_client=*/false, parts, 0);
   const std::uint64_t begin = base_ + bytes_.size();
-  send(parts);
+  append(parts);
   attachments_.push_back({.begin = begin, .end = base_ + bytes_.size(), .fds = {}, .body = body, .kept = {}});
   borrowed_ += body.size();
 }

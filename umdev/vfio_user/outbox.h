@@ -9,6 +9,7 @@
 
 #include "umdev/os/unique_fd.h"
 #include "umdev/support/bytes.h"
+#include "umdev/vfio_user/tap.h"
 
 namespace umdev::vfio_user {
 
@@ -19,6 +20,9 @@ namespace umdev::vfio_user {
 // at once, and must still see which of them the descriptor belongs to.
 class Outbox {
  public:
+  // Who traces what is sent.
+  void set_tap(TapLine line) { tap_ = std::move(line); }
+
   // Appends one message, the parts one behind the other.
   void send(std::initializer_list<ConstBytes> parts);
   void send(std::initializer_list<ConstBytes> parts, std::vector<os::UniqueFd> fds);
@@ -65,6 +69,7 @@ class Outbox {
 
   std::uint64_t position() const { return base_ + begin_; }
 
+  void append(std::initializer_list<ConstBytes> parts);
   void tidy();
   void sent_of(Attachment& message, std::size_t count);
 
@@ -75,6 +80,7 @@ class Outbox {
   std::vector<Attachment> attachments_;
   std::size_t first_attachment_ = 0;
   std::vector<int> front_fds_;
+  TapLine tap_;
 };
 
 }  // namespace umdev::vfio_user

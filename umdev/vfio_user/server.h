@@ -34,6 +34,7 @@ struct EndpointConfig {
   std::string path;  // of any length, see os::listen_at()
   os::SocketFile file = {};
   DeviceAddress device;
+  std::shared_ptr<Tap> tap = nullptr;  // where its messages can be traced
 };
 
 // One session as `status` shows it.

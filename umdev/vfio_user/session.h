@@ -49,6 +49,7 @@
 #include "umdev/vfio_user/message_dma.h"
 #include "umdev/vfio_user/messages.h"
 #include "umdev/vfio_user/outbox.h"
+#include "umdev/vfio_user/tap.h"
 #include "umdev/vfio_user/version.h"
 
 namespace umdev::vfio {
@@ -77,6 +78,7 @@ struct SessionWorld {
   Counters* counters = nullptr;  // of the same thread
   const Limits* limits = nullptr;
   std::shared_ptr<MappingBudget> budget;  // the daemon's
+  TapLine tap = {};                       // the device's
 };
 
 // Told, on the session's thread, that the session did something outside handle(): it is not busy any more, it

@@ -13,7 +13,9 @@ TwinStream::TwinStream(os::UniqueFd socket, SessionWorld world, Session& session
       world_(std::move(world)),
       session_(session),
       changed_(std::move(changed)),
-      assembler_(world_.limits->message(), world_.limits->receive_buffer) {}
+      assembler_(world_.limits->message(), world_.limits->receive_buffer) {
+  outbox_.set_tap(world_.tap);
+}
 
 Result<std::unique_ptr<TwinStream>> TwinStream::create(os::UniqueFd socket, os::EventLoop& loop,
                                                        SessionWorld world, Session& session,
@@ -53,7 +55,9 @@ bool TwinStream::receive() {
       return false;
     }
     if (!next->has_value()) break;
-    session_.handle_twin(**next);
+    const Frame& frame = **next;
+    world_.tap.message(/*from_client=*/true, {bytes_of(frame.header), frame.payload}, frame.fds->size());
+    session_.handle_twin(frame);
   }
   session_.offer(assembler_);
   return outbox_.size() <= world_.limits->output_max;

@@ -19,11 +19,20 @@ namespace {
 using Json = nlohmann::json;
 using test::MdevWorld;
 
+class SilentTopic final : public Topic {
+ public:
+  Result<std::unique_ptr<ItemReader>> listen(Wake) override { return fail(EUSERS, "nobody may listen"); }
+};
+
 // Doors with a socket for every instance, and one session.
 class FakeDoors final : public Doors {
  public:
   SocketPaths socket_of(const Uuid& uuid) const override {
     return {.path = "/run/umdev/vfio-user/" + uuid.to_string() + ".sock", .short_path = "/proc/1/fd/5/s"};
+  }
+  Result<std::unique_ptr<Topic>> trace_of(const Uuid& uuid) const override {
+    if (uuid != MdevWorld::uuid(1)) return fail(ENODEV, "no socket");
+    return std::make_unique<SilentTopic>();
   }
   std::vector<SessionReport> sessions() const override {
     return {{.device = MdevWorld::uuid(1).to_string(), .pid = 77, .open = true, .mappings = 3}};
