@@ -13,6 +13,8 @@
 
 namespace umdev::iommu {
 
+class WriteTracker;
+
 // What a group is to a back end.
 struct GroupAttachment {
   std::uint32_t iommu_group = 0;  // its number
@@ -63,6 +65,9 @@ class DmaUser {
   virtual void dma_unmap(IovaRange range) = 0;
   // Pins in `range` were not dropped in time and have been taken away. Called with no lock held.
   virtual void pins_revoked(IovaRange range) = 0;
+  // Hears of everything that the user's device writes; the same always. Null: nobody knows, and all of a
+  // mapping counts as written while a pin for writing is held in it.
+  virtual std::shared_ptr<WriteTracker> write_tracker() { return nullptr; }
 
  private:
   friend class AddressSpace;

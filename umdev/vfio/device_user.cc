@@ -20,6 +20,28 @@ std::shared_ptr<MigrationMachine> machine_for(RegisteredDevice& device) {
   return migration == nullptr ? nullptr : std::make_shared<MigrationMachine>(*migration, device);
 }
 
+// To be watched, every writable pin takes a list entry, and every write an allocation. A device that pins
+// pays that only if it can move.
+std::shared_ptr<iommu::WriteTracker> tracker_for(RegisteredDevice& device) {
+  Device& driver = device.device();
+  const bool watched = driver_call([&] { return driver.migration() != nullptr || !driver.pins_memory(); });
+  return watched ? std::make_shared<iommu::WriteTracker>() : nullptr;
+}
+
+std::unique_ptr<DmaLogging> logging_for(RegisteredDevice& device,
+                                        const std::shared_ptr<iommu::WriteTracker>& tracker) {
+  Migration* const migration = driver_call([&] { return device.device().migration(); });
+  const bool logs = migration != nullptr && driver_call([&] { return migration->logs_dma(); });
+  return logs ? std::make_unique<DmaLogging>(tracker, device.limits()) : nullptr;
+}
+
+// An error after which memory may have been written in part.
+bool may_have_written(const Result<>& result) {
+  if (result) return true;
+  const int code = result.error().code;
+  return code != EINVAL && code != EPERM && code != EOVERFLOW && code != ENOTTY;
+}
+
 }  // namespace
 
 DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
@@ -31,6 +53,8 @@ DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser c
       virtual_machine_(container_user_.file()->virtual_machine()),
       irqs_(irqs, device_->watcher(), irq_layout(*device_)),
       migration_(machine_for(*device_)),
+      tracker_(tracker_for(*device_)),
+      logging_(logging_for(*device_, tracker_)),
       id_(id) {}
 
 DeviceUser::~DeviceUser() {
@@ -42,7 +66,8 @@ Result<iommu::DmaPin> DeviceUser::pin(iommu::IovaRange range, iommu::Access acce
   if (range.size > pin_size_max) return fail(E2BIG, "more than 512 pages in one pin");
   if (device_->group()->iommu_group().device_count() > 1)
     return fail(EINVAL, "a group of more than one device cannot pin");
-  return iommu_->pin(*this, range, access);
+  auto pin = UMDEV_TRY(iommu_->pin(*this, range, access));
+  return tracker_ ? tracker_->hold(std::move(pin)) : std::move(pin);
 }
 
 void DeviceUser::dma_read(iommu::Iova iova, Bytes into, Done<> done) {
@@ -50,7 +75,18 @@ void DeviceUser::dma_read(iommu::Iova iova, Bytes into, Done<> done) {
 }
 
 void DeviceUser::dma_write(iommu::Iova iova, ConstBytes from, Done<> done) {
-  iommu_->dma_write(*this, iova, from, std::move(done));
+  if (!tracker_) return iommu_->dma_write(*this, iova, from, std::move(done));
+  struct Writing {
+    std::shared_ptr<iommu::WriteTracker> tracker;
+    iommu::IovaRange range;
+    Done<> done;
+  };
+  auto writing = std::make_shared<Writing>(tracker_, iommu::IovaRange{.iova = iova, .size = from.size()},
+                                           std::move(done));
+  iommu_->dma_write(*this, iova, from, [writing](Result<> result) {
+    if (writing->range.valid() && may_have_written(result)) writing->tracker->wrote(writing->range);
+    writing->done(std::move(result));
+  });
 }
 
 void DeviceUser::dma_unmap(iommu::IovaRange range) {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "umdev/iommu/iommu_driver.h"
+#include "umdev/vfio/dma_logging.h"
 #include "umdev/vfio/group.h"
 #include "umdev/vfio/irq_set.h"
 #include "umdev/vfio/migration_machine.h"
@@ -33,11 +34,14 @@ class DeviceUser final : public User, public iommu::DmaUser {
   // ^iommu::DmaUser
   void dma_unmap(iommu::IovaRange range) override;
   void pins_revoked(iommu::IovaRange range) override;
+  std::shared_ptr<iommu::WriteTracker> write_tracker() override { return tracker_; }
 
   const std::shared_ptr<Container>& container() const { return container_; }
   RegisteredDevice& device() const { return *device_; }
   // Null for a device that does not migrate.
   const std::shared_ptr<MigrationMachine>& migration() const { return migration_; }
+  // Null for one whose DMA is not logged.
+  DmaLogging* dma_logging() const { return logging_.get(); }
 
   // The core's steps round open_device and close_device: the IOMMU driver learns of the user, and forgets it
   // (revoking what it left pinned); then the container's use ends.
@@ -53,6 +57,8 @@ class DeviceUser final : public User, public iommu::DmaUser {
   const std::shared_ptr<VirtualMachine> virtual_machine_;
   IrqSet irqs_;
   const std::shared_ptr<MigrationMachine> migration_;
+  const std::shared_ptr<iommu::WriteTracker> tracker_;
+  const std::unique_ptr<DmaLogging> logging_;
   const std::uint64_t id_;
 };
 

@@ -56,6 +56,21 @@ Result<std::vector<std::byte>> set_precopy_info_v2(const FeatureRequest& request
   return std::vector<std::byte>();
 }
 
+Result<std::vector<std::byte>> dma_logging(const FeatureRequest& request, DmaLogging& logging) {
+  switch (request.flags & abi::vfio_device_feature_mask) {
+    case abi::vfio_device_feature_dma_logging_start:
+      if (!UMDEV_TRY(check_feature(request, set, sizeof(abi::VfioDmaLoggingStart)))) return {};
+      return logging.start(request.data);
+    case abi::vfio_device_feature_dma_logging_stop:
+      if (!UMDEV_TRY(check_feature(request, set, 0))) return {};
+      logging.stop();
+      return {};
+    default:
+      if (!UMDEV_TRY(check_feature(request, get, sizeof(abi::VfioDmaLoggingReport)))) return {};
+      return logging.report(request.data, request.room);
+  }
+}
+
 void device_state(DeviceFile& file, const FeatureRequest& request, Done<FeatureAnswer> done) {
   const auto go_on = check_feature(request, get | set, sizeof(abi::VfioDeviceFeatureMigState));
   if (!go_on) return done(std::unexpected(go_on.error()));
@@ -107,6 +122,11 @@ void DeviceFile::feature(const FeatureRequest& request, Done<FeatureAnswer> done
         return answer(done, driver_call([&] { return get_data_size(request, *migration); }));
       case abi::vfio_device_feature_mig_precopy_info_v2:
         return answer(done, driver_call([&] { return set_precopy_info_v2(request, *migration); }));
+      case abi::vfio_device_feature_dma_logging_start:
+      case abi::vfio_device_feature_dma_logging_stop:
+      case abi::vfio_device_feature_dma_logging_report:
+        if (user_->dma_logging() == nullptr) return done(fail(ENOTTY, "the device's DMA cannot be logged"));
+        return answer(done, dma_logging(request, *user_->dma_logging()));
       default:
         break;
     }

@@ -2,6 +2,7 @@
 //
 //   MIGRATION, MIG_DEVICE_STATE, MIG_DATA_SIZE   devices with Device::migration()
 //   MIG_PRECOPY_INFOv2                           those with pre-copy
+//   DMA_LOGGING_START, STOP, REPORT              those with Migration::logs_dma()
 //   all others                                   Device::device_feature()
 //
 // Errors, in the kernel's order: EINVAL unknown flags, or GET with SET and without PROBE; ENOTTY a feature
@@ -19,7 +20,8 @@
 namespace umdev::vfio {
 
 struct FeatureAnswer {
-  // GET: what stands behind the header. SET of MIG_DEVICE_STATE: the structure, with data_fd -1. SET of
+  // GET: what stands behind the header; of DMA_LOGGING_REPORT with the bitmap behind its structure. SET of
+  // MIG_DEVICE_STATE: the structure, with data_fd -1. SET of
   // DMA_LOGGING_START: what was given, with the page size that the log really has. Otherwise empty.
   std::vector<std::byte> data;
   // SET of MIG_DEVICE_STATE, when it began a transfer: what data_fd stands for.

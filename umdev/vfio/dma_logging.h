@@ -1,0 +1,41 @@
+// Device DMA logging: VFIO_DEVICE_FEATURE_DMA_LOGGING_START, STOP and REPORT.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "umdev/iommu/write_tracker.h"
+#include "umdev/support/limits.h"
+#include "umdev/support/mutex.h"
+
+namespace umdev::vfio {
+
+// Of one user of a device. The structures are abi::VfioDmaLoggingStart, followed by its ranges, and
+// abi::VfioDmaLoggingReport, followed by its bitmap. Any thread.
+class DmaLogging {
+ public:
+  // `tracker` hears of everything that the device writes.
+  DmaLogging(std::shared_ptr<iommu::WriteTracker> tracker, const Limits& limits)
+      : tracker_(std::move(tracker)), limits_(limits) {}
+  ~DmaLogging();
+  DmaLogging(const DmaLogging&) = delete;
+  DmaLogging& operator=(const DmaLogging&) = delete;
+
+  // Answers with what was given, and the page size of the log in it. EINVAL: it is on already, or too little
+  // data; and what DirtyLog::create says.
+  Result<std::vector<std::byte>> start(ConstBytes data) UMDEV_EXCLUDES(mutex_);
+  // Success when it is off, too, as of the kernel's drivers.
+  void stop() UMDEV_EXCLUDES(mutex_);
+  // Answers with what was given and the bitmap; what was reported is forgotten. EINVAL: it is off, too little
+  // data, no room for the bitmap, or a bitmap above Limits::dirty_bitmap_bytes; and what DirtyLog::report
+  // says.
+  Result<std::vector<std::byte>> report(ConstBytes data, std::uint64_t room) UMDEV_EXCLUDES(mutex_);
+
+ private:
+  const std::shared_ptr<iommu::WriteTracker> tracker_;
+  const Limits& limits_;
+  Mutex mutex_;
+  std::shared_ptr<iommu::DirtyLog> log_ UMDEV_GUARDED_BY(mutex_);
+};
+
+}  // namespace umdev::vfio
