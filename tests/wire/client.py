@@ -17,7 +17,7 @@ from codec import Message
 from deviations import deviates
 
 # How long a server may take for anything at all, and how long a silence has to last to be one.
-patience = 30.0
+patience = 20.0
 silence = 0.05
 fds_per_message = 253  # Linux
 
@@ -30,10 +30,17 @@ class Client:
     # An error must be the right one. (An option of the suite.)
     exact_errno = True
 
-    def __init__(self, path: Path | str):
-        self.socket = connect(path)
+    def __init__(self, path: Path | str | socket.socket):
+        self.socket = path if isinstance(path, socket.socket) else connect(path)
         self._next_id = 0x100
         self.capabilities: dict = {}
+
+    @classmethod
+    def over(cls, fd: int) -> Client:
+        """On a connected socket, whose descriptor it takes."""
+        connected = socket.socket(fileno=fd)
+        connected.settimeout(patience)
+        return cls(connected)
 
     def __enter__(self) -> Client:
         return self

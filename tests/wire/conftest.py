@@ -20,7 +20,7 @@ import deviations  # noqa: E402
 import servers  # noqa: E402
 from client import Client, close_fds  # noqa: E402
 
-own_devices = ("null", "mtty")
+own_devices = ("null", "mtty")  # and "board", a server of its own, for cases that ask for it
 everything = {
     "max_msg_fds": 16,
     "max_data_xfer_size": 1 << 20,
@@ -34,7 +34,7 @@ everything = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("vfio-user")
     group.addoption("--socket", type=Path, help="a server that listens there, instead of a daemon of our own")
-    group.addoption("--device", choices=["generic", *own_devices], default="generic", help="what is behind --socket")
+    group.addoption("--device", choices=["generic", *own_devices, "board"], default="generic", help="what is behind --socket")
     group.addoption("--any-errno", action="store_true", help="an error is an error, whichever it is")
     for name, meaning in deviations.table.items():
         group.addoption(f"--{name}", action="store_true", help=f"the server behind --socket: {meaning}")
@@ -55,7 +55,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker("device")
-    devices = [name for name in devices_of(metafunc.config) if marker is None or name in marker.args]
+    known = devices_of(metafunc.config)
+    if marker is None:
+        devices = known
+    elif not metafunc.config.getoption("socket") and "board" in marker.args:
+        devices = marker.args
+    else:
+        devices = [name for name in known if name in marker.args]
     metafunc.parametrize("device", devices, scope="session")
 
 

@@ -51,7 +51,8 @@ void Board::write(vfio::WriteRequest request) {
     case board_dma:
       return do_dma(std::move(request));
     case board_fill:
-      return fill(std::move(request));
+    case board_fetch:
+      return transfer(std::move(request));
     case board_hold:
       return hold(std::move(request));
     case board_irq:
@@ -62,11 +63,13 @@ void Board::write(vfio::WriteRequest request) {
   }
 }
 
+void Board::set_code(int code) {
+  std::memcpy(dma_result_.data(), &code, sizeof code);
+}
+
 Done<> Board::note() {
-  return [this](Result<> result) {
-    const std::uint32_t code = result ? 0 : static_cast<std::uint32_t>(result.error().code);
-    std::memcpy(dma_result_.data(), &code, sizeof code);
-  };
+  set_code(EINPROGRESS);
+  return [this](Result<> result) { set_code(result ? 0 : result.error().code); };
 }
 
 void Board::do_dma(vfio::WriteRequest request) {
@@ -76,11 +79,14 @@ void Board::do_dma(vfio::WriteRequest request) {
   request.complete_all();
 }
 
-void Board::fill(vfio::WriteRequest request) {
+void Board::transfer(vfio::WriteRequest request) {
   const auto iova = load_le<std::uint64_t>(request.data(), 0);
   const auto count = load_le<std::uint64_t>(request.data(), 8);
   if (!iova || !count || *count > ram_.size()) return request.complete(fail(EINVAL, "not a range"));
-  request.user().dma_write(*iova, ConstBytes(ram_).first(*count), note());
+  if (request.region() == board_fill)
+    request.user().dma_write(*iova, ConstBytes(ram_).first(*count), note());
+  else
+    request.user().dma_read(*iova, Bytes(ram_).first(*count), note());
   request.complete_all();
 }
 

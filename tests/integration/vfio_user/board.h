@@ -19,10 +19,11 @@ enum BoardRegion : std::uint32_t {
   board_shared,  // may be mapped: its first and third page
   board_slow,    // answers after Board::State::delay
   board_stuck,   // never answers
-  board_dma,     // write an IOVA: 4 bytes are read from there; read: {errno, the bytes}
+  board_dma,     // write an IOVA: 4 bytes are read from there; read: {errno or EINPROGRESS, the bytes}
   board_irq,     // write anything: raises interrupt 0
-  board_fill,    // write {IOVA, count}: so many bytes are written there; board_dma says what came of it
-  board_hold,    // write an IOVA: pins the page there, and never lets go
+  board_fill,   // write {IOVA, count}: so many bytes of RAM are written there; board_dma says what came of it
+  board_hold,   // write an IOVA: pins the page there, and never lets go
+  board_fetch,  // write {IOVA, count}: so many bytes are read from there into RAM; board_dma as above
   board_regions,
 };
 
@@ -59,7 +60,7 @@ class Board final : public vfio::Device {
   }
   Result<vfio::RegionInfo> region_info(std::uint32_t index) const override {
     constexpr std::uint32_t read_write = abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write;
-    constexpr std::array<std::uint64_t, board_regions> sizes{ram_size, 3 * page, 64, 64, 8, 4, 16, 8};
+    constexpr std::array<std::uint64_t, board_regions> sizes{ram_size, 3 * page, 64, 64, 8, 4, 16, 8, 16};
     return vfio::RegionInfo{
         .flags = read_write | (index == board_shared ? abi::vfio_region_info_flag_mmap : 0U),
         .size = sizes[index],
@@ -94,10 +95,11 @@ class Board final : public vfio::Device {
 
  private:
   void do_dma(vfio::WriteRequest request);
-  void fill(vfio::WriteRequest request);
+  void transfer(vfio::WriteRequest request);
   void hold(vfio::WriteRequest request);
-  // Keeps what came of a transfer for the next read of board_dma.
+  // Keeps what comes of a transfer for reads of board_dma.
   Done<> note();
+  void set_code(int code);
 
   const std::shared_ptr<State> state_;
   Clock& clock_;
