@@ -1,6 +1,7 @@
 // A driver's migration for tests of the core: says what the test wants, keeps what it is asked.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>

@@ -31,6 +31,8 @@ struct DeviceScript {
       {.flags = abi::vfio_irq_info_eventfd | abi::vfio_irq_info_maskable | abi::vfio_irq_info_automasked,
        .count = 1}};
 
+  std::vector<vfio::IoEventFd> io_event_fds;  // of region 0
+
   // What happened: "open", "close", "read", "write", "reset", "request N", "dma_unmap", "destroyed", ...
   void record(std::string call) {
     Lock lock(mutex);
@@ -128,6 +130,9 @@ class ScriptedDevice final : public vfio::Device {
     if (!script_->token) return Device::match_token(token);
     if (token != script_->token) return fail(EACCES, "the wrong token");
     return {};
+  }
+  Result<std::vector<vfio::IoEventFd>> io_event_fds(vfio::User&, std::uint32_t region) override {
+    return region == 0 ? script_->io_event_fds : std::vector<vfio::IoEventFd>();
   }
   bool pins_memory() const override { return script_->pins_memory; }
   vfio::Migration* migration() override { return script_->migration; }

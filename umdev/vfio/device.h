@@ -63,6 +63,16 @@ struct MmapExtent {
   std::uint64_t length = 0;
 };
 
+// An eventfd that stands for one kind of write: whoever shares it signals it in place of a write of `size`
+// bytes at `offset` of a region (any, where `size` is 0), of the value `datamatch` where there is one. The
+// descriptor is the device's, which watches it; the door duplicates what it hands on.
+struct IoEventFd {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  std::optional<std::uint64_t> datamatch;
+};
+
 // VFIO_DEVICE_FEATURE. `flags` as in the UAPI; a device sees those that the core does not answer itself,
 // checked for GET with SET.
 struct FeatureRequest {
@@ -108,6 +118,12 @@ class Device {
 
   virtual Result<std::vector<MmapExtent>> mmap(User&, const MmapRequest&) {
     return fail(EINVAL, "the device cannot be mapped");
+  }
+
+  // Writes to a region that can be made by signalling an eventfd instead (the other way round of
+  // VFIO_DEVICE_IOEVENTFD: here the device has the eventfds). None is no error.
+  virtual Result<std::vector<IoEventFd>> io_event_fds(User&, std::uint32_t /*region*/) {
+    return std::vector<IoEventFd>();
   }
 
   // Please let go: the device is being removed. Called again every 10 seconds with a rising count,

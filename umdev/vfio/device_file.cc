@@ -230,6 +230,18 @@ Result<std::vector<MmapExtent>> DeviceFile::mmap(const MmapRequest& request) {
   return driver_call([&] { return device_->device().mmap(*user_, request); });
 }
 
+Result<std::vector<IoEventFd>> DeviceFile::io_event_fds(std::uint32_t region) {
+  const auto stay = device_->enter();
+  UMDEV_TRY(usable());
+  const auto& bounds = device_->region_bounds();
+  if (region >= bounds.size()) return fail(EINVAL, "the device has no such region");
+  auto events = UMDEV_TRY(driver_call([&] { return device_->device().io_event_fds(*user_, region); }));
+  std::erase_if(events, [&](const IoEventFd& event) {
+    return event.fd < 0 || !range_fits(event.offset, event.size, bounds[region].size);
+  });
+  return events;
+}
+
 Result<std::uint32_t> DeviceFile::ioctl(IoctlRequest request) {
   const auto stay = device_->enter();
   UMDEV_TRY(usable());

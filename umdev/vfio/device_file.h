@@ -68,6 +68,8 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   Result<> set_irqs(IrqRequest& request);
   // EINVAL for a region that cannot be mapped or a range outside it.
   Result<std::vector<MmapExtent>> mmap(const MmapRequest& request);
+  // EINVAL for a region that the device does not have. What does not lie in the region is left out.
+  Result<std::vector<IoEventFd>> io_event_fds(std::uint32_t region);
   // VFIO_DEVICE_FEATURE; see feature.h. Completes inline unless it changes the migration state.
   void feature(const FeatureRequest& request, Done<FeatureAnswer> done);
   // What feature() does for MIG_DEVICE_STATE. Changes come one after another, and after opens, closes and

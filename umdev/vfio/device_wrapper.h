@@ -30,6 +30,9 @@ class DeviceWrapper : public Device {
   Result<std::vector<MmapExtent>> mmap(User& user, const MmapRequest& request) override {
     return inner_->mmap(user, request);
   }
+  Result<std::vector<IoEventFd>> io_event_fds(User& user, std::uint32_t region) override {
+    return inner_->io_event_fds(user, region);
+  }
   void request(unsigned count) override { inner_->request(count); }
   int match(std::string_view registered_name, std::string_view name) const override {
     return inner_->match(registered_name, name);

@@ -232,6 +232,10 @@ Result<> Serialized::set_irqs(User& user, IrqRequest& request) {
   return turns_->enter_now([&] { return turns_->inner().set_irqs(user, request); });
 }
 
+Result<std::vector<IoEventFd>> Serialized::io_event_fds(User& user, std::uint32_t region) {
+  return turns_->enter_now([&] { return turns_->inner().io_event_fds(user, region); });
+}
+
 Result<std::vector<MmapExtent>> Serialized::mmap(User& user, const MmapRequest& request) {
   return turns_->enter_now([&] { return turns_->inner().mmap(user, request); });
 }

@@ -36,6 +36,7 @@ class Serialized final : public DeviceWrapper {
   void write(WriteRequest request) override;
   void reset(User& user, Done<> done) override;
   Result<> set_irqs(User& user, IrqRequest& request) override;
+  Result<std::vector<IoEventFd>> io_event_fds(User& user, std::uint32_t region) override;
   Result<std::vector<MmapExtent>> mmap(User& user, const MmapRequest& request) override;
   void request(unsigned count) override;
   void dma_unmap(User& user, iommu::IovaRange range) override;

@@ -96,6 +96,32 @@ Result<RegionWriteMessage> decode_region_write(ConstBytes payload, std::uint32_t
   return RegionWriteMessage{.fixed = fixed, .data = data};
 }
 
+Result<abi::VfioUserRegionIoFds> decode_region_io_fds(ConstBytes payload) {
+  const auto fixed = UMDEV_TRY(decode_fixed<abi::VfioUserRegionIoFds>(payload));
+  if (fixed.flags != 0) return fail(EINVAL, "unknown flags in REGION_IO_FDS");
+  return fixed;
+}
+
+Result<FeatureMessage> decode_feature(ConstBytes payload) {
+  const auto fixed = UMDEV_TRY(decode_fixed<abi::VfioUserFeature>(payload));
+  return FeatureMessage{.fixed = fixed, .data = payload.subspan(sizeof fixed)};
+}
+
+Result<abi::VfioUserMigData> decode_mig_data_read(ConstBytes payload, std::uint32_t size_max) {
+  const auto fixed = UMDEV_TRY(decode_fixed<abi::VfioUserMigData>(payload));
+  if (fixed.size > size_max) return fail(E2BIG, "more data than was negotiated");
+  if (fixed.argsz - sizeof fixed < fixed.size) return fail(EINVAL, "argsz is shorter than the reply");
+  return fixed;
+}
+
+Result<ConstBytes> decode_mig_data_write(ConstBytes payload, std::uint32_t size_max) {
+  const auto fixed = UMDEV_TRY(decode_fixed<abi::VfioUserMigData>(payload));
+  if (fixed.size > size_max) return fail(E2BIG, "more data than was negotiated");
+  const ConstBytes data = payload.subspan(sizeof fixed);
+  if (data.size() != fixed.size) return fail(EINVAL, "not as many bytes as the message says");
+  return data;
+}
+
 Result<WriteMultiMessage> decode_write_multi(ConstBytes payload, std::uint32_t count_max) {
   const auto fixed = load_struct<abi::VfioUserWriteMulti>(payload);
   if (!fixed) return fail(EINVAL, "the payload is shorter than its structure");

@@ -33,6 +33,9 @@ Result<abi::VfioUserDeviceInfo> decode_device_info(ConstBytes payload);
 Result<abi::VfioUserRegionInfo> decode_region_info(ConstBytes payload);
 Result<abi::VfioUserIrqInfo> decode_irq_info(ConstBytes payload);
 
+// EINVAL for flags, of which there are none yet.
+Result<abi::VfioUserRegionIoFds> decode_region_io_fds(ConstBytes payload);
+
 struct IrqSetMessage {
   abi::VfioUserIrqSet fixed{};
   ConstBytes bools;  // what follows the structure
@@ -48,6 +51,17 @@ struct RegionWriteMessage {
 };
 // E2BIG as above; EINVAL when there are not exactly `count` bytes of data.
 Result<RegionWriteMessage> decode_region_write(ConstBytes payload, std::uint32_t count_max);
+
+struct FeatureMessage {
+  abi::VfioUserFeature fixed{};
+  ConstBytes data;  // what follows the structure
+};
+Result<FeatureMessage> decode_feature(ConstBytes payload);
+
+// EINVAL when argsz has no room for `size` bytes of data, E2BIG when those are more than `size_max`.
+Result<abi::VfioUserMigData> decode_mig_data_read(ConstBytes payload, std::uint32_t size_max);
+// The data. E2BIG as above; EINVAL when there are not exactly `size` bytes.
+Result<ConstBytes> decode_mig_data_write(ConstBytes payload, std::uint32_t size_max);
 
 // The writes of a REGION_WRITE_MULTI: whole entries, whose fields nobody has checked. EINVAL when there are
 // not exactly `count` of them, E2BIG when there are more than `count_max`.

@@ -38,6 +38,15 @@ void Operation::complete_open(Result<std::shared_ptr<vfio::DeviceFile>> file) {
   }
 }
 
+void Operation::complete_feature(Result<vfio::FeatureAnswer> answer) {
+  if (answer) {
+    answer_ = std::move(answer->data);
+    complete(0);
+  } else {
+    complete(std::unexpected(answer.error()));
+  }
+}
+
 Bytes Operation::buffer(std::size_t size) {
   // What one large access needed is not kept for the many small ones.
   constexpr std::size_t kept = 65536;

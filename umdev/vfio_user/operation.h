@@ -62,10 +62,13 @@ class Operation {
     if (state_.exchange(State::answered) == State::waiting) mailbox_->post_operation_completed();
   }
   void complete_open(Result<std::shared_ptr<vfio::DeviceFile>> file);
+  void complete_feature(Result<vfio::FeatureAnswer> answer);
 
   // Session's thread, once it is answered.
   const Result<std::uint64_t>& result() const { return result_; }
   std::shared_ptr<vfio::DeviceFile> take_file() { return std::move(file_); }
+
+  std::vector<std::byte> take_answer() { return std::move(answer_); }
 
   // The first `size` bytes of the buffer, which grows as needed. Not while an access is under way.
   Bytes buffer(std::size_t size);
@@ -81,6 +84,7 @@ class Operation {
   std::atomic<State> state_ = State::answered;
   Result<std::uint64_t> result_ = 0;
   std::shared_ptr<vfio::DeviceFile> file_;
+  std::vector<std::byte> answer_;  // of a feature
   std::vector<std::byte> buffer_;
 };
 

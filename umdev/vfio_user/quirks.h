@@ -34,4 +34,17 @@ inline constexpr bool offset_takes_place_of_vaddr = true;
 // bytes, which makes 12; QEMU before 11.1 answers with the bare header. All three are taken.
 inline constexpr bool dma_write_reply_may_be_short = true;
 
+// read() of the kernel's data_fd says ENOMSG at the temporary end in pre-copy, and poll() when there is more.
+// This wire has no poll(): there a reply with fewer bytes than asked for is the end for now, as it is the end
+// for ever in STOP_COPY.
+inline constexpr bool precopy_end_is_a_short_read = true;
+
+// The kernel's SET of MIG_DEVICE_STATE answers with the descriptor of a data stream. Here the stream is read
+// and written by messages, and data_fd is always -1.
+inline constexpr bool migration_stream_has_descriptor = false;
+
+// The specification's entries of REGION_IO_FDS have 40 bytes, libvfio-user's 48. Ours are the
+// specification's; our client takes both, told apart by the size of the reply.
+inline constexpr bool io_fd_entries_are_the_specifications = true;
+
 }  // namespace umdev::vfio_user::quirks

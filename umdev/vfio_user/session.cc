@@ -123,6 +123,8 @@ Result<> Session::dispatch(const Frame& frame) {
       return get_info(frame);
     case abi::vfio_user_device_get_region_info:
       return region_info(frame);
+    case abi::vfio_user_device_get_region_io_fds:
+      return region_io_fds(frame);
     case abi::vfio_user_device_get_irq_info:
       return irq_info(frame);
     case abi::vfio_user_device_set_irqs:
@@ -133,6 +135,12 @@ Result<> Session::dispatch(const Frame& frame) {
       return region_write(frame);
     case abi::vfio_user_region_write_multi:
       return region_write_multi(frame);
+    case abi::vfio_user_device_feature:
+      return device_feature(frame);
+    case abi::vfio_user_mig_data_read:
+      return mig_data_read(frame);
+    case abi::vfio_user_mig_data_write:
+      return mig_data_write(frame);
     case abi::vfio_user_device_reset:
       return reset();
     default:
@@ -216,6 +224,9 @@ void Session::finish_operation() {
       break;
     case Pending::unmap:
       answered = unmapped(*result);
+      break;
+    case Pending::feature:
+      answered = featured();
       break;
     default:
       reply({});

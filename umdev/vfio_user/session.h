@@ -22,10 +22,12 @@
 //   where it brings a descriptor DMA_UNMAP          the kernel's UNMAP_DMA, v2: nothing there is success and
 //   size 0 GET_INFO, REGION_INFO, IRQ_INFO, SET_IRQS, REGION_READ, REGION_WRITE, DEVICE_RESET: the device's
 //   REGION_WRITE_MULTI the device's, one write after the other; how many were done, or the error of the first
-//   every other        ENOTTY, the kernel's answer to a command that it does not know: REGION_IO_FDS,
-//                      REGION_WRITE_MULTI where VERSION did not agree on it, DEVICE_FEATURE, MIG_DATA_READ
-//                      and _WRITE, DIRTY_PAGES, DMA_READ and DMA_WRITE (ours to send), and numbers without a
-//                      name
+//   REGION_IO_FDS      the device's, with at most as many descriptors as the client takes
+//   DEVICE_FEATURE     the device's: the kernel's VFIO_DEVICE_FEATURE
+//   MIG_DATA_READ, MIG_DATA_WRITE the data stream's; EINVAL in a state that has none, or the other one
+//   every other        ENOTTY, the kernel's answer to a command that it does not know: REGION_WRITE_MULTI
+//                      where VERSION did not agree on it, DIRTY_PAGES, DMA_READ and DMA_WRITE (ours to send),
+//                      and numbers without a name
 // Descriptors with a message that takes none, or more than were offered: EINVAL. Descriptors that were lost
 // on the way: EMFILE. A message that wants no reply gets none, not even of an error. A reply to nothing that
 // was asked is dropped.
@@ -145,7 +147,17 @@ class Session : public std::enable_shared_from_this<Session> {
   // A prime, so that it does not fall in step with what a client repeats.
   static constexpr std::uint32_t timed_every = 17;
   enum class State : std::uint8_t { silent, opening, open, ended };
-  enum class Pending : std::uint8_t { nothing, retry, opening, read, write, write_multi, unmap, reset };
+  enum class Pending : std::uint8_t {
+    nothing,
+    retry,
+    opening,
+    read,
+    write,
+    write_multi,
+    unmap,
+    feature,
+    reset
+  };
 
   Session(SessionWorld world, DeviceAddress device, Outbox& outbox, SessionObserver& observer);
 
@@ -200,6 +212,15 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> accessed(std::uint64_t bytes);
   Result<> reset();
 
+  // session_feature.cc
+  Result<> device_feature(const Frame& frame);
+  Result<> featured();
+  Result<> mig_data_read(const Frame& frame);
+  Result<> mig_data_write(const Frame& frame);
+
+  // session_io_fds.cc
+  Result<> region_io_fds(const Frame& frame);
+
   // session_write_multi.cc
   Result<> region_write_multi(const Frame& frame);
   void write_on();
@@ -224,6 +245,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::uint32_t done = 0;
   } writes_;  // of a REGION_WRITE_MULTI that is under way
   std::uint32_t last_cost_ = 1;
+  std::uint32_t fds_max_ = 1;      // that the client takes with one reply
+  std::size_t feature_size_ = 0;   // of a DEVICE_FEATURE's payload
   VersionMessage version_answer_;  // while the device is being opened
   std::shared_ptr<Operation> operation_;
   std::uint32_t until_timed_ = 0;

@@ -36,7 +36,7 @@ Result<> Session::region_info(const Frame& frame) {
   const WireRegion wire = make_wire_region(asked.index, region, extents);
   const RegionReply answer = fit_region_reply(wire, asked.argsz);
   std::vector<os::UniqueFd> fds;
-  if (answer.with_fd) fds.push_back(UMDEV_TRY(os::duplicate(wire.fd)));
+  if (answer.with_fd && fds_max_ > 0) fds.push_back(UMDEV_TRY(os::duplicate(wire.fd)));
   reply(bytes_of(answer.info), answer.capabilities, std::move(fds));
   return {};
 }

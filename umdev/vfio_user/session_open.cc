@@ -15,6 +15,7 @@ Result<> Session::version(const Frame& frame) {
   const VersionMessage answer = UMDEV_TRY(answer_version(proposed, *world_.limits));
   version_answer_ = answer;
   agreed_ = answer.capabilities;
+  fds_max_ = proposed.capabilities.max_msg_fds;
   state_ = State::opening;
   opening_since_ = world_.clock->now();
   try_open();
