@@ -22,7 +22,7 @@ std::unique_ptr<daemon::Daemon> start_null_daemon(const std::string& directory, 
   daemon::DaemonOptions options{.runtime_directory = directory, .config = {}, .mount_tree = mount_tree};
   const daemon::DriverEntry* driver = daemon::find_driver("null");
   if (driver == nullptr) give_up("the null driver");
-  options.config.parents.push_back({.name = "null", .driver = driver, .options = {instances}});
+  options.config.parents.push_back({.name = "null", .driver = driver, .options = {instances, 1}});
   auto started = daemon::Daemon::start(std::move(options), log);
   if (!started) give_up(started.error());
   return std::move(*started);

@@ -13,11 +13,14 @@ constexpr std::array mtty_options{DriverOption{.key = "ports",
                                                .min = 1,
                                                .max = 65536,
                                                .meaning = "serial ports"}};
-constexpr std::array null_options{DriverOption{.key = "instances",
-                                               .fallback = null::NullParent::default_instances,
-                                               .min = 1,
-                                               .max = 1U << 20,
-                                               .meaning = "instances at a time"}};
+constexpr std::array null_options{
+    DriverOption{.key = "instances",
+                 .fallback = null::NullParent::default_instances,
+                 .min = 1,
+                 .max = 1U << 20,
+                 .meaning = "instances at a time"},
+    DriverOption{
+        .key = "users", .fallback = 1, .min = 1, .max = 1024, .meaning = "clients of an instance at a time"}};
 
 // A new driver is a line here, and a link edge in CMakeLists.txt.
 constexpr std::array drivers{
@@ -29,7 +32,7 @@ constexpr std::array drivers{
     DriverEntry{.name = "null",
                 .options = null_options,
                 .make = [](std::span<const std::uint32_t> values) -> MadeParent {
-                  return {null::NullParent::spec(values[0]), std::make_unique<null::NullParent>()};
+                  return {null::NullParent::spec(values[0]), std::make_unique<null::NullParent>(values[1])};
                 }},
 };
 

@@ -15,7 +15,7 @@ mdev::ParentSpec NullParent::spec(std::uint32_t instances) {
 
 void NullParent::create(const mdev::CreateRequest&, const mdev::Type&, DeviceHost&,
                         Done<std::unique_ptr<vfio::Device>> done) {
-  done(std::make_unique<Null>(model_));
+  done(std::make_unique<Null>(model_, users_max_));
 }
 
 }  // namespace umdev::null

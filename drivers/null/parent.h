@@ -12,6 +12,9 @@ namespace umdev::null {
 
 class NullParent final : public mdev::ParentDriver {
  public:
+  // `users_max`: clients that one instance may have at a time.
+  explicit NullParent(std::uint32_t users_max = 1) : users_max_(users_max) {}
+
   static constexpr std::uint32_t default_instances = 65536;
 
   // What to register this driver with, but for the device: one type "1". With a parent device of class "null"
@@ -23,6 +26,7 @@ class NullParent final : public mdev::ParentDriver {
               Done<std::unique_ptr<vfio::Device>> done) override;
 
  private:
+  const std::uint32_t users_max_;
   const pci::ModelRef model_ = Null::make_model();
 };
 

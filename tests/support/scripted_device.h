@@ -21,6 +21,7 @@ struct DeviceScript {
   bool hold_reset = false;
   bool hold_access = false;  // accesses wait in `reads` and `writes`
   bool pins_memory = true;
+  std::uint32_t users_max = 1;
   vfio::Migration* migration = nullptr;  // outlives the device
   std::optional<Uuid> token;             // that whoever opens the device must show
   int match_answer = -1000;              // other than that: what match() answers
@@ -68,6 +69,7 @@ class ScriptedDevice final : public vfio::Device {
   ~ScriptedDevice() override { script_->record("destroyed"); }
 
   std::string_view name() const override { return "scripted"; }
+  std::uint32_t users_max() const override { return script_->users_max; }
   vfio::DeviceInfo info() const override {
     return {.flags = script_->device_flags,
             .num_regions = static_cast<std::uint32_t>(script_->regions.size()),

@@ -100,6 +100,9 @@ Result<> Container::attach_group(const std::shared_ptr<IommuGroup>& group, Calle
   if (no_iommu && !caller.sys_rawio) return fail(EPERM, "a no-iommu group needs CAP_SYS_RAWIO");
   if (!groups_.empty() && no_iommu != no_iommu_)
     return fail(EPERM, "a container never mixes real and no-iommu groups");
+  // Of a shared group the claim says nothing.
+  if (std::ranges::find(groups_, group) != groups_.end())
+    return fail(EBUSY, "the group is in this container already");
   if (!no_iommu) UMDEV_TRY(group->claim_dma_owner(this));
   if (instance_) {
     if (Result<> attached = instance_->attach_group(attachment_of(*group)); !attached) {

@@ -126,6 +126,7 @@ Result<DeviceRegistration> Core::register_emulated_device(std::unique_ptr<Device
                                                           const DeviceSpec& spec) {
   if (iommu_group_of(spec.parent)) return fail(EBUSY, "the device is in an IOMMU group already");
   const auto group = UMDEV_TRY(create_iommu_group("vfio-noiommu", IommuGroup::Kind::emulated));
+  if (device->users_max() > 1) group->share();
   UMDEV_TRY(add_to_iommu_group(group, spec.parent));
   const auto parent = spec.parent;
   auto registration = add_device(std::move(device), spec, group, /*emulated=*/true);

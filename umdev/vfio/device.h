@@ -95,6 +95,11 @@ class Device {
   // The driver's name, for messages.
   virtual std::string_view name() const = 0;
 
+  // How many containers may have it open at a time. The kernel knows only one; a device that allows more has
+  // each of them as a User with memory and interrupts of its own, and cannot migrate. Never changes; more
+  // than one needs an IOMMU group of its own (an emulated device has it).
+  virtual std::uint32_t users_max() const { return 1; }
+
   virtual DeviceInfo info() const = 0;
   // `index` < info().num_regions and num_irqs.
   virtual Result<RegionInfo> region_info(std::uint32_t index) const = 0;

@@ -72,9 +72,9 @@ void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser co
 
 void DeviceFile::close_once() {
   if (closed_.exchange(true)) return;
-  device_->device_set().queue().post([device = device_](Done<> next) {
+  device_->device_set().queue().post([device = device_, user = user_](Done<> next) {
     auto after = std::make_shared<Done<>>(std::move(next));
-    device->close_user([device, after](Result<>) {
+    device->close_user(*user, [device, after](Result<>) {
       device->put();
       (*after)();
     });

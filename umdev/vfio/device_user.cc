@@ -16,6 +16,8 @@ IrqLayout irq_layout(const RegisteredDevice& device) {
 }
 
 std::shared_ptr<MigrationMachine> machine_for(RegisteredDevice& device) {
+  // Whose state would it be?
+  if (device.device().users_max() > 1) return nullptr;
   Migration* const migration = driver_call([&] { return device.device().migration(); });
   return migration == nullptr ? nullptr : std::make_shared<MigrationMachine>(*migration, device);
 }

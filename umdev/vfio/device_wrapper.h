@@ -18,6 +18,7 @@ class DeviceWrapper : public Device {
   explicit DeviceWrapper(std::unique_ptr<Device> inner) : inner_(std::move(inner)) {}
 
   std::string_view name() const override { return inner_->name(); }
+  std::uint32_t users_max() const override { return inner_->users_max(); }
   DeviceInfo info() const override { return inner_->info(); }
   Result<RegionInfo> region_info(std::uint32_t index) const override { return inner_->region_info(index); }
   Result<IrqInfo> irq_info(std::uint32_t index) const override { return inner_->irq_info(index); }

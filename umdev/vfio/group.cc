@@ -19,18 +19,21 @@ Result<std::shared_ptr<GroupFile>> Group::open(Caller caller) {
     Lock lock(mutex_);
     if (retired_ || devices_.empty()) return fail(ENODEV, "the group has no device");
     if (no_iommu() && !caller.sys_rawio) return fail(EPERM, "a no-iommu group needs CAP_SYS_RAWIO");
-    if (opened_) return fail(EBUSY, "the group is open already");
-    opened_ = true;
+    if (opens_ > 0 && !iommu_group_->is_shared()) return fail(EBUSY, "the group is open already");
+    ++opens_;
   }
   auto file = std::make_shared<GroupFile>(shared_from_this(), caller);
   Lock lock(mutex_);
-  file_ = file;
+  std::erase_if(files_, [](const auto& known) { return known.expired(); });
+  files_.push_back(file);
   return file;
 }
 
 std::shared_ptr<GroupFile> Group::open_file() const {
   Lock lock(mutex_);
-  return file_.lock();
+  for (const auto& weak : files_)
+    if (auto file = weak.lock()) return file;
+  return nullptr;
 }
 
 void Group::add_device(std::shared_ptr<RegisteredDevice> device) {
@@ -43,10 +46,17 @@ void Group::remove_device(const RegisteredDevice& device) {
   std::erase_if(devices_, [&](const auto& known) { return known.get() == &device; });
 }
 
+// A file that is on its way out detaches by itself.
 void Group::retire() {
+  std::vector<std::shared_ptr<GroupFile>> files;  // released after the lock is
   Lock lock(mutex_);
   retired_ = true;
-  if (container_) detach_container();
+  for (const auto& weak : files_) {
+    auto file = weak.lock();
+    if (!file) continue;
+    file->detach_container();
+    files.push_back(std::move(file));
+  }
 }
 
 std::vector<std::shared_ptr<RegisteredDevice>> Group::devices() const {
@@ -54,15 +64,15 @@ std::vector<std::shared_ptr<RegisteredDevice>> Group::devices() const {
   return devices_;
 }
 
-void Group::file_released() {
+void Group::file_released(GroupFile& file) {
   Lock lock(mutex_);
-  if (container_) detach_container();
-  virtual_machine_.reset();
-  opened_ = false;
+  file.detach_container();
+  --opens_;
 }
 
-void Group::detach_container() {
-  container_->detach_group(*iommu_group_);
+void GroupFile::detach_container() {
+  if (!container_) return;
+  container_->detach_group(*group_->iommu_group_);
   container_.reset();
   container_users_ = 0;
 }
@@ -70,33 +80,34 @@ void Group::detach_container() {
 Result<GroupStatus> GroupFile::status() const {
   Lock lock(group_->mutex_);
   if (group_->retired_) return fail(ENODEV, "the group's last device was removed");
-  if (group_->container_) return GroupStatus{.viable = true, .container_set = true};
-  return GroupStatus{.viable = group_->iommu_group_->viable() && !group_->iommu_group_->claimed()};
+  if (container_) return GroupStatus{.viable = true, .container_set = true};
+  const IommuGroup& group = *group_->iommu_group_;
+  return GroupStatus{.viable = group.viable() && (group.is_shared() || !group.claimed())};
 }
 
 Result<> GroupFile::set_container(const std::shared_ptr<Container>& container) {
   Lock lock(group_->mutex_);
-  if (group_->container_) return fail(EINVAL, "the group is in a container already");
+  if (container_) return fail(EINVAL, "the group is in a container already");
   if (group_->retired_) return fail(ENODEV, "the group's last device was removed");
   UMDEV_TRY(container->attach_group(group_->iommu_group_, caller_));
-  group_->container_ = container;
-  group_->container_users_ = 1;
+  container_ = container;
+  container_users_ = 1;
   return {};
 }
 
 Result<> GroupFile::unset_container() {
   std::shared_ptr<Container> container;
   Lock lock(group_->mutex_);
-  if (!group_->container_) return fail(EINVAL, "the group is in no container");
-  if (group_->container_users_ != 1) return fail(EBUSY, "the group's container is in use");
-  container = group_->container_;
-  group_->detach_container();
+  if (!container_) return fail(EINVAL, "the group is in no container");
+  if (container_users_ != 1) return fail(EBUSY, "the group's container is in use");
+  container = container_;
+  detach_container();
   return {};
 }
 
 std::shared_ptr<Container> GroupFile::container() const {
   Lock lock(group_->mutex_);
-  return group_->container_;
+  return container_;
 }
 
 Result<std::shared_ptr<RegisteredDevice>> GroupFile::find_device(std::string_view name) const {
@@ -127,23 +138,22 @@ bool GroupFile::has_device(const RegisteredDevice& device) const {
 
 void GroupFile::set_virtual_machine(std::weak_ptr<VirtualMachine> machine) {
   Lock lock(group_->mutex_);
-  std::swap(group_->virtual_machine_, machine);
+  std::swap(virtual_machine_, machine);
 }
 
 std::shared_ptr<VirtualMachine> GroupFile::virtual_machine() const {
   Lock lock(group_->mutex_);
-  return group_->virtual_machine_.lock();
+  return virtual_machine_.lock();
 }
 
 Result<ContainerUser> ContainerUser::acquire(const std::shared_ptr<GroupFile>& file) {
-  Group& group = *file->shared_group();
-  Lock lock(group.mutex_);
-  if (!group.container_) return fail(EINVAL, "the group is in no container");
-  auto iommu = UMDEV_TRY(group.container_->iommu());
-  if (group.no_iommu() && !file->caller().sys_rawio)
+  Lock lock(file->group_->mutex_);
+  if (!file->container_) return fail(EINVAL, "the group is in no container");
+  auto iommu = UMDEV_TRY(file->container_->iommu());
+  if (file->group_->no_iommu() && !file->caller().sys_rawio)
     return fail(EPERM, "a no-iommu group needs CAP_SYS_RAWIO");
-  ++group.container_users_;
-  return ContainerUser(file, group.container_, std::move(iommu));
+  ++file->container_users_;
+  return ContainerUser(file, file->container_, std::move(iommu));
 }
 
 ContainerUser& ContainerUser::operator=(ContainerUser&& other) noexcept {
@@ -158,10 +168,9 @@ ContainerUser& ContainerUser::operator=(ContainerUser&& other) noexcept {
 void ContainerUser::release() {
   if (!file_) return;
   {
-    Group& group = *file_->shared_group();
-    Lock lock(group.mutex_);
+    Lock lock(file_->group_->mutex_);
     // A group that was retired has left its container already.
-    if (group.container_users_ > 1) --group.container_users_;
+    if (file_->container_users_ > 1) --file_->container_users_;
   }
   iommu_.reset();
   container_.reset();

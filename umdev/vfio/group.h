@@ -43,10 +43,11 @@ class Group : public std::enable_shared_from_this<Group> {
   std::string name() const;
 
   // ENODEV when it has no device any more; EPERM for a no-iommu group without CAP_SYS_RAWIO; EBUSY while it
-  // is open, which it is until its file and every device opened through it are closed.
+  // is open, which it is until its file and every device opened through it are closed. A group whose device
+  // allows several users may be open several times, each time in a container of its own.
   Result<std::shared_ptr<GroupFile>> open(Caller caller) UMDEV_EXCLUDES(mutex_);
 
-  // The file that has it open, or null.
+  // The file that has it open (the first of several), or null.
   std::shared_ptr<GroupFile> open_file() const UMDEV_EXCLUDES(mutex_);
 
   // Core's side.
@@ -60,19 +61,15 @@ class Group : public std::enable_shared_from_this<Group> {
  private:
   friend class GroupFile;
   friend class ContainerUser;
-  void file_released() UMDEV_EXCLUDES(mutex_);
-  void detach_container() UMDEV_REQUIRES(mutex_);
+  void file_released(GroupFile& file) UMDEV_EXCLUDES(mutex_);
 
   const std::shared_ptr<IommuGroup> iommu_group_;
   const std::uint32_t minor_;
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<RegisteredDevice>> devices_ UMDEV_GUARDED_BY(mutex_);
-  bool opened_ UMDEV_GUARDED_BY(mutex_) = false;
-  std::weak_ptr<GroupFile> file_ UMDEV_GUARDED_BY(mutex_);
+  std::uint32_t opens_ UMDEV_GUARDED_BY(mutex_) = 0;
+  std::vector<std::weak_ptr<GroupFile>> files_ UMDEV_GUARDED_BY(mutex_);
   bool retired_ UMDEV_GUARDED_BY(mutex_) = false;
-  std::shared_ptr<Container> container_ UMDEV_GUARDED_BY(mutex_);
-  std::uint32_t container_users_ UMDEV_GUARDED_BY(mutex_) = 0;
-  std::weak_ptr<VirtualMachine> virtual_machine_ UMDEV_GUARDED_BY(mutex_);
 };
 
 // One open of /dev/vfio/N. Its shared_ptr is the file's reference count; devices opened through it hold one
@@ -81,7 +78,7 @@ class Group : public std::enable_shared_from_this<Group> {
 class GroupFile : public std::enable_shared_from_this<GroupFile> {
  public:
   GroupFile(std::shared_ptr<Group> group, Caller caller) : group_(std::move(group)), caller_(caller) {}
-  ~GroupFile() { group_->file_released(); }
+  ~GroupFile() { group_->file_released(*this); }
   GroupFile(const GroupFile&) = delete;
   GroupFile& operator=(const GroupFile&) = delete;
 
@@ -113,10 +110,16 @@ class GroupFile : public std::enable_shared_from_this<GroupFile> {
   std::shared_ptr<VirtualMachine> virtual_machine() const;
 
  private:
+  friend class Group;
+  friend class ContainerUser;
   Result<std::shared_ptr<RegisteredDevice>> find_device(std::string_view name) const;
+  void detach_container() UMDEV_REQUIRES(group_->mutex_);
 
   const std::shared_ptr<Group> group_;
   const Caller caller_;
+  std::shared_ptr<Container> container_ UMDEV_GUARDED_BY(group_->mutex_);
+  std::uint32_t container_users_ UMDEV_GUARDED_BY(group_->mutex_) = 0;
+  std::weak_ptr<VirtualMachine> virtual_machine_ UMDEV_GUARDED_BY(group_->mutex_);
 };
 
 // A use of a group's container: while it lives, the group cannot leave the container, and the group file is

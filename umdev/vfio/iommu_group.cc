@@ -110,7 +110,8 @@ bool IommuGroup::viable() const {
 
 Result<> IommuGroup::claim_dma_owner(const void* owner) {
   Lock lock(mutex_);
-  if (claims_ > 0 && owner_ != owner) return fail(EBUSY, "the IOMMU group is owned by somebody else");
+  if (claims_ > 0 && owner_ != owner && !is_shared())
+    return fail(EBUSY, "the IOMMU group is owned by somebody else");
   for (const Member& member : members_)
     if (member.uses_dma)
       return fail(EBUSY, "a device of the IOMMU group is bound to a driver that uses DMA itself");
@@ -121,7 +122,7 @@ Result<> IommuGroup::claim_dma_owner(const void* owner) {
 
 void IommuGroup::release_dma_owner(const void* owner) {
   Lock lock(mutex_);
-  UMDEV_ASSERT(claims_ > 0 && owner_ == owner, "a claim was released that was not held");
+  UMDEV_ASSERT(claims_ > 0 && (owner_ == owner || is_shared()), "a claim was released that was not held");
   if (--claims_ == 0) owner_ = nullptr;
 }
 

@@ -74,6 +74,9 @@ class IommuGroup final : public device::BindObserver, public std::enable_shared_
   Result<> claim_dma_owner(const void* owner) UMDEV_EXCLUDES(mutex_);
   void release_dma_owner(const void* owner) UMDEV_EXCLUDES(mutex_);
   bool claimed() const UMDEV_EXCLUDES(mutex_);
+  // Several containers may have it at a time: its one device allows several users.
+  void share() { is_shared_.store(true, std::memory_order_relaxed); }
+  bool is_shared() const { return is_shared_.load(std::memory_order_relaxed); }
 
   // The observer must outlive its subscription.
   void subscribe(IommuGroupObserver& observer) UMDEV_EXCLUDES(mutex_);
@@ -109,6 +112,7 @@ class IommuGroup final : public device::BindObserver, public std::enable_shared_
   mutable Mutex mutex_;
   std::vector<Member> members_ UMDEV_GUARDED_BY(mutex_);
   std::atomic<std::size_t> device_count_ = 0;  // of members_
+  std::atomic<bool> is_shared_ = false;
   std::vector<IommuGroupObserver*> observers_ UMDEV_GUARDED_BY(mutex_);
   const void* owner_ UMDEV_GUARDED_BY(mutex_) = nullptr;
   std::uint32_t claims_ UMDEV_GUARDED_BY(mutex_) = 0;

@@ -76,13 +76,15 @@ void RegisteredDevice::learn_regions() {
 
 void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::shared_ptr<DeviceUser>> done) {
   if (faulted()) return done(fail(EIO, "the device is faulted"));
-  if (open_count() > 0) {
-    // As in the kernel, a device has one container at a time.
-    if (user_->container() != user->container())
-      return done(fail(EBUSY, "the device is open in another container"));
+  for (OpenUser& known : users_) {
+    if (known.user->container() != user->container()) continue;
+    ++known.files;
     ++open_count_;
-    return done(user_);
+    return done(known.user);
   }
+  // As in the kernel, a device has one container at a time, unless it says otherwise.
+  if (users_.size() >= std::max(1U, device_->users_max()))
+    return done(fail(EBUSY, "the device is open in another container"));
   user->attach();
   struct Opening {
     std::shared_ptr<RegisteredDevice> device;
@@ -96,8 +98,8 @@ void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::sha
       return opening->done(std::unexpected(result.error()));
     }
     RegisteredDevice& self = *opening->device;
-    driver_call([&] { self.learn_regions(); });
-    self.user_ = opening->user;
+    if (self.users_.empty()) driver_call([&] { self.learn_regions(); });
+    self.users_.push_back({.user = opening->user, .files = 1});
     ++self.open_count_;
     opening->done(std::move(opening->user));
   });
@@ -107,14 +109,18 @@ void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::sha
   driver_call([&] { device_->open_device(*opening->user, std::move(bounded)); });
 }
 
-void RegisteredDevice::close_user(Done<> done) {
-  UMDEV_ASSERT(open_count() > 0, "a device was closed more often than it was opened");
-  if (--open_count_ > 0) return done();
+void RegisteredDevice::close_user(DeviceUser& user, Done<> done) {
+  const auto known =
+      std::ranges::find_if(users_, [&](const OpenUser& each) { return each.user.get() == &user; });
+  UMDEV_ASSERT(known != users_.end(), "a device was closed more often than it was opened");
+  --open_count_;
+  if (--known->files > 0) return done();
   struct Closing {
     std::shared_ptr<DeviceUser> user;
     Done<> done;
   };
-  auto closing = std::make_shared<Closing>(std::move(user_), std::move(done));
+  auto closing = std::make_shared<Closing>(std::move(known->user), std::move(done));
+  users_.erase(known);
   closing->user->irqs().disable_all();
   Done<> closed([closing](Result<>) {
     // The order of the kernel's last close: the driver first, then the container's use, then (by the caller)

@@ -100,7 +100,7 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
 
   // Opens and closes, called from the device set's queue only.
   void open_user(std::shared_ptr<DeviceUser> user, Done<std::shared_ptr<DeviceUser>> done);
-  void close_user(Done<> done);
+  void close_user(DeviceUser& user, Done<> done);
   void add_file(const std::shared_ptr<DeviceFile>& file) UMDEV_EXCLUDES(mutex_);
   const std::vector<RegionBounds>& region_bounds() const { return region_bounds_; }
 
@@ -134,7 +134,12 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   std::atomic<std::uint32_t> open_count_ = 0;
   // Written by the device set's queue only, while no file is open.
   std::vector<RegionBounds> region_bounds_;
-  std::shared_ptr<DeviceUser> user_;
+  // Who has it open, and by how many files. The device set's queue only.
+  struct OpenUser {
+    std::shared_ptr<DeviceUser> user;
+    std::uint32_t files = 0;
+  };
+  std::vector<OpenUser> users_;
 
   mutable Mutex mutex_;
   Phase phase_ UMDEV_GUARDED_BY(mutex_) = Phase::registered;
