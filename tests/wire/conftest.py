@@ -34,7 +34,8 @@ everything = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("vfio-user")
     group.addoption("--socket", type=Path, help="a server that listens there, instead of a daemon of our own")
-    group.addoption("--device", choices=["generic", *own_devices, "board"], default="generic", help="what is behind --socket")
+    kinds = ["generic", *own_devices, "board"]
+    group.addoption("--device", choices=kinds, default="generic", help="what is behind --socket")
     group.addoption("--any-errno", action="store_true", help="an error is an error, whichever it is")
     for name, meaning in deviations.table.items():
         group.addoption(f"--{name}", action="store_true", help=f"the server behind --socket: {meaning}")
