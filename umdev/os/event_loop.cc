@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "umdev/os/system_error.h"
 #include "umdev/os/timer_queue.h"
@@ -24,17 +25,14 @@ Duration time_until(Time when) {
 
 // What other threads reach.
 struct EventLoop::Shared {
-  // Wakes the loop if it sleeps; once per sleep, whoever comes first.
-  void wake() UMDEV_REQUIRES(mutex) {
-    if (!sleeping) return;
-    sleeping = false;
-    waker.signal();
-  }
+  // Does the caller have to wake the loop? Once per sleep, whoever comes first.
+  bool has_to_wake() UMDEV_REQUIRES(mutex) { return std::exchange(sleeping, false); }
 
   Mutex mutex;
   std::vector<Work> posted UMDEV_GUARDED_BY(mutex);
   TimerQueue timers UMDEV_GUARDED_BY(mutex);
   bool sleeping UMDEV_GUARDED_BY(mutex) = false;
+  Time wakes_at UMDEV_GUARDED_BY(mutex);  // by itself, while it sleeps
   EventFd waker;
 };
 
@@ -63,9 +61,14 @@ class EventLoop::LoopTimer final : public Timer::Pending {
   LoopTimer(std::shared_ptr<Shared> shared, Time when, Work work) : shared_(std::move(shared)) {
     entry_.when = when;
     entry_.work = std::move(work);
-    Lock lock(shared_->mutex);
-    shared_->timers.add(entry_);
-    if (&shared_->timers.first() == &entry_) shared_->wake();
+    bool wakes = false;
+    {
+      Lock lock(shared_->mutex);
+      shared_->timers.add(entry_);
+      // It may sleep for a timer that has been cancelled since: then it need not hear of a later one.
+      wakes = when < shared_->wakes_at && &shared_->timers.first() == &entry_ && shared_->has_to_wake();
+    }
+    if (wakes) shared_->waker.signal();
   }
   LoopTimer(const LoopTimer&) = delete;
   LoopTimer& operator=(const LoopTimer&) = delete;
@@ -104,9 +107,14 @@ EventLoop::~EventLoop() {
 }
 
 void EventLoop::post(Work work) {
-  Lock lock(shared_->mutex);
-  shared_->posted.push_back(std::move(work));
-  shared_->wake();
+  std::shared_ptr<Shared> woken;  // the work may end the loop before it is signalled
+  {
+    Lock lock(shared_->mutex);
+    shared_->posted.push_back(std::move(work));
+    if (shared_->has_to_wake()) woken = shared_;
+  }
+  // Not under the lock, which is the first thing that the loop wants.
+  if (woken) woken->waker.signal();
 }
 
 Time EventLoop::now() const {
@@ -120,7 +128,7 @@ Timer EventLoop::at(Time when, Work work) {
 void EventLoop::stop() {
   stopping_ = true;
   Lock lock(shared_->mutex);
-  shared_->wake();
+  if (shared_->has_to_wake()) shared_->waker.signal();
 }
 
 bool EventLoop::on_loop_thread() const {
@@ -165,6 +173,7 @@ std::size_t EventLoop::turn(std::optional<Duration> wait) {
 int EventLoop::wait_for_events(std::optional<Duration> wait) {
   {
     Lock lock(shared_->mutex);
+    shared_->wakes_at = shared_->timers.empty() ? Time::max() : shared_->timers.first().when;
     if (batch_->has_work() || !shared_->posted.empty() || stopping_) {
       wait = Duration::zero();
     } else if (!shared_->timers.empty()) {

@@ -15,38 +15,37 @@
 namespace umdev::os {
 namespace {
 
-// A path in the two parts that it is reached by.
+// How a path is reached: as it is, or from its directory, where it is too long for an address.
 struct Place {
-  UniqueFd directory;
+  UniqueFd held;  // the directory
   std::string name;
+  sockaddr_un address{};
+
+  int directory() const { return held ? held.get() : AT_FDCWD; }
 };
 
-// The directory is held by a descriptor as long as it takes to reach the socket: an address may be too short
-// for the path.
 Result<Place> find_place(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (name.empty() || name == "." || name == "..") return fail(EINVAL, "the path names no file");
-  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  UniqueFd directory(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return fail_errno("cannot open the directory of the socket");
-  return Place{std::move(directory), std::move(name)};
-}
-
-// The address of a socket: its path, where that fits, else the way through the open directory.
-Result<sockaddr_un> make_address(const std::string& path, const Place& place) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
+  Place place{.held = {}, .name = slash == std::string::npos ? path : path.substr(slash + 1), .address = {}};
+  if (place.name.empty() || place.name == "." || place.name == "..")
+    return fail(EINVAL, "the path names no file");
   if (path.find('\0') != std::string::npos) return fail(EINVAL, "a zero byte in the path");
+  sockaddr_un& address = place.address;
+  address.sun_family = AF_UNIX;
   if (path.size() < sizeof address.sun_path) {
     std::memcpy(address.sun_path, path.data(), path.size());
-    return address;
+    place.name = path;
+    return place;
   }
+  // The directory is held by a descriptor as long as it takes to reach the socket.
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  place.held = UniqueFd(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!place.held) return fail_errno("cannot open the directory of the socket");
   const int length = std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s",
-                                   place.directory.get(), place.name.c_str());
+                                   place.held.get(), place.name.c_str());
   if (length < 0 || static_cast<std::size_t>(length) >= sizeof address.sun_path)
     return fail(ENAMETOOLONG, "the last part of the path is too long for a socket");
-  return address;
+  return place;
 }
 
 const sockaddr* as_sockaddr(const sockaddr_un& address) {
@@ -60,16 +59,16 @@ Result<UniqueFd> make_socket(int flags) {
 }
 
 // Removes the socket of a listener that is no more. EADDRINUSE when what is there is not ours to remove.
-Result<> remove_stale(const Place& place, const sockaddr_un& address) {
+Result<> remove_stale(const Place& place) {
   struct stat status{};
-  if (::fstatat(place.directory.get(), place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+  if (::fstatat(place.directory(), place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? Result<>{} : fail_errno("cannot look at what is in the socket's place");
   if (!S_ISSOCK(status.st_mode)) return fail(EADDRINUSE, "the path is in use, and not by a socket");
   const UniqueFd probe = UMDEV_TRY(make_socket(SOCK_NONBLOCK));
   // Only a refusal proves that nobody listens: a full queue (EAGAIN) or a missing permission does not.
-  if (::connect(probe.get(), as_sockaddr(address), sizeof address) == 0 || errno != ECONNREFUSED)
+  if (::connect(probe.get(), as_sockaddr(place.address), sizeof place.address) == 0 || errno != ECONNREFUSED)
     return fail(EADDRINUSE, "somebody listens at this path");
-  if (::unlinkat(place.directory.get(), place.name.c_str(), 0) != 0 && errno != ENOENT)
+  if (::unlinkat(place.directory(), place.name.c_str(), 0) != 0 && errno != ENOENT)
     return fail_errno("cannot remove the stale socket");
   return {};
 }
@@ -78,28 +77,36 @@ Result<> remove_stale(const Place& place, const sockaddr_un& address) {
 
 Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog) {
   const Place place = UMDEV_TRY(find_place(path));
-  const sockaddr_un address = UMDEV_TRY(make_address(path, place));
-  UMDEV_TRY(remove_stale(place, address));
   UnixListener listener;
   listener.fd_ = UMDEV_TRY(make_socket(SOCK_NONBLOCK));
-  // The file that bind() makes has the permissions of the socket itself, less the umask: none at first, so
-  // that nobody comes in before the wanted ones are set.
-  if (::fchmod(listener.fd_.get(), 0) != 0) return fail_errno("cannot restrict the socket");
-  if (::bind(listener.fd_.get(), as_sockaddr(address), sizeof address) != 0)
-    return fail_errno("cannot bind the socket");
+  // The file that bind() makes has the permissions of the socket itself, less the umask: none before it is
+  // its owner's, so that nobody comes in who may not.
+  const bool given_away = file.owner || file.group;
+  if (::fchmod(listener.fd_.get(), given_away ? 0 : file.mode) != 0)
+    return fail_errno("cannot restrict the socket");
+  const auto bind_it = [&] {
+    return ::bind(listener.fd_.get(), as_sockaddr(place.address), sizeof place.address);
+  };
+  int bound = bind_it();
+  if (bound != 0 && errno == EADDRINUSE) {
+    UMDEV_TRY(remove_stale(place));
+    bound = bind_it();
+  }
+  if (bound != 0) return fail_errno("cannot bind the socket");
   listener.path_ = path;
   struct stat status{};
-  if (::fstatat(place.directory.get(), place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+  if (::fstatat(place.directory(), place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return fail_errno("the new socket is not there");
   listener.device_ = status.st_dev;
   listener.inode_ = status.st_ino;
   if (::listen(listener.fd_.get(), backlog) != 0) return fail_errno("listen failed");
   constexpr std::uint32_t unchanged = UINT32_MAX;
-  if ((file.owner || file.group) &&
-      ::fchownat(place.directory.get(), place.name.c_str(), file.owner.value_or(unchanged),
-                 file.group.value_or(unchanged), AT_SYMLINK_NOFOLLOW) != 0)
+  if (given_away && ::fchownat(place.directory(), place.name.c_str(), file.owner.value_or(unchanged),
+                               file.group.value_or(unchanged), AT_SYMLINK_NOFOLLOW) != 0)
     return fail_errno("cannot give the socket to its owner and group");
-  if (::fchmodat(place.directory.get(), place.name.c_str(), file.mode, 0) != 0)
+  constexpr mode_t permissions = 07777;
+  if ((status.st_mode & permissions) != file.mode &&
+      ::fchmodat(place.directory(), place.name.c_str(), file.mode, 0) != 0)
     return fail_errno("cannot set the permissions of the socket");
   return listener;
 }
@@ -133,9 +140,9 @@ void UnixListener::close() {
 
 Result<UniqueFd> connect_to(const std::string& path) {
   const Place place = UMDEV_TRY(find_place(path));
-  const sockaddr_un address = UMDEV_TRY(make_address(path, place));
   UniqueFd fd = UMDEV_TRY(make_socket(0));
-  if (retry_interrupted([&] { return ::connect(fd.get(), as_sockaddr(address), sizeof address); }) != 0)
+  const auto* const address = as_sockaddr(place.address);
+  if (retry_interrupted([&] { return ::connect(fd.get(), address, sizeof place.address); }) != 0)
     return fail_errno("cannot connect");
   return fd;
 }
