@@ -45,6 +45,13 @@ bool AddressSpace::is_mapped(IovaRange range) const {
   Lock lock(state_->mutex);
   return state_->overlaps(range);
 }
+bool AddressSpace::cuts(IovaRange range) const {
+  Lock lock(state_->mutex);
+  const Mapping* const first = state_->find(range.iova);
+  const Mapping* const last = state_->find(range.last());
+  return (first != nullptr && !range.contains(first->range())) ||
+         (last != nullptr && !range.contains(last->range()));
+}
 std::uint32_t AddressSpace::mapping_count() const {
   return state_->mapping_count;
 }

@@ -124,6 +124,8 @@ class AddressSpace {
 
   // Is anything mapped in a (valid) range, also if it is draining?
   bool is_mapped(IovaRange range) const;
+  // Does a mapping reach over the start or the end of a (valid) range?
+  bool cuts(IovaRange range) const;
   // Mappings, draining ones too; how many more there may be; pins, once for each mapping they touch.
   std::uint32_t mapping_count() const;
   std::uint32_t mappings_available() const;

@@ -36,6 +36,9 @@ struct UnmapRequest {
   std::uint32_t flags = 0;
   Iova iova = 0;
   std::uint64_t size = 0;
+  // With GET_DIRTY_BITMAP: the page size of the bitmap and where it goes before the completion.
+  std::uint64_t bitmap_page_size = 0;
+  Bytes bitmap;
 };
 
 // VFIO_IOMMU_GET_INFO.
@@ -43,6 +46,9 @@ struct IommuInfo {
   std::uint64_t page_sizes = 0;       // bit mask
   std::uint32_t dma_available = 0;    // mappings that may still be made
   std::vector<IovaRange> valid_iova;  // empty: every address
+  // VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, where a back end has dirty pages: page sizes as a bit mask, bytes.
+  std::uint64_t dirty_page_sizes = 0;
+  std::uint64_t dirty_bitmap_max = 0;
 };
 
 // The user of a back end that pins: one container's use of one device. Registered for as long as the device
@@ -87,6 +93,13 @@ class IommuInstance {
   // Completes with the number of bytes unmapped when the last pin of the range is gone (or was taken away at
   // the deadline).
   virtual void unmap(const UnmapRequest& request, Done<std::uint64_t> done) = 0;
+  // VFIO_IOMMU_DIRTY_PAGES with START, STOP and GET_BITMAP: ENOTTY where a back end has no such thing.
+  // `bitmap` is filled, and what it says is forgotten.
+  virtual Result<> start_dirty_pages() { return fail(ENOTTY, "this IOMMU driver tracks no dirty pages"); }
+  virtual Result<> stop_dirty_pages() { return fail(ENOTTY, "this IOMMU driver tracks no dirty pages"); }
+  virtual Result<> dirty_pages(IovaRange, std::uint64_t /*bitmap_page_size*/, Bytes /*bitmap*/) {
+    return fail(ENOTTY, "this IOMMU driver tracks no dirty pages");
+  }
   // ENOTTY where a back end cannot pin (VFIO's translation API needs pin_pages and unpin_pages of the back
   // end).
   virtual Result<DmaPin> pin(DmaUser&, IovaRange, Access) {

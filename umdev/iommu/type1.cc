@@ -5,6 +5,7 @@
 
 #include "umdev/abi/vfio.h"
 #include "umdev/iommu/address_space.h"
+#include "umdev/iommu/dirty_pages.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::iommu {
@@ -41,14 +42,22 @@ Result<> check_unmap(const UnmapRequest& request) {
     return fail(EINVAL, "size is 0 or not page aligned");
   }
   if (!all && !IovaRange{request.iova, request.size}.valid()) return fail(EOVERFLOW, "iova + size wraps");
-  if (dirty) return fail(EINVAL, "dirty pages are not tracked");
   return {};
 }
 
-class Type1Instance final : public IommuInstance {
+// verify_bitmap_size, and what both commands with a bitmap want of it.
+Result<> check_bitmap(std::uint64_t size, std::uint64_t bitmap_page_size, std::uint64_t bitmap_size,
+                      const Limits& limits) {
+  if (bitmap_page_size != page_size) return fail(EINVAL, "a bitmap has the smallest page size");
+  if (bitmap_size > limits.dirty_bitmap_bytes || bitmap_size < dirty_bitmap_size(size, page_size))
+    return fail(EINVAL, "the bitmap is too large, or too small for the range");
+  return {};
+}
+
+class Type1Instance final : public IommuInstance, public std::enable_shared_from_this<Type1Instance> {
  public:
   Type1Instance(Clock& clock, const Limits& limits, bool v2)
-      : v2_(v2), space_(clock, limits, {.write_needs = Access::read_write}) {}
+      : v2_(v2), limits_(limits), space_(clock, limits, {.write_needs = Access::read_write}) {}
 
   int check_extension(std::uint32_t extension) const override {
     switch (extension) {
@@ -80,7 +89,11 @@ class Type1Instance final : public IommuInstance {
   }
 
   Result<IommuInfo> info() const override {
-    return IommuInfo{.page_sizes = page_mask, .dma_available = space_.mappings_available(), .valid_iova = {}};
+    return IommuInfo{.page_sizes = page_mask,
+                     .dma_available = space_.mappings_available(),
+                     .valid_iova = {},
+                     .dirty_page_sizes = page_size,
+                     .dirty_bitmap_max = limits_.dirty_bitmap_bytes};
   }
 
   // vfio_iommu_type1_map_dma and vfio_dma_do_map, in their order.
@@ -103,6 +116,10 @@ class Type1Instance final : public IommuInstance {
       if (!space_.is_mapped(range)) return fail(ENOENT, "nothing is mapped there");
       return fail(EINVAL, "the mapping's vaddr is valid");
     }
+    // What an earlier mapping left in the log is not this one's; mapping one at a time, what is forgotten is
+    // nobody's.
+    Lock lock(map_mutex_);
+    if (dirty_.on() && !space_.is_mapped(range)) dirty_.forget(range);
     return space_.map({.range = range,
                        .access = access_of(request.flags),
                        .backing = std::move(request.backing),
@@ -113,7 +130,34 @@ class Type1Instance final : public IommuInstance {
     if (Result<> checked = check_unmap(request); !checked) return done(std::unexpected(checked.error()));
     const bool all = (request.flags & abi::vfio_dma_unmap_flag_all) != 0;
     const UnmapRule rule = all ? UnmapRule::everything : v2_ ? UnmapRule::whole : UnmapRule::first_address;
-    space_.unmap({request.iova, request.size}, rule, std::move(done));
+    const IovaRange range{request.iova, request.size};
+    if ((request.flags & abi::vfio_dma_unmap_flag_get_dirty_bitmap) == 0)
+      return space_.unmap(range, rule, std::move(done));
+    if (!dirty_.on()) return done(fail(EINVAL, "dirty pages are not tracked"));
+    const auto checked = check_bitmap(range.size, request.bitmap_page_size, request.bitmap.size(), limits_);
+    if (!checked) return done(std::unexpected(checked.error()));
+    unmap_and_report(range, rule, request.bitmap, std::move(done));
+  }
+
+  // VFIO_IOMMU_DIRTY_PAGES.
+  Result<> start_dirty_pages() override {
+    if (!v2_) return fail(EACCES, "type1 v1 tracks no dirty pages");
+    dirty_.start();
+    return {};
+  }
+  Result<> stop_dirty_pages() override {
+    if (!v2_) return fail(EACCES, "type1 v1 tracks no dirty pages");
+    dirty_.stop();
+    return {};
+  }
+  Result<> dirty_pages(IovaRange range, std::uint64_t bitmap_page_size, Bytes bitmap) override {
+    if (!v2_) return fail(EACCES, "type1 v1 tracks no dirty pages");
+    if (range.size == 0 || !range.valid()) return fail(EINVAL, "the range is empty, or wraps");
+    UMDEV_TRY(check_bitmap(range.size, bitmap_page_size, bitmap.size(), limits_));
+    if (misaligned(range.iova | range.size)) return fail(EINVAL, "not page aligned");
+    if (!dirty_.on()) return fail(EINVAL, "dirty pages are not tracked");
+    if (space_.cuts(range)) return fail(EINVAL, "the range cuts a mapping");
+    return dirty_.report(range, bitmap);
   }
 
   Result<DmaPin> pin(DmaUser& user, IovaRange range, Access access) override {
@@ -128,16 +172,43 @@ class Type1Instance final : public IommuInstance {
     space_.write(iova, from, std::move(done));
   }
 
-  void register_user(DmaUser& user) override { space_.register_user(user); }
-  void unregister_user(DmaUser& user) override { space_.unregister_user(user); }
+  void register_user(DmaUser& user) override {
+    space_.register_user(user);
+    dirty_.add(user);
+  }
+  void unregister_user(DmaUser& user) override {
+    dirty_.remove(user);
+    space_.unregister_user(user);
+  }
   std::uint32_t mapping_count() const override { return space_.mapping_count(); }
   std::uint32_t pin_count() const override { return space_.pin_count(); }
 
  private:
+  // When the last pin is gone everything that was written there is in the log.
+  void unmap_and_report(IovaRange range, UnmapRule rule, Bytes bitmap, Done<std::uint64_t> done) {
+    struct Unmapping {
+      std::shared_ptr<Type1Instance> self;
+      IovaRange range;
+      Bytes bitmap;
+      Done<std::uint64_t> done;
+    };
+    auto unmapping = std::make_shared<Unmapping>(shared_from_this(), range, bitmap, std::move(done));
+    space_.unmap(range, rule, [unmapping](Result<std::uint64_t> size) {
+      if (size) {
+        const auto reported = unmapping->self->dirty_.report(unmapping->range, unmapping->bitmap);
+        if (!reported) size = std::unexpected(reported.error());
+      }
+      unmapping->done(size);
+    });
+  }
+
   const bool v2_;
+  const Limits limits_;
   Mutex mutex_;
   std::vector<std::uint32_t> groups_ UMDEV_GUARDED_BY(mutex_);
+  Mutex map_mutex_;  // outside of the space's own
   AddressSpace space_;
+  DirtyPages dirty_{space_};
 };
 
 }  // namespace

@@ -1,9 +1,9 @@
 // The type1 IOMMU driver: VFIO_TYPE1_IOMMU (v1) and VFIO_TYPE1v2_IOMMU, with the answers of Linux 7.2's
 // vfio_iommu_type1 for a container of emulated groups (nothing is pinned by mapping, every IOVA is valid).
-// Not here yet: dirty page tracking. VFIO_IOMMU_DIRTY_PAGES is the doors' to refuse, and an unmap that asks
-// for a dirty bitmap is EINVAL, as in the kernel while tracking is off. Not offered: VFIO_UPDATE_VADDR
-// (memory is reached through backings, so there is no vaddr to replace). Its extension is 0 and an unmap with
-// VADDR is EBUSY, as in the kernel for a container with an emulated group.
+// Dirty pages are those that devices have written or pinned for writing (dirty_pages.h). What is said of
+// memory that is not mapped means nothing. Not offered: VFIO_UPDATE_VADDR (memory is reached through
+// backings, so there is no vaddr to replace). Its extension is 0 and an unmap with VADDR is EBUSY, as in the
+// kernel for a container with an emulated group.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,14 @@ namespace umdev::iommu {
 //   mapped there, EINVAL otherwise (no mapping ever lost its vaddr); EEXIST overlap; ENOSPC no mapping left;
 //   EFAULT the backing is shorter than the mapping.
 // unmap: EINVAL unknown flags, or GET_DIRTY_BITMAP with ALL or VADDR; EBUSY VADDR; EINVAL iova misaligned;
-//   EINVAL ALL with iova or size; EINVAL size 0 or misaligned; EOVERFLOW it wraps; EINVAL GET_DIRTY_BITMAP;
-//   v2: EINVAL a mapping would be cut. The size in the answer is AddressSpace::unmap's.
+//   EINVAL ALL with iova or size; EINVAL size 0 or misaligned; EOVERFLOW it wraps; EINVAL GET_DIRTY_BITMAP
+//   while dirty pages are not tracked, with another page size than 4096, or a bitmap that is too short or
+//   above Limits::dirty_bitmap_bytes; v2: EINVAL a mapping would be cut. The size in the answer is
+//   AddressSpace::unmap's.
+// start_dirty_pages, stop_dirty_pages: EACCES in v1; otherwise success, whatever was before.
+// dirty_pages: EACCES in v1; EINVAL for the range, the page size, the bitmap, tracking that is off, or a
+// range that
+//   cuts a mapping.
 // pin: EACCES in v1; then AddressSpace::pin's.
 // dma_read, dma_write: AddressSpace's; writing needs a mapping with READ and WRITE (the kernel's rule).
 // attach_group: EINVAL attached already. When the last group is detached all mappings go.
