@@ -114,8 +114,8 @@ def test_a_size_at_the_limits_of_its_field(client, size):
     client.lives()
 
 
-def test_the_last_page_there_is(client, memory):
-    client.map(last_page, page, memory(page))
+def test_the_last_page_there_is(client):
+    client.map(last_page, page)
     assert client.unmap(last_page, page) == page
 
 

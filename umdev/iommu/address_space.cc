@@ -85,14 +85,14 @@ Result<> AddressSpace::State::map(const MappingRequest& request) {
   const Bytes memory = request.backing ? request.backing->mapped() : Bytes{};
   const int fd = request.backing ? request.backing->fd() : -1;
   const std::uint64_t fd_offset = request.backing ? request.backing->fd_offset() : 0;
-  const std::uint64_t backing_size = memory.empty() ? UINT64_MAX : memory.size();
+  // Memory that is not mapped here has no size but that of all addresses.
+  const bool fits = memory.empty() ? IovaRange{request.backing_offset, range.size}.valid()
+                                   : range_fits(request.backing_offset, range.size, memory.size());
 
   Lock lock(mutex);
   if (overlaps(range)) return fail(EEXIST, "the range overlaps a mapping");
   if (index.size() >= limits.mappings_per_container) return fail(ENOSPC, "no mapping is left");
-  if (!range_fits(request.backing_offset, range.size, backing_size)) {
-    return fail(EFAULT, "the backing is shorter than the mapping");
-  }
+  if (!fits) return fail(EFAULT, "the backing is shorter than the mapping");
   Mapping& mapping = mapping_pool_.take();
   mapping.iova = range.iova;
   mapping.size = range.size;

@@ -63,6 +63,12 @@ TEST_F(Map, a_message_backing_may_not_wrap) {
   EXPECT_EQ(map_on(messages, 0, page, Access::read, UINT64_MAX), EFAULT);
 }
 
+TEST_F(Map, a_message_backing_may_reach_to_the_last_address) {
+  constexpr std::uint64_t last_page = UINT64_MAX - page + 1;
+  EXPECT_EQ(map_on(messages, last_page, page, Access::read, last_page), 0);
+  EXPECT_EQ(map_on(messages, page, last_page - page, Access::read, page), 0);
+}
+
 TEST_F(Map, memory_that_nobody_reaches_is_taken_and_faults) {
   ASSERT_EQ(map_on(nullptr, 0, page), 0);
   EXPECT_EQ(pin_error(0, page), EFAULT);
