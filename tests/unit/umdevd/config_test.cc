@@ -14,7 +14,7 @@ TEST(DefaultConfig, Has_an_mtty_with_24_ports_and_a_null_with_65536_instances) {
   EXPECT_EQ(config.parents[0].name, "mtty");
   EXPECT_EQ(config.parents[0].options, std::vector<std::uint32_t>{24});
   EXPECT_EQ(config.parents[1].name, "null");
-  EXPECT_EQ(config.parents[1].options, std::vector<std::uint32_t>{65536, 1});
+  EXPECT_EQ(config.parents[1].options, (std::vector<std::uint32_t>{65536, 1}));
 }
 
 TEST(ParseConfig, Takes_several_parents_of_one_driver) {
