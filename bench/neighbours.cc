@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <functional>
@@ -129,13 +130,15 @@ class SlowReader final : public Neighbour {
 struct Kind {
   std::string name;
   std::size_t count = 1;
+  bool works = true;  // and so takes processor time from everybody, not only on its worker
   std::function<std::unique_ptr<Neighbour>(World& world, const std::string& name)> move_in;
 };
 
 Kind still(const char* name, std::unique_ptr<Neighbour> (*make)(World&, std::size_t)) {
-  return {.name = name, .count = 8, .move_in = [make](World& world, const std::string& device) {
-            return make(world, world.add_null(device));
-          }};
+  return {
+      .name = name, .count = 8, .works = false, .move_in = [make](World& world, const std::string& device) {
+        return make(world, world.add_null(device));
+      }};
 }
 
 std::vector<Kind> all_kinds(const Effort& effort) {
@@ -145,6 +148,7 @@ std::vector<Kind> all_kinds(const Effort& effort) {
                           still("8 clients that never read their replies", unread_replies)};
   kinds.push_back({.name = "8 devices whose reads take " + fmt::format("{} ms", delay.count()),
                    .count = 8,
+                   .works = true,
                    .move_in = [delay](World& world, const std::string& name) -> std::unique_ptr<Neighbour> {
                      auto state = std::make_shared<SlowDevice::State>(delay);
                      const auto device = world.add(name, std::make_unique<SlowDevice>(state, world.clock()));
@@ -152,25 +156,40 @@ std::vector<Kind> all_kinds(const Effort& effort) {
                    }});
   kinds.push_back({.name = "1 client that sends requests without a pause",
                    .count = 1,
+                   .works = true,
                    .move_in = [](World& world, const std::string& name) -> std::unique_ptr<Neighbour> {
                      return std::make_unique<Blaster>(world.client(world.add_null(name)));
                    }});
   return kinds;
 }
 
-// Alone first, then with everybody moved in.
-void beside(const Effort& effort, Report& report, const std::string& name, std::span<const Kind> kinds) {
+// Who behaves, with a worker of its own.
+struct Resident {
   World world;
-  auto client = world.client(world.add_null("good"));
-  Exchange exchange(client.channel().socket(), read_request(region, access_size), reply_head + access_size);
-  const Operation operation{.run = [&exchange](std::size_t) { exchange(); }, .times = 1};
-  const auto alone = measure(effort, std::span(&operation, 1));
+  vfio_user::Client client = world.client(world.add_null("good"));
+  Exchange exchange{client.channel().socket(), read_request(region, access_size), reply_head + access_size};
+  Operation operation{.run = [this](std::size_t) { exchange(); }, .times = 1};
+};
+
+// Beside neighbours that do nothing: in turns with one who is alone. Beside those that work, who would
+// disturb that one too: alone first, then with everybody moved in.
+void beside(const Effort& effort, Report& report, const std::string& name, std::span<const Kind> kinds) {
+  Resident resident;
+  std::vector<Samples> alone;
+  const bool in_turns = std::ranges::none_of(kinds, &Kind::works);
+  if (!in_turns) alone = measure(effort, std::span(&resident.operation, 1));
   std::vector<std::unique_ptr<Neighbour>> neighbours;
   for (const Kind& kind : kinds)
     for (std::size_t i = 0; i < kind.count; ++i)
-      neighbours.push_back(kind.move_in(world, "bad" + std::to_string(neighbours.size())));
-  const auto beside = measure(effort, std::span(&operation, 1));
-  report.add(row_of(name, beside[0], alone.data()));
+      neighbours.push_back(kind.move_in(resident.world, "bad" + std::to_string(neighbours.size())));
+  if (in_turns) {
+    Resident other;
+    const std::array operations{resident.operation, other.operation};
+    const auto both = measure(effort, operations);
+    return report.add(row_of(name, both[0], &both[1]));
+  }
+  const auto among = measure(effort, std::span(&resident.operation, 1));
+  report.add(row_of(name, among[0], alone.data()));
 }
 
 }  // namespace
