@@ -1,44 +1,14 @@
+// Each command, and what its reply must be.
 #include "umdev/vfio_user/client.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "umdev/abi/migration.h"
+#include "umdev/vfio_user/client_state.h"
 #include "umdev/vfio_user/messages.h"
 
 namespace umdev::vfio_user {
-
-Result<Client> Client::connect(const std::string& path, Duration timeout) {
-  return Client(UMDEV_TRY(ClientChannel::connect(path, timeout)));
-}
-
-// --- Messages.
-
-Result<std::uint16_t> Client::send(abi::VfioUserCommand command, ConstBytes head, ConstBytes data,
-                                   std::span<const int> fds, std::uint32_t flags) {
-  const std::uint16_t id = next_id_++;
-  const abi::VfioUserHeader header = make_command(id, command, head.size() + data.size(), flags);
-  buffer_.clear();
-  for (const ConstBytes part : {bytes_of(header), head, data})
-    buffer_.insert(buffer_.end(), part.begin(), part.end());
-  UMDEV_TRY(channel_.send(buffer_, fds));
-  return id;
-}
-
-Result<Message> Client::call(abi::VfioUserCommand command, ConstBytes head, ConstBytes data,
-                             std::span<const int> fds) {
-  const std::uint16_t id = UMDEV_TRY(send(command, head, data, fds, 0));
-  for (;;) {
-    Message message = UMDEV_TRY(channel_.receive());
-    if (is_command(message.header)) {
-      const abi::VfioUserHeader refusal = make_error_reply(message.header, ENOSYS);
-      if (wants_reply(message.header)) UMDEV_TRY(channel_.send(bytes_of(refusal)));
-      continue;
-    }
-    if (message.header.message_id != id || message.header.command != command)
-      return fail(EPROTO, "a reply to something else");
-    UMDEV_TRY(result_of(message.header));
-    return message;
-  }
-}
 
 template <typename T>
 Result<T> Client::ask(abi::VfioUserCommand command, const T& request) {
@@ -50,15 +20,30 @@ Result<T> Client::ask(abi::VfioUserCommand command, const T& request) {
 
 // --- Commands.
 
-Result<VersionMessage> Client::negotiate() {
+Capabilities Client::usual_offer() {
   const Limits limits;
-  const VersionMessage proposal{.major = abi::vfio_user_major,
-                                .minor = abi::vfio_user_minor,
-                                .capabilities = {.max_msg_fds = limits.fds_per_message,
-                                                 .max_data_xfer_size = limits.data_transfer,
-                                                 .write_multiple = true}};
-  const Message reply = UMDEV_TRY(call(abi::vfio_user_version, encode_version(proposal)));
-  return decode_version(reply.payload, limits);
+  return {.max_msg_fds = limits.fds_per_message,
+          .max_data_xfer_size = limits.data_transfer,
+          .max_dma_maps = limits.dma_maps,
+          .write_multiple = true,
+          .migration = true};
+}
+
+Result<VersionMessage> Client::negotiate(const Capabilities& offer) {
+  const VersionMessage proposal{
+      .major = abi::vfio_user_major, .minor = abi::vfio_user_minor, .capabilities = offer};
+  Message reply = UMDEV_TRY(call(abi::vfio_user_version, encode_version(proposal)));
+  const VersionMessage answer = UMDEV_TRY(decode_version(reply.payload, Limits{}));
+  const Capabilities& server = answer.capabilities;
+  state_->dma.set_message_data(std::min(offer.max_data_xfer_size, server.max_data_xfer_size));
+  const std::size_t twins = server.twin_socket ? 1 : 0;
+  if (reply.fds.size() != twins || (server.twin_socket && !offer.twin_socket) ||
+      (twins != 0 && server.twin_fd_index != 0)) {
+    state_->channel.close();
+    return fail(EPROTO, "a VERSION reply whose twin socket is not what it says");
+  }
+  if (twins != 0) state_->twin = std::make_unique<ClientStream>(std::move(reply.fds[0]));
+  return answer;
 }
 
 Result<> Client::dma_map(std::uint64_t iova, std::uint64_t size, std::uint32_t flags, int fd,
@@ -73,6 +58,39 @@ Result<> Client::dma_map(std::uint64_t iova, std::uint64_t size, std::uint32_t f
 Result<std::uint64_t> Client::dma_unmap(std::uint64_t iova, std::uint64_t size, std::uint32_t flags) {
   const abi::VfioUserDmaUnmap request{.argsz = sizeof request, .flags = flags, .iova = iova, .size = size};
   return UMDEV_TRY(ask(abi::vfio_user_dma_unmap, request)).size;
+}
+
+Result<std::vector<std::uint64_t>> Client::dma_unmap_dirty(std::uint64_t iova, std::uint64_t size,
+                                                           std::uint64_t page_size) {
+  if (page_size == 0) return fail(EINVAL, "a page has no bytes");
+  const std::uint64_t pages = size / page_size + (size % page_size != 0 ? 1 : 0);
+  std::vector<std::uint64_t> bitmap(pages / 64 + (pages % 64 != 0 ? 1 : 0));
+  const abi::VfioUserBitmap want{.page_size = page_size, .size = bitmap.size() * sizeof(std::uint64_t)};
+  const abi::VfioUserDmaUnmap request{
+      .argsz = static_cast<std::uint32_t>(sizeof request + sizeof want + want.size),
+      .flags = abi::vfio_dma_unmap_flag_get_dirty_bitmap,
+      .iova = iova,
+      .size = size};
+  const Message reply = UMDEV_TRY(call(abi::vfio_user_dma_unmap, bytes_of(request), bytes_of(want)));
+  const std::size_t head = sizeof request + sizeof want;
+  if (reply.payload.size() != head + want.size) return fail(EPROTO, "a malformed DMA_UNMAP reply");
+  std::memcpy(bitmap.data(), reply.payload.data() + head, want.size);
+  return bitmap;
+}
+
+Result<> Client::lend(std::uint64_t iova, Bytes memory, std::uint32_t flags) {
+  UMDEV_TRY(dma_map(iova, memory.size(), flags));
+  state_->dma.lend(iova, memory, (flags & abi::vfio_dma_map_flag_read) != 0,
+                   (flags & abi::vfio_dma_map_flag_write) != 0);
+  return {};
+}
+
+Result<> Client::take_back(std::uint64_t iova, std::uint64_t size) {
+  const Result<std::uint64_t> unmapped = dma_unmap(iova, size);
+  // Also when the server did not obey: the memory is the caller's.
+  state_->dma.take_back(iova, size, state_->twin ? *state_->twin : state_->channel.stream());
+  UMDEV_TRY(Result<std::uint64_t>(unmapped));
+  return {};
 }
 
 Result<abi::VfioUserDeviceInfo> Client::device_info() {
@@ -114,15 +132,61 @@ Result<> Client::set_irqs(const ClientIrqs& irqs) {
   return {};
 }
 
+Result<ClientIoFds> Client::region_io_fds(std::uint32_t index) {
+  abi::VfioUserRegionIoFds request{.argsz = 4096, .flags = 0, .index = index, .count = 0};
+  for (bool again = true;; again = false) {
+    Message reply = UMDEV_TRY(call(abi::vfio_user_device_get_region_io_fds, bytes_of(request)));
+    const auto head = load_struct<abi::VfioUserRegionIoFds>(reply.payload);
+    if (!head) return fail(EPROTO, "a malformed REGION_IO_FDS reply");
+    if (again && head->argsz > request.argsz) {
+      request.argsz = head->argsz;
+      continue;
+    }
+    const ConstBytes entries = ConstBytes(reply.payload).subspan(sizeof *head);
+    ClientIoFds result{.entries = {}, .fds = std::move(reply.fds)};
+    if (head->count == 0) return result;
+    const std::size_t stride = entries.size() / head->count;
+    if ((stride != sizeof(abi::VfioUserIoFd) && stride != sizeof(abi::VfioUserShadowIoFd)) ||
+        entries.size() != head->count * stride)
+      return fail(EPROTO, "a malformed REGION_IO_FDS reply");
+    for (std::size_t at = 0; at < entries.size(); at += stride) {
+      auto entry = *load_struct<abi::VfioUserIoFd>(entries, at);
+      if (stride != sizeof entry)
+        entry.datamatch = load_struct<abi::VfioUserShadowIoFd>(entries, at)->datamatch;
+      if (entry.fd_index >= result.fds.size()) return fail(EPROTO, "an entry without its descriptor");
+      result.entries.push_back(entry);
+    }
+    return result;
+  }
+}
+
+Result<ConstBytes> Client::read_data(const Message& reply) {
+  const auto answer = load_struct<abi::VfioUserRegionAccess>(reply.payload);
+  if (reply.header.command != abi::vfio_user_region_read || !answer ||
+      reply.payload.size() != sizeof *answer + answer->count)
+    return fail(EPROTO, "a malformed REGION_READ reply");
+  return ConstBytes(reply.payload).subspan(sizeof *answer);
+}
+
+Result<Ticket> Client::submit_read(std::uint32_t region, std::uint64_t offset, std::uint32_t size) {
+  const abi::VfioUserRegionAccess request{.offset = offset, .region = region, .count = size};
+  return submit(abi::vfio_user_region_read, bytes_of(request));
+}
+
+Result<Ticket> Client::submit_write(std::uint32_t region, std::uint64_t offset, ConstBytes from) {
+  const abi::VfioUserRegionAccess request{
+      .offset = offset, .region = region, .count = static_cast<std::uint32_t>(from.size())};
+  return submit(abi::vfio_user_region_write, bytes_of(request), from);
+}
+
 Result<std::size_t> Client::region_read(std::uint32_t region, std::uint64_t offset, Bytes into) {
   const abi::VfioUserRegionAccess request{
       .offset = offset, .region = region, .count = static_cast<std::uint32_t>(into.size())};
   const Message reply = UMDEV_TRY(call(abi::vfio_user_region_read, bytes_of(request)));
-  const auto answer = load_struct<abi::VfioUserRegionAccess>(reply.payload);
-  if (!answer || answer->count > into.size() || reply.payload.size() != sizeof *answer + answer->count)
-    return fail(EPROTO, "a malformed REGION_READ reply");
-  std::copy_n(reply.payload.begin() + sizeof *answer, answer->count, into.begin());
-  return answer->count;
+  const ConstBytes data = UMDEV_TRY(read_data(reply));
+  if (data.size() > into.size()) return fail(EPROTO, "more bytes than were asked for");
+  std::ranges::copy(data, into.begin());
+  return data.size();
 }
 
 Result<std::size_t> Client::region_write(std::uint32_t region, std::uint64_t offset, ConstBytes from) {
@@ -137,12 +201,73 @@ Result<std::size_t> Client::region_write(std::uint32_t region, std::uint64_t off
 Result<> Client::region_write_posted(std::uint32_t region, std::uint64_t offset, ConstBytes from) {
   const abi::VfioUserRegionAccess request{
       .offset = offset, .region = region, .count = static_cast<std::uint32_t>(from.size())};
-  UMDEV_TRY(send(abi::vfio_user_region_write, bytes_of(request), from, {}, abi::vfio_user_flags_no_reply));
-  return {};
+  return post(abi::vfio_user_region_write, bytes_of(request), from);
+}
+
+Result<std::uint64_t> Client::region_write_multi(std::span<const abi::VfioUserWriteEntry> writes) {
+  const abi::VfioUserWriteMulti request{.count = writes.size()};
+  const Message reply =
+      UMDEV_TRY(call(abi::vfio_user_region_write_multi, bytes_of(request), std::as_bytes(writes)));
+  const auto answer = load_struct<abi::VfioUserWriteMulti>(reply.payload);
+  if (!answer || answer->count > writes.size()) return fail(EPROTO, "a malformed REGION_WRITE_MULTI reply");
+  return answer->count;
+}
+
+Result<> Client::region_write_multi_posted(std::span<const abi::VfioUserWriteEntry> writes) {
+  const abi::VfioUserWriteMulti request{.count = writes.size()};
+  return post(abi::vfio_user_region_write_multi, bytes_of(request), std::as_bytes(writes));
 }
 
 Result<> Client::reset() {
   UMDEV_TRY(call(abi::vfio_user_device_reset, {}));
+  return {};
+}
+
+// --- Features and migration.
+
+Result<std::vector<std::byte>> Client::device_feature(std::uint32_t flags, ConstBytes data,
+                                                      std::uint32_t room) {
+  const std::size_t size = std::max<std::size_t>(room, data.size());
+  const abi::VfioUserFeature request{.argsz = static_cast<std::uint32_t>(sizeof request + size),
+                                     .flags = flags};
+  Message reply = UMDEV_TRY(call(abi::vfio_user_device_feature, bytes_of(request), data));
+  if (reply.payload.size() < sizeof request) return fail(EPROTO, "a malformed DEVICE_FEATURE reply");
+  reply.payload.erase(reply.payload.begin(), reply.payload.begin() + sizeof request);
+  return std::move(reply.payload);
+}
+
+Result<std::uint32_t> Client::migration_state() {
+  const auto answer =
+      UMDEV_TRY(device_feature(abi::vfio_device_feature_get | abi::vfio_device_feature_mig_device_state));
+  const auto state = load_struct<abi::VfioDeviceFeatureMigState>(answer);
+  if (!state) return fail(EPROTO, "a malformed DEVICE_FEATURE reply");
+  return state->device_state;
+}
+
+Result<> Client::set_migration_state(std::uint32_t state) {
+  const abi::VfioDeviceFeatureMigState wanted{.device_state = state, .data_fd = -1};
+  UMDEV_TRY(device_feature(abi::vfio_device_feature_set | abi::vfio_device_feature_mig_device_state,
+                           bytes_of(wanted)));
+  return {};
+}
+
+Result<std::vector<std::byte>> Client::mig_data_read(std::uint32_t size) {
+  const abi::VfioUserMigData request{.argsz = static_cast<std::uint32_t>(sizeof request + size),
+                                     .size = size};
+  Message reply = UMDEV_TRY(call(abi::vfio_user_mig_data_read, bytes_of(request)));
+  const auto head = load_struct<abi::VfioUserMigData>(reply.payload);
+  // libvfio-user sends as much as was asked for, however much of it counts.
+  if (!head || head->size > size || reply.payload.size() < sizeof *head + head->size)
+    return fail(EPROTO, "a malformed MIG_DATA_READ reply");
+  reply.payload.erase(reply.payload.begin(), reply.payload.begin() + sizeof *head);
+  reply.payload.resize(head->size);
+  return std::move(reply.payload);
+}
+
+Result<> Client::mig_data_write(ConstBytes data) {
+  const abi::VfioUserMigData request{.argsz = static_cast<std::uint32_t>(sizeof request + data.size()),
+                                     .size = static_cast<std::uint32_t>(data.size())};
+  UMDEV_TRY(call(abi::vfio_user_mig_data_write, bytes_of(request), data));
   return {};
 }
 

@@ -4,17 +4,38 @@
 
 #include "umdev/os/system_error.h"
 #include "umdev/os/unix_socket.h"
-#include "umdev/vfio_user/limits.h"
+#include "umdev/vfio_user/client_stream.h"
 
 namespace umdev::vfio_user {
 
-Result<ClientChannel> ClientChannel::connect(const std::string& path, Duration timeout) {
+Message make_message(const Frame& frame) {
+  Message message{.header = frame.header, .payload = {frame.payload.begin(), frame.payload.end()}, .fds = {}};
+  for (std::size_t i = 0; i < frame.fds->size(); ++i) message.fds.push_back(frame.fds->take(i));
+  return message;
+}
+
+ClientChannel::ClientChannel(os::UniqueFd socket, std::chrono::nanoseconds timeout)
+    : stream_(std::make_unique<ClientStream>(std::move(socket))), timeout_(timeout) {}
+
+ClientChannel::~ClientChannel() = default;
+ClientChannel::ClientChannel(ClientChannel&& other) noexcept = default;
+ClientChannel& ClientChannel::operator=(ClientChannel&& other) noexcept = default;
+
+Result<ClientChannel> ClientChannel::connect(const std::string& path, std::chrono::nanoseconds timeout) {
   return ClientChannel(UMDEV_TRY(os::connect_to(path)), timeout);
+}
+
+int ClientChannel::socket() const {
+  return stream_->socket();
+}
+
+void ClientChannel::close() {
+  stream_->close();
 }
 
 Result<> ClientChannel::wait_for(short events) const {
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(timeout_);
-  pollfd request{.fd = socket_.get(), .events = events, .revents = 0};
+  pollfd request{.fd = socket(), .events = events, .revents = 0};
   const int ready =
       os::retry_interrupted([&] { return ::poll(&request, 1, static_cast<int>(milliseconds.count())); });
   if (ready < 0) return os::fail_errno("poll failed");
@@ -24,7 +45,7 @@ Result<> ClientChannel::wait_for(short events) const {
 
 Result<> ClientChannel::send(ConstBytes bytes, std::span<const int> fds) {
   while (!bytes.empty()) {
-    const auto count = os::send(socket_.get(), bytes, fds);
+    const auto count = os::send(socket(), bytes, fds);
     if (!count && count.error().code == EAGAIN) {
       UMDEV_TRY(wait_for(POLLOUT));
       continue;
@@ -36,31 +57,12 @@ Result<> ClientChannel::send(ConstBytes bytes, std::span<const int> fds) {
   return {};
 }
 
-Result<> ClientChannel::receive_all(Bytes into, std::vector<os::UniqueFd>& fds) {
-  while (!into.empty()) {
-    os::FdBatch batch;
-    const auto count = os::receive(socket_.get(), into, batch);
-    if (!count && count.error().code == EAGAIN) {
-      UMDEV_TRY(wait_for(POLLIN));
-      continue;
-    }
-    if (!count) return std::unexpected(count.error());
-    if (*count == 0) return fail(ECONNRESET, "the server closed the connection");
-    for (std::size_t i = 0; i < batch.size(); ++i) fds.push_back(batch.take(i));
-    into = into.subspan(*count);
-  }
-  return {};
-}
-
-// The header alone first: what comes with its first byte belongs to this message.
 Result<Message> ClientChannel::receive() {
-  Message message;
-  UMDEV_TRY(receive_all(std::as_writable_bytes(std::span(&message.header, 1)), message.fds));
-  if (message.header.size < sizeof message.header || message.header.size > Limits{}.message())
-    return fail(EBADMSG, "a message of an impossible size");
-  message.payload.resize(message.header.size - sizeof message.header);
-  UMDEV_TRY(receive_all(message.payload, message.fds));
-  return message;
+  for (;;) {
+    const auto frame = UMDEV_TRY(stream_->next());
+    if (frame) return make_message(*frame);
+    if (!UMDEV_TRY(stream_->receive())) UMDEV_TRY(wait_for(POLLIN));
+  }
 }
 
 }  // namespace umdev::vfio_user

@@ -20,8 +20,9 @@ struct Limits {
 
   // Writes of one REGION_WRITE_MULTI. QEMU sends 200 at most.
   std::uint32_t writes_per_message = 1024;
-  // A dirty bitmap that goes with a DMA_UNMAP: max_bitmap_size of VERSION.
-  std::uint32_t bitmap = 1U << 20;
+  // A dirty bitmap that goes with a DMA_UNMAP: max_bitmap_size of VERSION. The reply is a message like
+  // others.
+  std::uint32_t bitmap = (1U << 20) - 64;
 
   // The JSON text of VERSION: bytes, and how deep objects and arrays may nest.
   std::size_t version_text = 16384;

@@ -68,6 +68,18 @@ Result<abi::VfioUserDmaUnmap> decode_dma_unmap(ConstBytes payload) {
   return unmap;
 }
 
+Result<abi::VfioUserBitmap> decode_unmap_bitmap(ConstBytes payload, std::uint64_t size_max) {
+  const auto unmap = UMDEV_TRY(decode_dma_unmap(payload));
+  const auto bitmap = load_struct<abi::VfioUserBitmap>(payload, sizeof unmap);
+  if (!bitmap) return fail(EINVAL, "the payload is shorter than its structures");
+  if ((unmap.flags & abi::vfio_dma_unmap_flag_all) != 0)
+    return fail(EINVAL, "a bitmap is of a range, not of everything");
+  if (bitmap->size > size_max) return fail(E2BIG, "a larger bitmap than was agreed on");
+  if (unmap.argsz < sizeof unmap + sizeof *bitmap + bitmap->size)
+    return fail(EINVAL, "argsz is shorter than the reply");
+  return *bitmap;
+}
+
 Result<abi::VfioUserDeviceInfo> decode_device_info(ConstBytes payload) {
   return decode_fixed<abi::VfioUserDeviceInfo>(payload);
 }

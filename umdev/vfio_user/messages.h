@@ -29,6 +29,9 @@ inline constexpr std::uint16_t command_count = 19;
 // not have: VFIO_DMA_MAP_FLAG_VADDR shares its bit with another server's MMAP flag.
 Result<abi::VfioUserDmaMap> decode_dma_map(ConstBytes payload);
 Result<abi::VfioUserDmaUnmap> decode_dma_unmap(ConstBytes payload);
+// What stands behind a DMA_UNMAP with VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP. EINVAL: not there, an argsz
+// without room for the bitmap, or together with VFIO_DMA_UNMAP_FLAG_ALL. E2BIG: more than `size_max` bytes.
+Result<abi::VfioUserBitmap> decode_unmap_bitmap(ConstBytes payload, std::uint64_t size_max);
 Result<abi::VfioUserDeviceInfo> decode_device_info(ConstBytes payload);
 Result<abi::VfioUserRegionInfo> decode_region_info(ConstBytes payload);
 Result<abi::VfioUserIrqInfo> decode_irq_info(ConstBytes payload);

@@ -43,6 +43,11 @@ inline constexpr bool precopy_end_is_a_short_read = true;
 // and written by messages, and data_fd is always -1.
 inline constexpr bool migration_stream_has_descriptor = false;
 
+// The kernel's UNMAP_DMA with GET_DIRTY_BITMAP reports what VFIO_IOMMU_DIRTY_PAGES tracks in the container.
+// This wire has no such command any more (DIRTY_PAGES was removed): what is reported is the device's DMA
+// logging.
+inline constexpr bool unmap_bitmap_is_of_dma_logging = true;
+
 // The specification's entries of REGION_IO_FDS have 40 bytes, libvfio-user's 48. Ours are the
 // specification's; our client takes both, told apart by the size of the reply.
 inline constexpr bool io_fd_entries_are_the_specifications = true;

@@ -192,6 +192,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> dma_map(const Frame& frame);
   Result<> dma_unmap(const Frame& frame);
   Result<> unmapped(std::uint64_t bytes);
+  Result<> add_dirty();
   void note_mappings();
 
   // session_dma.cc
@@ -239,6 +240,8 @@ class Session : public std::enable_shared_from_this<Session> {
   abi::VfioUserHeader request_{};       // that is being answered
   abi::VfioUserRegionAccess access_{};  // that is under way
   abi::VfioUserDmaUnmap unmap_{};       // that is under way
+  abi::VfioUserBitmap bitmap_{};        // that goes with it
+  std::vector<std::byte> dirty_;        // its bits
   Capabilities agreed_;                 // what both sides can do
   struct {
     std::uint32_t count = 0;

@@ -132,7 +132,10 @@ Result<VersionMessage> answer_version(const VersionMessage& proposed, const Limi
                        .pgsizes = page_sizes,
                        .write_multiple = client.write_multiple,
                        // Its descriptor comes with the answer, at index 0.
-                       .twin_socket = client.twin_socket && client.max_msg_fds > 0}};
+                       .twin_socket = client.twin_socket && client.max_msg_fds > 0,
+                       .migration = client.migration,
+                       .migration_pgsize = client.migration_pgsize,
+                       .max_bitmap_size = std::min<std::uint64_t>(client.max_bitmap_size, limits.bitmap)}};
 }
 
 }  // namespace umdev::vfio_user

@@ -2,6 +2,7 @@
 #include "tests/support/fake_migration.h"
 #include "tests/unit/vfio_user/session_fixture.h"
 #include "umdev/abi/migration.h"
+#include "umdev/os/memfd.h"
 
 namespace umdev::vfio_user {
 namespace {
@@ -185,6 +186,81 @@ TEST_F(SessionFeature, sizes_of_data_are_checked) {
     send(test::command(1, abi::vfio_user_mig_data_write, {Octets(size, std::byte{0x10})}));
     EXPECT_EQ(expect_reply().error(), EINVAL) << size;
   }
+}
+
+// --- DMA_UNMAP with a bitmap.
+
+class SessionDirtyUnmap : public SessionFeature {
+ public:
+  static constexpr std::uint64_t page = 4096;
+  SessionDirtyUnmap() {
+    file = os::create_memfd("client", 16 * page).value();
+    EXPECT_EQ(map(0x10000, 16 * page, 3, file.get()).error(), 0);
+  }
+  void start_logging() {
+    const abi::VfioDmaLoggingStart start{.page_size = page, .num_ranges = 1, .reserved = 0};
+    const abi::VfioDmaLoggingRange range{.iova = 0, .length = 1U << 20};
+    ASSERT_EQ(feature(set | abi::vfio_device_feature_dma_logging_start,
+                      test::join({bytes_of(start), bytes_of(range)}))
+                  .error(),
+              0);
+  }
+  void device_writes(std::uint64_t iova) {
+    const std::byte value{1};
+    script->user->dma_write(iova, ConstBytes(&value, 1), [](Result<> result) { EXPECT_TRUE(result); });
+  }
+  Reply unmap_dirty(std::uint64_t page_size, std::uint64_t bitmap, std::uint32_t argsz,
+                    std::uint32_t flags = abi::vfio_dma_unmap_flag_get_dirty_bitmap) {
+    const abi::VfioUserDmaUnmap head{.argsz = argsz, .flags = flags, .iova = 0x10000, .size = 16 * page};
+    const abi::VfioUserBitmap want{.page_size = page_size, .size = bitmap};
+    send(test::command(next_id++, abi::vfio_user_dma_unmap, {bytes_of(head), bytes_of(want)}));
+    return expect_reply();
+  }
+  os::UniqueFd file;
+};
+
+TEST_F(SessionDirtyUnmap, reports_what_the_device_wrote) {
+  start_logging();
+  device_writes(0x10000 + 3 * page + 5);
+  device_writes(0x10000 + 15 * page);
+  const Reply reply = unmap_dirty(page, 8, 48);
+  EXPECT_EQ(reply.error(), 0);
+  ASSERT_EQ(reply.payload.size(), 48u);
+  EXPECT_EQ(reply.as<abi::VfioUserDmaUnmap>().argsz, 48u);
+  EXPECT_EQ(reply.as<abi::VfioUserDmaUnmap>().size, 16 * page);
+  EXPECT_EQ(load_le<std::uint64_t>(reply.payload, 24), page);
+  EXPECT_EQ(load_le<std::uint64_t>(reply.payload, 32), 8u);
+  EXPECT_EQ(load_le<std::uint64_t>(reply.payload, 40), 1u << 3 | 1u << 15);
+}
+
+TEST_F(SessionDirtyUnmap, what_is_written_until_the_last_pin_goes_is_reported_too) {
+  start_logging();
+  auto pin = script->user->pin({.iova = 0x10000 + 7 * page, .size = page}, iommu::Access::read_write);
+  ASSERT_TRUE(pin);
+  const abi::VfioUserDmaUnmap head{
+      .argsz = 48, .flags = abi::vfio_dma_unmap_flag_get_dirty_bitmap, .iova = 0x10000, .size = 16 * page};
+  const abi::VfioUserBitmap want{.page_size = page, .size = 8};
+  send(test::command(1, abi::vfio_user_dma_unmap, {bytes_of(head), bytes_of(want)}));
+  EXPECT_TRUE(session->is_busy());
+  pin->unpin();
+  world.host.run();
+  EXPECT_EQ(load_le<std::uint64_t>(expect_reply().payload, 40), 1u << 7);
+}
+
+TEST_F(SessionDirtyUnmap, is_refused_and_unmaps_nothing_when_it_cannot_be_answered) {
+  EXPECT_EQ(unmap_dirty(page, 8, 48).error(), EINVAL) << "nothing is logged";
+  start_logging();
+  EXPECT_EQ(unmap_dirty(page, 8, 47).error(), EINVAL) << "argsz";
+  EXPECT_EQ(unmap_dirty(page, 7, 48).error(), EINVAL) << "a bitmap too short";
+  EXPECT_EQ(unmap_dirty(5000, 8, 48).error(), EINVAL) << "no page size";
+  EXPECT_EQ(unmap_dirty(page, UINT64_MAX, 48).error(), E2BIG);
+  EXPECT_EQ(unmap_dirty(page, 8, 48, 3).error(), EINVAL) << "with ALL";
+  const abi::VfioUserDmaUnmap head{.argsz = 48, .flags = 1, .iova = 0x10000, .size = 16 * page};
+  send(abi::vfio_user_dma_unmap, head);
+  EXPECT_EQ(expect_reply().error(), EINVAL) << "no bitmap described";
+  EXPECT_EQ(session->mappings(), 1u);
+  EXPECT_EQ(unmap_dirty(page, 8, 48).error(), 0);
+  EXPECT_EQ(session->mappings(), 0u);
 }
 
 }  // namespace

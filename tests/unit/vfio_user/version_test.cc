@@ -150,6 +150,15 @@ TEST(Version, nothing_is_answered_that_the_client_did_not_say) {
   EXPECT_FALSE(agreed(R"({"capabilities":{"write_multiple":false}})").write_multiple);
 }
 
+TEST(Version, bitmaps_are_of_the_clients_pages_and_bounded) {
+  const Capabilities answer =
+      agreed(R"({"capabilities":{"migration":{"pgsize":65536,"max_bitmap_size":268435456}}})");
+  EXPECT_TRUE(answer.migration);
+  EXPECT_EQ(answer.migration_pgsize, 65536u);
+  EXPECT_EQ(answer.max_bitmap_size, Limits{}.bitmap);
+  EXPECT_EQ(agreed(R"({"capabilities":{"migration":{"max_bitmap_size":8}}})").max_bitmap_size, 8u);
+}
+
 TEST(Version, a_client_that_maps_only_small_pages_is_einval) {
   const auto proposed = decode_version(version_payload(R"({"capabilities":{"pgsizes":2048}})"), Limits{});
   EXPECT_EQ(answer_version(proposed.value(), Limits{}).error().code, EINVAL);
