@@ -71,9 +71,9 @@ class ClientLibrary(unittest.TestCase):
     def check(self, consumer):
         missing = subprocess.run([consumer, str(self.root / "nobody.sock")], timeout=60)
         self.assertEqual(missing.returncode, 2)  # ENOENT
-        with harness.Daemon() as daemon:
+        with harness.Daemon(build) as daemon:
             uuid = daemon.umdev("create", "mtty", "mtty-1").strip()
-            socket = daemon.runtime_dir / "vfio-user" / f"{uuid}.sock"
+            socket = daemon.socket_of(uuid)
             self.assertEqual(run(str(consumer), str(socket)), "4348:3253\n")
 
     def test_a_program_is_built_by_cmake(self):

@@ -26,8 +26,8 @@ class User {
   virtual Result<iommu::DmaPin> pin(iommu::IovaRange range, iommu::Access access) = 0;
 
   // Copies from or to the user's memory of every kind; memory that the user shared answers before it returns,
-  // other memory later. `into`/`from` must live until `done`. Errors as for pin, and EDEADLK where the memory
-  // is served by messages and the user is waiting for an answer of this device at this moment.
+  // other memory later. `into`/`from` must live until `done`. Errors as for pin; for memory that is served by
+  // messages EDEADLK (an answer that the user waits for seems to wait for it), EAGAIN, ETIMEDOUT, ENODEV.
   virtual void dma_read(iommu::Iova iova, Bytes into, Done<> done) = 0;
   virtual void dma_write(iommu::Iova iova, ConstBytes from, Done<> done) = 0;
 

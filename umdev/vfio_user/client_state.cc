@@ -2,6 +2,7 @@
 #include "umdev/vfio_user/client_state.h"
 
 #include <poll.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,20 +16,20 @@ bool Client::State::all_sent() {
   return channel.stream().outbox().empty() && (!twin || twin->outbox().empty());
 }
 
-Result<> Client::State::exchange(std::chrono::steady_clock::time_point deadline) {
+Result<bool> Client::State::exchange(int bell) {
   std::array<ClientStream*, 2> streams{&channel.stream(), twin.get()};
-  std::array<pollfd, 2> requests{};
+  std::array<pollfd, 3> requests{};
   for (std::size_t i = 0; i < streams.size(); ++i) {
     requests[i].fd = -1;
     if (streams[i] == nullptr) continue;
     UMDEV_TRY(streams[i]->flush());
-    const bool unsent = !streams[i]->outbox().empty();
-    requests[i] = {.fd = streams[i]->socket(),
-                   .events = static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)),
-                   .revents = 0};
+    const int unsent = streams[i]->outbox().empty() ? 0 : POLLOUT;
+    requests[i] = {.fd = streams[i]->socket(), .events = static_cast<short>(POLLIN | unsent), .revents = 0};
   }
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-  const int wait = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30));
+  requests[2] = {.fd = bell, .events = POLLIN, .revents = 0};
+  // A bell rings in time by itself.
+  const auto silence = std::chrono::ceil<std::chrono::milliseconds>(channel.timeout());
+  const int wait = bell >= 0 ? -1 : static_cast<int>(std::min<std::int64_t>(silence.count(), 1 << 30));
   const int ready = os::retry_interrupted([&] { return ::poll(requests.data(), requests.size(), wait); });
   if (ready < 0) return os::fail_errno("poll failed");
   if (ready == 0) return fail(ETIMEDOUT, "the server is silent");
@@ -36,7 +37,7 @@ Result<> Client::State::exchange(std::chrono::steady_clock::time_point deadline)
     if (streams[i] == nullptr || (requests[i].revents & ~POLLOUT) == 0) continue;
     if (UMDEV_TRY(streams[i]->receive())) UMDEV_TRY(handle(*streams[i]));
   }
-  return {};
+  return (requests[2].revents & POLLIN) != 0;
 }
 
 Result<> Client::State::handle(ClientStream& stream) {
@@ -71,7 +72,7 @@ Result<Completion> Client::State::next_completion() {
   // The longest silence that is waited for: what the server asks meanwhile counts as an answer.
   while (completions.empty()) {
     if (outstanding.empty()) return fail(ENOENT, "no reply is to come");
-    UMDEV_TRY(exchange(std::chrono::steady_clock::now() + channel.timeout()));
+    UMDEV_TRY(exchange());
   }
   Completion next = std::move(completions.front());
   completions.pop_front();
@@ -117,8 +118,7 @@ Result<> Client::post(abi::VfioUserCommand command, ConstBytes head, ConstBytes 
 
 Result<> Client::flush() {
   UMDEV_TRY(state_->channel.stream().flush());
-  while (!state_->all_sent())
-    UMDEV_TRY(state_->exchange(std::chrono::steady_clock::now() + state_->channel.timeout()));
+  while (!state_->all_sent()) UMDEV_TRY(state_->exchange());
   return {};
 }
 
@@ -140,13 +140,16 @@ Result<Message> Client::call(abi::VfioUserCommand command, ConstBytes head, Cons
 }
 
 Result<> Client::serve_for(std::chrono::nanoseconds time) {
-  const auto deadline = std::chrono::steady_clock::now() + time;
-  for (;;) {
-    const Result<> exchanged = state_->exchange(deadline);
-    if (!exchanged && exchanged.error().code == ETIMEDOUT) return {};
-    UMDEV_TRY(Result<>(exchanged));
-    if (std::chrono::steady_clock::now() >= deadline) return {};
+  const os::UniqueFd bell(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  if (!bell) return os::fail_errno("timerfd_create failed");
+  // A time of 0 would never ring.
+  const std::int64_t count = std::max<std::int64_t>(time.count(), 1);
+  const itimerspec when{.it_interval = {},
+                        .it_value = {.tv_sec = count / 1000000000, .tv_nsec = count % 1000000000}};
+  if (::timerfd_settime(bell.get(), 0, &when, nullptr) != 0) return os::fail_errno("timerfd_settime failed");
+  while (!UMDEV_TRY(state_->exchange(bell.get()))) {
   }
+  return {};
 }
 
 }  // namespace umdev::vfio_user

@@ -16,9 +16,9 @@ struct Client::State {
 
   // The next reply, whoever's it is; waits for it. Sends what is queued, serves the server.
   Result<Completion> next_completion();
-  // Sends, waits until a socket is ready (`deadline` of the steady clock at most: ETIMEDOUT), reads what is
-  // there.
-  Result<> exchange(std::chrono::steady_clock::time_point deadline);
+  // Sends, waits until a socket is ready (ETIMEDOUT: a silence longer than the channel's), reads what is
+  // there. `bell` is a descriptor that ends the wait when it is readable, or -1: true then.
+  Result<bool> exchange(int bell = -1);
   // Handles what has been received.
   Result<> handle(ClientStream& stream);
   Result<> complete(const Frame& reply);

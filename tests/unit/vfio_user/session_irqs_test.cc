@@ -18,7 +18,9 @@ class SessionIrqs : public test::SessionFixture {
         {.flags = abi::vfio_irq_info_eventfd | abi::vfio_irq_info_maskable | abi::vfio_irq_info_automasked,
          .count = 1},
         {.flags = edges, .count = 0},
-        {.flags = edges, .count = 8}};
+        {.flags = edges, .count = 8},
+        {.flags = edges, .count = 1},
+        {.flags = edges, .count = 1}};
     device = world.add_device("with-irqs", script);
     open_session();
   }
@@ -90,7 +92,7 @@ TEST_F(SessionIrqs, bad_requests_are_einval_and_their_descriptors_closed) {
     std::uint32_t flags, index, start, count;
     std::size_t fds;
   } cases[] = {
-      {"no such index", set_eventfds, 3, 0, 1, 1},
+      {"no such index", set_eventfds, 5, 0, 1, 1},
       {"index far away", set_eventfds, UINT32_MAX, 0, 1, 1},
       {"count beyond", set_eventfds, 2, 0, 9, 9},
       {"start beyond", set_eventfds, 2, 8, 1, 1},
@@ -110,6 +112,38 @@ TEST_F(SessionIrqs, bad_requests_are_einval_and_their_descriptors_closed) {
     EXPECT_NE(set(each.flags, each.index, each.start, each.count, event_fds(each.fds)), 0) << each.what;
   EXPECT_FALSE(script->user->irqs().enabled(2));
   EXPECT_FALSE(session->has_ended());
+}
+
+// QEMU under TCG: each acknowledgement of the guest is a message.
+TEST_F(SessionIrqs, a_level_signals_again_at_unmask_while_it_is_high) {
+  constexpr std::uint32_t unmask = abi::vfio_irq_set_data_none | abi::vfio_irq_set_action_unmask;
+  constexpr std::uint32_t mask = abi::vfio_irq_set_data_none | abi::vfio_irq_set_action_mask;
+  EXPECT_EQ(set(unmask, 0, 0, 1), EINVAL) << "it is not enabled";
+  EXPECT_EQ(set(set_eventfds, 0, 0, 1, event_fds(1)), 0);
+  script->user->irqs().raise(0);
+  EXPECT_EQ(events[0].take(), 1u);
+  EXPECT_EQ(set(unmask, 0, 0, 1), 0);
+  EXPECT_EQ(events[0].take(), 1u);
+  script->user->irqs().lower(0);
+  EXPECT_EQ(set(unmask, 0, 0, 1), 0);
+  EXPECT_EQ(events[0].take(), 0u);
+  EXPECT_EQ(set(mask, 0, 0, 1), 0);
+  script->user->irqs().raise(0);
+  EXPECT_EQ(events[0].take(), 0u);
+  EXPECT_EQ(set(unmask, 0, 0, 1), 0);
+  EXPECT_EQ(events[0].take(), 1u) << "what came while it was masked";
+}
+
+TEST_F(SessionIrqs, err_and_req_are_notifications) {
+  for (const std::uint32_t index : {abi::vfio_pci_err_irq_index, abi::vfio_pci_req_irq_index}) {
+    EXPECT_EQ(set(set_eventfds, index, 0, 1, event_fds(1)), 0);
+    script->user->irqs().raise(index);
+    EXPECT_EQ(events[0].take(), 1u);
+    EXPECT_EQ(set(set_eventfds, index, 0, 2, event_fds(2)), EINVAL);
+    EXPECT_EQ(set(abi::vfio_irq_set_data_none | abi::vfio_irq_set_action_mask, index, 0, 1), ENOTTY);
+    EXPECT_EQ(set(set_eventfds, index, 0, 1), 0) << "no descriptor takes it away";
+    EXPECT_FALSE(script->user->irqs().enabled(index));
+  }
 }
 
 TEST_F(SessionIrqs, an_end_drops_the_eventfds) {
