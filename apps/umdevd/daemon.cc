@@ -154,7 +154,22 @@ Result<> Daemon::build_doors() {
   sockets_ = UMDEV_TRY(InstanceSockets::create(
       *vfio_user_, runtime_directory() + "/" + std::string(control::vfio_user_directory_name),
       options_.config));
+  UMDEV_TRY(take_sockets());
   bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(*core_, *sockets_)));
+  return {};
+}
+
+Result<> Daemon::take_sockets() {
+  for (os::PassedDescriptor& socket : options_.sockets) {
+    if (socket.name == control_socket_fd_name) {
+      control_socket_ = std::move(socket.fd);
+      continue;
+    }
+    const auto uuid = Uuid::parse(socket.name);
+    if (!uuid) return fail(EINVAL, "a socket was handed over that is neither \"control\" nor a UUID's");
+    UMDEV_TRY(sockets_->hand_over(*uuid, std::move(socket.fd)));
+  }
+  options_.sockets.clear();
   return {};
 }
 
@@ -254,6 +269,7 @@ Daemon::Started Daemon::serve() {
   const std::string path = control::control_socket(runtime_directory());
   auto server = control::Server::start({.path = path,
                                         .file = control_socket_file(options_.config),
+                                        .handed_socket = control_socket_.get(),
                                         .dispatcher = dispatcher_.get(),
                                         .log = &log_});
   if (!server) return explain(path, server.error());

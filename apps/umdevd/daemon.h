@@ -32,6 +32,7 @@
 #include "umdev/manage/state_directory.h"
 #include "umdev/mdev/bus.h"
 #include "umdev/os/directory.h"
+#include "umdev/os/notify.h"
 #include "umdev/os/system_host.h"
 #include "umdev/os/thread_pool.h"
 #include "umdev/os/worker_pool.h"
@@ -42,13 +43,17 @@
 
 namespace umdev::daemon {
 
+// What the control socket is called among sockets that are handed over.
+inline constexpr std::string_view control_socket_fd_name = "control";
+
 struct DaemonOptions {
   std::string runtime_directory;  // is made when it is missing
   std::string state_directory;    // the same; empty: "state" in the runtime directory
   Config config;
   std::string uevents;      // the network namespace that is sent them: a path, "self", or empty: none
   bool mount_tree = false;  // at RUNTIME/sys; goes on without where FUSE cannot be had
-  std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
+  std::vector<os::PassedDescriptor> sockets;  // handed over: "control", and the UUIDs of instances
+  std::size_t workers = 0;                    // 0: as many as there are processors, 4 at most
   Limits limits;
   vfio_user::Limits vfio_user_limits;
 };
@@ -102,6 +107,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   Started claim_state();
   Result<> build_core();
   Result<> build_doors();
+  Result<> take_sockets();
   Started add_parent(const ParentConfig& parent);
   void begin_automatic_starts();
   Started prepare_uevents();
@@ -133,6 +139,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<os::WorkerPool> workers_;
   std::unique_ptr<vfio_user::Server> vfio_user_;
   std::unique_ptr<InstanceSockets> sockets_;
+  os::UniqueFd control_socket_;  // that was handed over
   std::unique_ptr<mdev::Bus> bus_;
   Registration bus_driver_;
   std::map<std::string_view, std::shared_ptr<device::Class>> classes_;

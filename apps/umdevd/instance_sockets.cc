@@ -52,19 +52,48 @@ Result<std::unique_ptr<InstanceSockets>> InstanceSockets::create(vfio_user::Serv
       new InstanceSockets(server, std::move(directory), std::move(handle), config));
 }
 
+Result<> InstanceSockets::hand_over(const Uuid& uuid, os::UniqueFd socket) {
+  auto what = UMDEV_TRY(os::inspect_socket(socket.get()));
+  Lock lock(mutex_);
+  const bool is_new =
+      handed_.try_emplace(uuid, Handed{.socket = std::move(socket), .what = std::move(what)}).second;
+  if (!is_new) return fail(EEXIST, "two sockets were handed over for one device");
+  return {};
+}
+
+// An empty descriptor when there is none.
+Result<InstanceSockets::Handed> InstanceSockets::take_handed(const Uuid& uuid) {
+  Lock lock(mutex_);
+  const auto found = handed_.find(uuid);
+  if (found == handed_.end()) return Handed{};
+  if (found->second.what.is_listening)
+    return Handed{.socket = UMDEV_TRY(found->second.socket.dup()), .what = found->second.what};
+  Handed handed = std::move(found->second);
+  handed_.erase(found);
+  return handed;
+}
+
 Result<> InstanceSockets::open(const mdev::Instance& instance) {
   const auto device = instance.vfio_device();
   if (!device) return fail(ENODEV, "the instance has no VFIO device");
+  const std::string name = instance.uuid().to_string() + std::string(suffix);
+  control::SocketPaths paths{.path = directory_ + "/" + name,
+                             .short_path = fmt::format("/proc/{}/fd/{}/{}", ::getpid(), handle_.get(), name)};
+  auto handed = UMDEV_TRY(take_handed(instance.uuid()));
   const auto tap = std::make_shared<vfio_user::Tap>();
-  auto registration = UMDEV_TRY(
-      server_.listen({.path = fmt::format("{}/{}{}", directory_, instance.name(), suffix),
-                      .file = socket_file(config_, instance.mdev_parent().name(), instance.type().id()),
-                      .device = {.iommu_group = device->group()->iommu_group().number(),
-                                 .name = device->name(),
-                                 .caller = {}},
-                      .tap = tap}));
+  if (handed.socket) paths = {.path = handed.what.path, .short_path = {}};
+  vfio_user::EndpointConfig config{
+      .path = paths.path,
+      .file = socket_file(config_, instance.mdev_parent().name(), instance.type().id()),
+      .device = {.iommu_group = device->group()->iommu_group().number(),
+                 .name = device->name(),
+                 .caller = {}},
+      .tap = tap};
+  auto registration = handed.socket ? UMDEV_TRY(server_.serve(std::move(config), std::move(handed.socket)))
+                                    : UMDEV_TRY(server_.listen(std::move(config)));
   Lock lock(mutex_);
-  open_.insert_or_assign(instance.uuid(), Open{.registration = std::move(registration), .tap = tap});
+  open_.insert_or_assign(
+      instance.uuid(), Open{.registration = std::move(registration), .tap = tap, .paths = std::move(paths)});
   return {};
 }
 
@@ -89,13 +118,9 @@ std::shared_ptr<vfio_user::Tap> InstanceSockets::tap_of(const Uuid& uuid) const 
 }
 
 control::SocketPaths InstanceSockets::paths_of(const Uuid& uuid) const {
-  {
-    Lock lock(mutex_);
-    if (!open_.contains(uuid)) return {};
-  }
-  const std::string name = uuid.to_string() + std::string(suffix);
-  return {.path = directory_ + "/" + name,
-          .short_path = fmt::format("/proc/{}/fd/{}/{}", ::getpid(), handle_.get(), name)};
+  Lock lock(mutex_);
+  const auto found = open_.find(uuid);
+  return found != open_.end() ? found->second.paths : control::SocketPaths();
 }
 
 }  // namespace umdev::daemon

@@ -8,6 +8,7 @@
 #include "umdev/control/doors.h"
 #include "umdev/mdev/instance.h"
 #include "umdev/os/unique_fd.h"
+#include "umdev/os/unix_socket.h"
 #include "umdev/support/mutex.h"
 #include "umdev/support/registration.h"
 #include "umdev/vfio_user/server.h"
@@ -22,6 +23,10 @@ class InstanceSockets {
   // The configuration says whose the sockets are to be.
   static Result<std::unique_ptr<InstanceSockets>> create(vfio_user::Server& server, std::string directory,
                                                          const Config& config);
+
+  // A socket that was handed over for an instance, there or to come: one that listens serves it as often as
+  // it is made, one that is connected once. os::inspect_socket()'s errors; EEXIST: it has one already.
+  Result<> hand_over(const Uuid& uuid, os::UniqueFd socket) UMDEV_EXCLUDES(mutex_);
 
   // Opens the socket of an instance that is bound. EEXIST: it has one; the server's errors.
   Result<> open(const mdev::Instance& instance) UMDEV_EXCLUDES(mutex_);
@@ -38,7 +43,13 @@ class InstanceSockets {
   struct Open {
     Registration registration;
     std::shared_ptr<vfio_user::Tap> tap;
+    control::SocketPaths paths;
   };
+  struct Handed {
+    os::UniqueFd socket;
+    os::HandedSocket what;
+  };
+  Result<Handed> take_handed(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
   InstanceSockets(vfio_user::Server& server, std::string directory, os::UniqueFd handle, Config config)
       : server_(server),
         directory_(std::move(directory)),
@@ -51,6 +62,7 @@ class InstanceSockets {
   const Config config_;
   mutable Mutex mutex_;
   std::map<Uuid, Open> open_ UMDEV_GUARDED_BY(mutex_);
+  std::map<Uuid, Handed> handed_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::daemon

@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -17,6 +18,8 @@
 #include "umdev/os/notify.h"
 #include "umdev/os/process_limits.h"
 #include "umdev/os/signal_fd.h"
+#include "umdev/os/unix_socket.h"
+#include "umdev/support/uuid.h"
 
 namespace umdev::daemon {
 namespace {
@@ -35,6 +38,9 @@ In the runtime directory (default: /run/umdev for root, else $XDG_RUNTIME_DIR/um
 
 In the state directory (default: /var/lib/umdev for root, else $XDG_STATE_HOME/umdev; with a --runtime-dir of
 one's own, "state" in that) are the definitions of devices: mdevctl.d/PARENT/UUID, in mdevctl's own format.
+
+Sockets may be handed over: by --fd UUID=N, and by systemd (socket units with FileDescriptorName=UUID, or
+control for the control socket). An instance of that UUID is then served there, whenever it is made.
 
 The configuration names the parents of which instances are made. Without one there is one parent of each
 driver. Drivers and their keys:
@@ -60,6 +66,7 @@ struct Arguments {
   std::string state_directory;
   std::string config;
   std::string uevents;
+  std::vector<std::string> sockets;  // UUID=N
   bool no_tree = false;
   LogLevel log_level = LogLevel::info;
 };
@@ -88,6 +95,29 @@ Result<> wait_for_signal(const os::SignalFd& signals) {
   return {};
 }
 
+// The sockets of --fd, and those that the service manager has passed.
+std::expected<std::vector<os::PassedDescriptor>, std::string> take_sockets(const Arguments& arguments) {
+  auto sockets = os::take_passed_descriptors();
+  if (!sockets) return std::unexpected(std::string(sockets.error().text));
+  for (const std::string& word : arguments.sockets) {
+    const std::size_t sign = word.find('=');
+    const std::string number = sign == std::string::npos ? "" : word.substr(sign + 1);
+    int fd = -1;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), fd);
+    if (error != std::errc() || end != number.data() + number.size() || fd <= STDERR_FILENO)
+      return std::unexpected(fmt::format("--fd {}: wanted UUID=NUMBER, or control=NUMBER", word));
+    sockets->push_back({.name = word.substr(0, sign), .fd = os::UniqueFd(fd)});
+  }
+  for (const os::PassedDescriptor& socket : *sockets) {
+    if (socket.name != control_socket_fd_name && !Uuid::parse(socket.name))
+      return std::unexpected(fmt::format(
+          "a socket was handed over for \"{}\": that is neither \"control\" nor a UUID", socket.name));
+    if (const auto what = os::inspect_socket(socket.fd.get()); !what)
+      return std::unexpected(fmt::format("the socket for {}: {}", socket.name, what.error().text));
+  }
+  return std::move(*sockets);
+}
+
 DaemonOptions make_options(const Arguments& arguments, Config config, Log& log) {
   DaemonOptions options{.runtime_directory = arguments.runtime_directory,
                         .state_directory = arguments.state_directory,
@@ -104,12 +134,16 @@ DaemonOptions make_options(const Arguments& arguments, Config config, Log& log) 
 }
 
 int serve(const Arguments& arguments, Config config) {
+  auto sockets = take_sockets(arguments);
+  if (!sockets) return complain(sockets.error(), exit_usage);
   // Before any thread runs: none of them shall get these.
   auto signals = os::SignalFd::create({SIGTERM, SIGINT});
   if (!signals) return complain(signals.error().text, exit_failure);
   std::signal(SIGPIPE, SIG_IGN);
   StderrLog log(arguments.log_level);
-  auto daemon = Daemon::start(make_options(arguments, std::move(config), log), log);
+  DaemonOptions options = make_options(arguments, std::move(config), log);
+  options.sockets = std::move(*sockets);
+  auto daemon = Daemon::start(std::move(options), log);
   if (!daemon) return complain(daemon.error(), exit_failure);
   if (!(*daemon)->wait_for_automatic_starts(automatic_starts_wait))
     log.warning("not everything that is defined has been started yet; going on without it");
@@ -159,6 +193,9 @@ int main(int count, char** values) {
   app.add_option("--uevents", arguments.uevents,
                  "send uevents into a network namespace: its path (/run/netns/NAME), or self")
       ->type_name("NETNS");
+  app.add_option("--fd", arguments.sockets,
+                 "serve this instance on a socket that was handed over: listening, or connected")
+      ->type_name("UUID=N");
   app.add_flag("--no-tree", arguments.no_tree, "do not mount the tree at RUNTIME/sys");
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error")

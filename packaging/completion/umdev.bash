@@ -84,7 +84,7 @@ _umdevd() {
     --runtime-dir | --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --config | --uevents) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --uevents --log-level --version --help" \
+    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --uevents --fd --log-level --version --help" \
       -- "$current") ;;
   esac
 }

@@ -42,6 +42,7 @@ class Daemon:
         directory: Path | None = None,
         arguments: tuple[str, ...] = (),
         user: int | None = None,
+        descriptors: tuple[int, ...] = (),
         **environment: str,
     ):
         self.programs = build / "bin"
@@ -51,6 +52,7 @@ class Daemon:
         if user is not None:
             self._hand_over(user)
         self._arguments = arguments
+        self._descriptors = descriptors
         self._environment = os.environ | environment
         self._log = tempfile.TemporaryFile("w+")
         self.process: subprocess.Popen | None = None
@@ -81,6 +83,7 @@ class Daemon:
             text=True,
             env=self._environment,
             start_new_session=True,
+            pass_fds=self._descriptors,
             **self.identity,
         )
         if select.select([self.process.stdout], [], [], start_timeout)[0]:

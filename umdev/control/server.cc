@@ -105,9 +105,18 @@ void Server::State::pause() {
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Server::~Server() = default;
 
+namespace {
+
+Result<os::UnixListener> make_listener(const Server::Config& config) {
+  if (config.handed_socket < 0) return os::listen_at(config.path, config.file);
+  return os::adopt_listener(UMDEV_TRY(os::duplicate(config.handed_socket)));
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Server>> Server::start(const Config& config) {
   auto loop = UMDEV_TRY(os::EventLoop::create());
-  auto listener = UMDEV_TRY(os::listen_at(config.path, config.file));
+  auto listener = UMDEV_TRY(make_listener(config));
   auto state = std::make_unique<State>(config, std::move(loop), std::move(listener));
   UMDEV_TRY(state->start());
   return std::unique_ptr<Server>(new Server(std::move(state)));

@@ -24,6 +24,8 @@ class Server {
   struct Config {
     std::string path;  // of any length, see os::listen_at()
     os::SocketFile file = {};
+    // Handed over, and listening: served instead of the path. The caller keeps it.
+    int handed_socket = -1;
     Dispatcher* dispatcher = nullptr;
     Log* log = nullptr;
   };

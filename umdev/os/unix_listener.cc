@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -73,6 +74,13 @@ Result<> remove_stale(const Place& place) {
   return {};
 }
 
+Result<> set_nonblocking(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    return fail_errno("cannot make the socket non-blocking");
+  return {};
+}
+
 }  // namespace
 
 Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog) {
@@ -111,6 +119,37 @@ Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, 
   return listener;
 }
 
+Result<HandedSocket> inspect_socket(int socket) {
+  const auto option = [socket](int name) -> Result<int> {
+    int value = 0;
+    socklen_t size = sizeof value;
+    if (::getsockopt(socket, SOL_SOCKET, name, &value, &size) != 0)
+      return fail(EINVAL, "the descriptor that was handed over is no socket");
+    return value;
+  };
+  if (UMDEV_TRY(option(SO_DOMAIN)) != AF_UNIX || UMDEV_TRY(option(SO_TYPE)) != SOCK_STREAM)
+    return fail(EINVAL, "the socket that was handed over is no UNIX stream socket");
+  HandedSocket handed{.is_listening = UMDEV_TRY(option(SO_ACCEPTCONN)) != 0, .path = {}};
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  if (!handed.is_listening && ::getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    return fail(EINVAL, "the socket that was handed over neither listens nor is connected");
+  size = sizeof address;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+      size > offsetof(sockaddr_un, sun_path) && address.sun_path[0] != '\0')
+    handed.path.assign(address.sun_path, ::strnlen(address.sun_path, size - offsetof(sockaddr_un, sun_path)));
+  return handed;
+}
+
+Result<UnixListener> adopt_listener(UniqueFd socket) {
+  if (!UMDEV_TRY(inspect_socket(socket.get())).is_listening)
+    return fail(EINVAL, "the socket that was handed over does not listen");
+  UMDEV_TRY(set_nonblocking(socket.get()));
+  UnixListener listener;
+  listener.fd_ = std::move(socket);
+  return listener;
+}
+
 UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
   if (this == &other) return *this;
   close();
@@ -129,7 +168,7 @@ Result<UniqueFd> UnixListener::accept() const {
 }
 
 void UnixListener::close() {
-  if (fd_) {
+  if (fd_ && !path_.empty()) {
     struct stat status{};
     const bool ours =
         ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;

@@ -61,6 +61,7 @@ class UnixListener {
 
  private:
   friend Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, int backlog);
+  friend Result<UnixListener> adopt_listener(UniqueFd socket);
 
   UniqueFd fd_;
   std::string path_;
@@ -79,6 +80,18 @@ Result<UnixListener> listen_at(const std::string& path, const SocketFile& file, 
 inline Result<UnixListener> listen_at(const std::string& path, mode_t mode, int backlog = 128) {
   return listen_at(path, SocketFile{.mode = mode, .owner = {}, .group = {}}, backlog);
 }
+
+// What a socket that was handed over is: its state, and where it is bound (empty: nowhere, or not in the file
+// system). EINVAL: not a UNIX stream socket, or neither listening nor connected.
+struct HandedSocket {
+  bool is_listening = false;
+  std::string path;
+};
+Result<HandedSocket> inspect_socket(int socket);
+
+// Accepts on a socket that somebody else has bound and lets listen (a service manager), who keeps the path:
+// it is not removed at the end. inspect_socket()'s errors; EINVAL when it does not listen.
+Result<UnixListener> adopt_listener(UniqueFd socket);
 
 // Connects to a listener, by a path of any length as above. Waits while the listener's queue is full; the
 // socket is blocking for others, but receive() and send() above never wait. ENOENT, ECONNREFUSED, EACCES.

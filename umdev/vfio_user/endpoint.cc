@@ -81,8 +81,16 @@ void Endpoint::client_waits() {
     server_->counters_of(loop_).connections_refused.add();
     return;
   }
+  send_to_a_loop(std::move(*socket));
+}
+
+void Endpoint::take_client(os::UniqueFd socket) {
+  if (take_place()) send_to_a_loop(std::move(socket));
+}
+
+void Endpoint::send_to_a_loop(os::UniqueFd socket) {
   os::EventLoop& loop = server_->config.workers->next();
-  loop.post([arrival = Arrival(self, std::move(*socket)), &loop]() mutable { arrival(loop); });
+  loop.post([arrival = Arrival(shared_from_this(), std::move(socket)), &loop]() mutable { arrival(loop); });
 }
 
 // No descriptor is left: the client stays in the queue, where it makes the socket readable all the time.

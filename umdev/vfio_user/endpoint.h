@@ -35,8 +35,10 @@ class Endpoint final : public ConnectionOwner, public std::enable_shared_from_th
   Endpoint(std::shared_ptr<ServerState> server, EndpointConfig config, os::UnixListener listener);
   ~Endpoint() override;
 
-  // Lets the loop look at the listener.
+  // Lets the loop look at the listener, where there is one.
   void start();
+  // Serves a client that is connected already.
+  void take_client(os::UniqueFd socket) UMDEV_EXCLUDES(mutex_);
 
   // See Server::listen().
   void unregister(RemovePolicy policy, Done<> done) UMDEV_EXCLUDES(mutex_);
@@ -55,6 +57,7 @@ class Endpoint final : public ConnectionOwner, public std::enable_shared_from_th
   void stop_listening() UMDEV_EXCLUDES(mutex_);
   void client_waits();
   void pause();
+  void send_to_a_loop(os::UniqueFd socket);
   bool take_place() UMDEV_EXCLUDES(mutex_);
   void give_place_back() UMDEV_EXCLUDES(mutex_);
   void adopt(os::UniqueFd socket, os::EventLoop& loop) UMDEV_EXCLUDES(mutex_);

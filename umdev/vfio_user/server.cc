@@ -55,7 +55,20 @@ std::vector<std::shared_ptr<Endpoint>> Server::endpoints() const {
 
 Result<Registration> Server::listen(EndpointConfig config) {
   os::UnixListener listener = UMDEV_TRY(os::listen_at(config.path, config.file));
+  return add(std::make_shared<Endpoint>(state_, std::move(config), std::move(listener)));
+}
+
+Result<Registration> Server::serve(EndpointConfig config, os::UniqueFd socket) {
+  const auto handed = UMDEV_TRY(os::inspect_socket(socket.get()));
+  os::UnixListener listener;
+  if (handed.is_listening) listener = UMDEV_TRY(os::adopt_listener(std::exchange(socket, os::UniqueFd())));
   const auto endpoint = std::make_shared<Endpoint>(state_, std::move(config), std::move(listener));
+  Registration registration = add(endpoint);
+  if (socket) endpoint->take_client(std::move(socket));
+  return registration;
+}
+
+Registration Server::add(const std::shared_ptr<Endpoint>& endpoint) {
   {
     Lock lock(mutex_);
     // Not each time: one more endpoint shall not cost more the more there are.

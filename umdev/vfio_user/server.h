@@ -74,9 +74,14 @@ class Server {
   // any. `done` is called on a worker.
   Result<Registration> listen(EndpointConfig config) UMDEV_EXCLUDES(mutex_);
 
+  // The same on a socket that was handed over, listening or connected: then its client is the only one that
+  // ever comes. Where a path is known it stays as it is. os::inspect_socket()'s errors.
+  Result<Registration> serve(EndpointConfig config, os::UniqueFd socket) UMDEV_EXCLUDES(mutex_);
+
   ServerStatus status() const UMDEV_EXCLUDES(mutex_);
 
  private:
+  Registration add(const std::shared_ptr<Endpoint>& endpoint) UMDEV_EXCLUDES(mutex_);
   std::vector<std::shared_ptr<Endpoint>> endpoints() const UMDEV_EXCLUDES(mutex_);
 
   const std::shared_ptr<ServerState> state_;

@@ -1,8 +1,11 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "tests/unit/os/fixtures.h"
@@ -192,6 +195,37 @@ TEST_F(UnixListenerAt, a_failure_leaves_no_descriptor_behind) {
   EXPECT_FALSE(listen_at(scratch_ / "missing/a", 0600));
   EXPECT_FALSE(connect_to(scratch_ / "nobody"));
   EXPECT_EQ(count_open_fds(), before);
+}
+
+TEST_F(UnixListenerAt, a_handed_listener_is_served_and_its_path_stays) {
+  const UniqueFd bound(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  const std::string path = scratch_ / "handed";
+  std::ranges::copy(path, address.sun_path);
+  ASSERT_EQ(::bind(bound.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(bound.get(), 1), 0);
+  EXPECT_TRUE(inspect_socket(bound.get())->is_listening);
+  EXPECT_EQ(inspect_socket(bound.get())->path, path);
+  auto listener = adopt_listener(bound.dup().value()).value();
+  expect_works(listener, path);
+  EXPECT_EQ(listener.accept().error().code, EAGAIN);
+  listener.close();
+  EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+}
+
+TEST_F(UnixListenerAt, a_connected_socket_is_no_listener) {
+  auto pair = make_socket_pair().value();
+  EXPECT_FALSE(inspect_socket(pair[0].get())->is_listening);
+  EXPECT_EQ(inspect_socket(pair[0].get())->path, "");
+  EXPECT_EQ(adopt_listener(std::move(pair[0])).error().code, EINVAL);
+}
+
+TEST_F(UnixListenerAt, what_is_handed_over_must_be_a_unix_stream) {
+  const UniqueFd datagrams(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd idle(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  for (const int fd : {datagrams.get(), idle.get(), null.get(), -1})
+    EXPECT_EQ(inspect_socket(fd).error().code, EINVAL) << fd;
 }
 
 }  // namespace
