@@ -68,12 +68,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is not for this server is no case of it."""
-    socket = config.getoption("socket")
-    dropped = [
-        item
-        for item in items
-        if (socket and item.get_closest_marker("own")) or "NOTSET" in item.nodeid.rpartition("[")[2]
-    ]
+    given = config.getoption("socket")
+
+    def is_for_another(item: pytest.Item) -> bool:
+        no_device = any(mark.kwargs.get("reason", "").startswith("got empty") for mark in item.iter_markers("skip"))
+        return no_device or bool(given and item.get_closest_marker("own"))
+
+    dropped = [item for item in items if is_for_another(item)]
     items[:] = [item for item in items if item not in dropped]
     config.hook.pytest_deselected(items=dropped)
 
