@@ -179,6 +179,17 @@ TEST_F(ManagementTest, What_another_user_made_is_not_taken_away) {
   EXPECT_EQ(call("remove", {{"uuid", uuid(1)}}), Json({{"uuid", uuid(1)}})) << "the daemon's own user may";
 }
 
+TEST_F(ManagementTest, What_another_user_made_is_not_traced) {
+  for (unsigned number : {1U, 2U})
+    call("create", {{"parent", "null"}, {"type", "null-1"}, {"uuid", uuid(number)}});
+  caller.uid = 1001;
+  EXPECT_EQ(refused("trace", {{"uuid", uuid(1)}}), EPERM);
+  caller.uid = 1000;
+  EXPECT_EQ(refused("trace", {{"uuid", uuid(2)}}), ENODEV) << "it has no socket";
+  EXPECT_EQ(refused("trace", {{"uuid", uuid(3)}}), ENODEV) << "it is not there";
+  EXPECT_EQ(refused("trace", {{"uuid", uuid(1)}}), EOPNOTSUPP) << "this caller takes nothing but answers";
+}
+
 TEST_F(ManagementTest, A_definition_is_written_changed_started_and_forgotten) {
   const Json attributes = Json::array({{{"uevent", "change"}}});
   call("define", {{"parent", "mtty"}, {"type", "mtty-2"}, {"uuid", uuid(1)}, {"attrs", attributes}});
