@@ -1,14 +1,17 @@
 """DEVICE_GET_REGION_IO_FDS: eventfds that stand for writes to a part of a region."""
 
 import errno
+from pathlib import Path
 
 import codec
 import pytest
+from board import irq
 from client import close_fds
 from codec import REGION_IO_FDS, region_io_fds
 from samples import limits_32, refuse_short, short_lengths
 
 entry_size = 40
+datamatch_flag = 1  # KVM_IOEVENTFD_FLAG_DATAMATCH
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +110,43 @@ def test_asked_a_hundred_times(server, client):
 def test_ours_have_none(client, index):
     reply = ask(client, index)
     assert reply.payload == region_io_fds(index)
+
+
+@pytest.mark.parametrize("fields", [{"flags": 1}, {"flags": 0xFFFFFFFF}])
+def test_the_flags_must_be_zero(client, fields):
+    client.refused(REGION_IO_FDS, region_io_fds(codec.config_region, **fields), errno.EINVAL)
+    client.lives()
+
+
+# --- The board has two in one region.
+
+
+@pytest.mark.device("board")
+def test_the_boards_doorbells(client):
+    reply = client.ok(REGION_IO_FDS, region_io_fds(irq, 1 << 16))
+    try:
+        assert codec.unpack_region_io_fds(reply.payload) == (16 + 2 * entry_size, 0, irq, 2)
+        assert entries(reply) == [(0, 4, 0, 0, datamatch_flag, 7), (0, 0, 1, 0, 0, 0)]
+        assert len(reply.fds) == 2
+        for fd in reply.fds:
+            assert "eventfd-count" in Path(f"/proc/self/fdinfo/{fd}").read_text()
+    finally:
+        close_fds(reply.fds)
+
+
+@pytest.mark.device("board")
+@pytest.mark.parametrize("argsz", [16, 56, 95])
+def test_all_or_none(client, argsz):
+    reply = client.ok(REGION_IO_FDS, region_io_fds(irq, argsz))
+    assert reply.payload == region_io_fds(irq, 16 + 2 * entry_size, count=2)
+    assert reply.fds == []
+
+
+@pytest.mark.device("board")
+def test_no_more_descriptors_than_the_client_takes(client, connect):
+    client.close()
+    modest = connect()
+    modest.negotiate({"max_msg_fds": 1})
+    reply = ask(modest, irq)
+    assert len(reply.fds) == 1
+    assert len(entries(reply)) == 1

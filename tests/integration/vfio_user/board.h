@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "umdev/os/event_fd.h"
 #include "umdev/os/memfd.h"
 #include "umdev/support/host.h"
 #include "umdev/vfio/device.h"
@@ -20,7 +21,7 @@ enum BoardRegion : std::uint32_t {
   board_slow,    // answers after Board::State::delay
   board_stuck,   // never answers
   board_dma,     // write an IOVA: 4 bytes are read from there; read: {errno or EINPROGRESS, the bytes}
-  board_irq,     // write anything: raises interrupt 0
+  board_irq,     // write anything: raises interrupt 0. Two eventfds stand for writes (nobody watches them)
   board_fill,   // write {IOVA, count}: so many bytes of RAM are written there; board_dma says what came of it
   board_hold,   // write an IOVA: pins the page there, and never lets go
   board_fetch,  // write {IOVA, count}: so many bytes are read from there into RAM; board_dma as above
@@ -46,6 +47,7 @@ class Board final : public vfio::Device {
     std::vector<vfio::ReadRequest> stuck;
     std::vector<Timer> timers;
     std::vector<iommu::DmaPin> held;
+    std::array<os::EventFd, 2> doorbells{os::EventFd::create().value(), os::EventFd::create().value()};
   };
 
   Board(std::shared_ptr<State> state, Clock& clock)
@@ -91,6 +93,13 @@ class Board final : public vfio::Device {
     return std::vector<vfio::MmapExtent>{
         {.fd = state_->shared.get(), .fd_offset = 0, .region_offset = 0, .length = page},
         {.fd = state_->shared.get(), .fd_offset = 2 * page, .region_offset = 2 * page, .length = page}};
+  }
+
+  Result<std::vector<vfio::IoEventFd>> io_event_fds(vfio::User&, std::uint32_t region) override {
+    if (region != board_irq) return std::vector<vfio::IoEventFd>();
+    return std::vector<vfio::IoEventFd>{
+        {.fd = state_->doorbells[0].get(), .offset = 0, .size = 4, .datamatch = 7},
+        {.fd = state_->doorbells[1].get(), .offset = 0, .size = 0, .datamatch = {}}};
   }
 
  private:
