@@ -23,6 +23,8 @@ struct Options {
   bool no_attributes = false;
   std::vector<std::string> attributes;  // NAME=VALUE
   std::string file;                     // a desired state, or where a capture goes
+  std::string to;                       // migrate: a file, or a daemon's runtime directory
+  std::string from;                     // migrate: a file
   bool uevents = false;
   std::string network_namespace;  // a path; empty: the caller's
   std::string until;
@@ -56,6 +58,8 @@ Outcome<> start(const Options& options);
 // Makes the devices what a file says, or says what that would do. A failure without a text is exit_changed.
 Outcome<> apply(const Options& options);
 Outcome<> diff(const Options& options);
+// Moves an instance to another daemon or into a file, or takes one in from a file.
+Outcome<> migrate(const Options& options);
 // Uses an instance as a client would, and says what it has seen.
 Outcome<> probe(const Options& options);
 

@@ -115,6 +115,15 @@ constexpr const char* probe_footer =
 through each port and back, with interrupts; the device is reset afterwards. Refused (EBUSY) while
 somebody uses the instance.)";
 
+constexpr const char* migrate_footer =
+    R"(  umdev migrate UUID --to DIR    moves it to the daemon that serves this runtime directory
+  umdev migrate UUID --to FILE   moves it into a file
+  umdev migrate --from FILE      and back, to this daemon
+The instance keeps its UUID and its state: registers, what waits in its buffers, configuration space.
+It is removed here, and its clients with it, only when it has arrived; otherwise it runs on. A client
+that connects to it there sets up its memory and interrupts anew, and goes on with the device as it
+was.)";
+
 constexpr const char* run_footer =
     R"(The program runs in a mount namespace of its own, in which
   /sys/class/mdev_bus, /sys/class/vfio*, /sys/bus/mdev, /sys/kernel/iommu_groups and the parents under
@@ -239,6 +248,19 @@ class Program {
     add_uuid(removing);
     removing.add_flag("--force", options_.force, "take it away from its users");
     removing.footer(remove_footer);
+    auto& moving = add("migrate", "Move an instance to another daemon or into a file, and back", migrate);
+    auto* uuid = moving.add_option("UUID", options_.uuid, "an instance, as `umdev list` lists them");
+    auto* to = moving.add_option("--to", options_.to, "a file that is not there yet, or a runtime directory")
+                   ->type_name("FILE|DIR")
+                   ->needs(uuid);
+    uuid->needs(to);
+    moving.add_option("--from", options_.from, "take in what is in this file")
+        ->type_name("FILE")
+        ->excludes(to);
+    moving
+        .add_option("--parent", options_.parent, "the parent there; the one of the same name when left out")
+        ->type_name("PARENT");
+    moving.footer(migrate_footer);
     auto& probing = add("probe", "Use an instance for a moment, and say what was seen", probe);
     add_uuid(probing);
     probing.footer(probe_footer);

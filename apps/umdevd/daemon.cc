@@ -253,6 +253,7 @@ Daemon::Started Daemon::serve() {
   news_ = std::make_unique<control::News>(model_->events());
   begin_automatic_starts();
   if (auto published = publish_metrics(); !published) return explain("cannot start", published.error());
+  mover_ = std::make_unique<manage::Mover>(*bus_, *core_, *host_);
   management_ =
       std::make_unique<control::Management>(control::Management::World{.bus = bus_.get(),
                                                                        .executor = calls_.get(),
@@ -263,7 +264,8 @@ Daemon::Started Daemon::serve() {
                                                                        .version = UMDEV_VERSION,
                                                                        .news = news_.get(),
                                                                        .metrics = &metrics_,
-                                                                       .clock = loop_.get()});
+                                                                       .clock = loop_.get(),
+                                                                       .mover = mover_.get()});
   metrics_.add(*management_);
   dispatcher_ = std::make_unique<control::Dispatcher>(*management_);
   const std::string path = control::control_socket(runtime_directory());

@@ -29,6 +29,7 @@
 #include "umdev/control/server.h"
 #include "umdev/manage/apply.h"
 #include "umdev/manage/definitions.h"
+#include "umdev/manage/mover.h"
 #include "umdev/manage/state_directory.h"
 #include "umdev/mdev/bus.h"
 #include "umdev/os/directory.h"
@@ -151,6 +152,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<DefinitionNews> definition_news_;
   std::unique_ptr<manage::Definitions> definitions_;
   std::unique_ptr<manage::Applier> applier_;
+  std::unique_ptr<manage::Mover> mover_;
   std::unique_ptr<control::Management> management_;
   std::unique_ptr<control::Dispatcher> dispatcher_;
   std::unique_ptr<os::ThreadPool> calls_;

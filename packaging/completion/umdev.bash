@@ -13,12 +13,12 @@ _umdev_column() {
 
 _umdev() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="parents types list show status metrics watch trace qemu-args create remove probe run"
+  local commands="parents types list show status metrics watch trace qemu-args create remove migrate probe run"
   commands+=" define undefine modify autostart start stop apply diff"
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --runtime-dir | --uuid | --until | --timeout | --count | --pcap | --netns | --attr | --parent | --type) index=$((index + 1)) ;;
+      --runtime-dir | --uuid | --until | --timeout | --count | --pcap | --netns | --attr | --parent | --type | --to | --from) index=$((index + 1)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
     esac
@@ -29,7 +29,7 @@ _umdev() {
     --uuid | --timeout | --count | --attr) return ;;
     --parent) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 1 parents)" -- "$current"); return ;;
     --type) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 2 types)" -- "$current"); return ;;
-    --netns | --pcap) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    --netns | --pcap | --to | --from) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --until)
       mapfile -t COMPREPLY < <(compgen -W "add bind change unbind remove defined undefined" -- "$current")
       return
@@ -50,6 +50,10 @@ _umdev() {
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
       choices+=" --json --help"
       if [[ $command == remove || $command == stop ]]; then choices+=" --force"; fi
+      ;;
+    migrate)
+      if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi
+      choices+=" --to --from --parent --json --help"
       ;;
     apply | diff)
       if [[ $current != -* ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$current"); return; fi

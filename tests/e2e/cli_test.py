@@ -17,7 +17,7 @@ from harness import Daemon
 uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
 other = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1002"
 subcommands = (
-    "parents types list show status metrics watch qemu-args create remove probe "
+    "parents types list show status metrics watch qemu-args create remove migrate probe "
     "define undefine modify autostart start stop apply diff"
 ).split()
 completion = Path(__file__).resolve().parents[2] / "packaging" / "completion" / "umdev.bash"

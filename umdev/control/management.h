@@ -14,6 +14,11 @@
 //                                    when it watches already; EUSERS at the limit of watchers
 //   trace {uuid}                     the same for the messages on the instance's socket (the door's items);
 //                                    EPERM for another user's instance; ENODEV without a socket
+//   migrate_out {uuid}               {"uuid", "stream"}: the instance stands still, and its state is in the
+//                                    stream (manage/moved_instance.h, in hexadecimal digits). It waits for
+//   migrate_end {uuid, outcome}      {"uuid"}; outcome "moved" removes it, "stays" lets it run on, which it
+//                                    does by itself after manage::Mover::patience. Mover's errors; EPERM
+//   migrate_in {stream, parent?}     {"uuid"}: the instance of a stream is there, as it was
 //   definitions                      see describe_definitions.h
 //   define {parent?, type?, uuid?, start?, attrs?}
 //                                    {"uuid"}, when it is durable; without a parent, what is active under
@@ -53,6 +58,7 @@ class Bus;
 namespace umdev::manage {
 class Definitions;
 class Applier;
+class Mover;
 }  // namespace umdev::manage
 
 namespace umdev::control {
@@ -72,6 +78,7 @@ class Management final : public Methods, public manage::MetricSource {
     News* news = nullptr;                      // what watchers are told
     const manage::Metrics* metrics = nullptr;  // for `metrics` and `status`
     const Clock* clock = nullptr;              // times the calls, where there is one
+    manage::Mover* mover = nullptr;            // for what moves; null: EOPNOTSUPP
   };
   explicit Management(World world);
 
@@ -112,6 +119,12 @@ class Management final : public Methods, public manage::MetricSource {
   void list_definitions(Call& call);
   void diff(Call& call);
   void apply(Call& call);
+
+  // migrate_methods.cc
+  Result<> may_move(const Call& call) const;
+  void migrate_out(Call& call);
+  void migrate_end(Call& call);
+  void migrate_in(Call& call);
 
   const World world_;
   const std::vector<Method> table_;

@@ -63,10 +63,32 @@ void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser co
         std::shared_ptr<DeviceFile> file(
             new DeviceFile(opening->device, std::move(*user)));  // its constructor is private
         opening->device->add_file(file);
+        if (auto arrival = opening->device->take_arrival()) {
+          // It goes through the same queue.
+          opening->next();
+          return restore(std::move(file), std::move(arrival), std::move(opening->done));
+        }
         opening->done(std::move(file));
       }
       opening->next();
     });
+  });
+}
+
+void DeviceFile::restore(std::shared_ptr<DeviceFile> file, std::shared_ptr<Arrival> arrival,
+                         Done<std::shared_ptr<DeviceFile>> done) {
+  struct Restoring {
+    std::shared_ptr<DeviceFile> file;
+    std::shared_ptr<Arrival> arrival;
+    Done<std::shared_ptr<DeviceFile>> done;
+  };
+  auto restoring = std::make_shared<Restoring>(std::move(file), std::move(arrival), std::move(done));
+  restoring->arrival->restore(restoring->file, [restoring](Result<> result) {
+    auto restored = std::move(restoring->file);
+    if (result) return restoring->done(std::move(restored));
+    restored->device_->set_arrival(std::move(restoring->arrival));
+    restored.reset();
+    restoring->done(std::unexpected(result.error()));
   });
 }
 

@@ -16,6 +16,7 @@
 
 namespace umdev::vfio {
 
+class Arrival;
 class DeviceUser;
 class FileAccess;
 class RegisteredDevice;
@@ -103,6 +104,8 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   void revoke();
   void cut();
   void close_once();
+  static void restore(std::shared_ptr<DeviceFile> file, std::shared_ptr<Arrival> arrival,
+                      Done<std::shared_ptr<DeviceFile>> done);
 
   const std::shared_ptr<RegisteredDevice> device_;
   const std::shared_ptr<DeviceUser> user_;

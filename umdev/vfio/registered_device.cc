@@ -153,6 +153,26 @@ std::vector<std::shared_ptr<DeviceFile>> RegisteredDevice::live_files() {
   return files;
 }
 
+std::shared_ptr<DeviceFile> RegisteredDevice::open_file() {
+  const auto files = live_files();
+  return files.empty() ? nullptr : files.front();
+}
+
+void RegisteredDevice::set_arrival(std::shared_ptr<Arrival> arrival) {
+  Lock lock(mutex_);
+  std::swap(arrival_, arrival);
+}
+
+std::shared_ptr<Arrival> RegisteredDevice::arrival() const {
+  Lock lock(mutex_);
+  return arrival_;
+}
+
+std::shared_ptr<Arrival> RegisteredDevice::take_arrival() {
+  Lock lock(mutex_);
+  return std::exchange(arrival_, nullptr);
+}
+
 // --- The end.
 
 Result<> RegisteredDevice::begin_unregister(RemovePolicy policy) {

@@ -14,6 +14,7 @@
 #include "umdev/support/limits.h"
 #include "umdev/support/mutex.h"
 #include "umdev/support/registration.h"
+#include "umdev/vfio/arrival.h"
 #include "umdev/vfio/device.h"
 #include "umdev/vfio/device_set.h"
 
@@ -103,6 +104,14 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   void close_user(DeviceUser& user, Done<> done);
   void add_file(const std::shared_ptr<DeviceFile>& file) UMDEV_EXCLUDES(mutex_);
   const std::vector<RegionBounds>& region_bounds() const { return region_bounds_; }
+  // A file that is open, or null.
+  std::shared_ptr<DeviceFile> open_file() UMDEV_EXCLUDES(mutex_);
+
+  // What the next file restores before it is handed out; whoever takes it has to see to that. Null: power-on,
+  // as ever.
+  void set_arrival(std::shared_ptr<Arrival> arrival) UMDEV_EXCLUDES(mutex_);
+  std::shared_ptr<Arrival> arrival() const UMDEV_EXCLUDES(mutex_);
+  std::shared_ptr<Arrival> take_arrival() UMDEV_EXCLUDES(mutex_);
 
   // Ends the registration, in the core's steps. begin: no reference can be had any more; EBUSY (and nothing
   // has changed) when the policy is `busy` and there are some. wait: asks the users to let go; `finished`
@@ -143,6 +152,7 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
 
   mutable Mutex mutex_;
   Phase phase_ UMDEV_GUARDED_BY(mutex_) = Phase::registered;
+  std::shared_ptr<Arrival> arrival_ UMDEV_GUARDED_BY(mutex_);
   std::uint32_t references_ UMDEV_GUARDED_BY(mutex_) = 0;
   std::vector<std::weak_ptr<DeviceFile>> files_ UMDEV_GUARDED_BY(mutex_);
   bool revoked_ UMDEV_GUARDED_BY(mutex_) = false;

@@ -11,6 +11,7 @@
 #include "tests/support/scratch_directory.h"
 #include "umdev/control/dispatcher.h"
 #include "umdev/manage/definitions.h"
+#include "umdev/manage/mover.h"
 #include "umdev/manage/state_directory.h"
 
 namespace umdev::control {
@@ -74,12 +75,14 @@ class ManagementTest : public testing::Test {
       manage::KeyedFiles(state->definitions(), state->scratch()),
       manage::KeyedFiles(state->owners(), state->scratch()),
       {.bus = world.bus.get(), .executor = &world.host.executor(), .log = &world.host.log(), .uid = 500}};
+  manage::Mover mover{*world.bus, *world.core, world.host};
   Management management{{.bus = world.bus.get(),
                          .executor = &world.host.executor(),
                          .doors = &doors,
                          .definitions = &definitions,
                          .uid = 500,
-                         .version = "1.2"}};
+                         .version = "1.2",
+                         .mover = &mover}};
   Dispatcher dispatcher{management};
   Caller caller{.uid = 1000, .gid = 100, .pid = 4711};
 };
@@ -318,6 +321,36 @@ TEST_F(ManagementTest, Status_tells_counts_sessions_and_what_the_doors_count) {
   EXPECT_EQ(status["instances"], 1);
   EXPECT_EQ(status["sessions"][0]["pid"], 77);
   EXPECT_EQ(status["memory"]["pins"], 5);
+}
+
+TEST_F(ManagementTest, An_instance_moves_out_and_in_by_three_calls) {
+  caller.uid = 1000;
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  const auto saved = call("migrate_out", {{"uuid", uuid(1)}});
+  EXPECT_EQ(saved["uuid"], uuid(1));
+  EXPECT_EQ(refused("migrate_out", {{"uuid", uuid(1)}}), EBUSY);
+  EXPECT_EQ(refused("migrate_in", {{"stream", saved["stream"]}}), EEXIST);
+  EXPECT_EQ(call("migrate_end", {{"uuid", uuid(1)}, {"outcome", "moved"}})["uuid"], uuid(1));
+  EXPECT_EQ(call("list").size(), 0U);
+  EXPECT_EQ(call("migrate_in", {{"stream", saved["stream"]}})["uuid"], uuid(1));
+  EXPECT_EQ(call("list").size(), 1U);
+  EXPECT_EQ(refused("migrate_end", {{"uuid", uuid(1)}, {"outcome", "stays"}}), ESRCH);
+}
+
+TEST_F(ManagementTest, Another_users_instance_is_not_moved) {
+  caller.uid = 1000;
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  caller.uid = 1001;
+  EXPECT_EQ(refused("migrate_out", {{"uuid", uuid(1)}}), EPERM);
+  EXPECT_EQ(refused("migrate_end", {{"uuid", uuid(1)}, {"outcome", "moved"}}), EPERM);
+}
+
+TEST_F(ManagementTest, A_stream_that_is_none_makes_nothing) {
+  EXPECT_EQ(refused("migrate_in", {{"stream", ""}}), EINVAL);
+  EXPECT_EQ(refused("migrate_in", {{"stream", "756d6"}}), EINVAL);
+  EXPECT_EQ(refused("migrate_in", {{"stream", "not hexadecimal"}}), EINVAL);
+  EXPECT_EQ(refused("migrate_out", {{"uuid", uuid(7)}}), ENODEV);
+  EXPECT_EQ(call("list").size(), 0U);
 }
 
 }  // namespace
