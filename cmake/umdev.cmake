@@ -31,22 +31,27 @@ function(umdev_unit_test name)
     DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
 
-# umdev_fuzz_target(NAME [DEPENDS umdev_x ...])
-# NAME_fuzz.cc in this folder defines LLVMFuzzerTestOneInput(). With UMDEV_FUZZ it becomes the libFuzzer program
-# fuzz_NAME, which `./dev fuzz` runs; in every other build the same code is a ctest case that is fed the seeds in
-# corpus/NAME/ and a few thousand inputs made from them.
+# umdev_fuzz_target(NAME [SOURCES file.cc ...] [DEPENDS umdev_x ...])
+# NAME_fuzz.cc in this folder (with SOURCES) defines LLVMFuzzerTestOneInput(). With UMDEV_FUZZ it becomes the
+# libFuzzer program fuzz_NAME, which `./dev fuzz` runs. In every build it is a ctest case that is fed the seeds in
+# corpus/NAME/ and, for a second, inputs made from them: by libFuzzer, or by a small driver where that is not there.
+# dictionary/NAME.dict holds words that libFuzzer shall try.
 function(umdev_fuzz_target name)
-  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
-  add_executable(fuzz_${name} ${name}_fuzz.cc)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(fuzz_${name} ${name}_fuzz.cc ${arg_SOURCES})
   target_link_libraries(fuzz_${name} PRIVATE ${arg_DEPENDS} umdev_test_support)
   set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
   if(UMDEV_FUZZ)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz/corpus/${name})
+    add_test(NAME fuzz_${name} COMMAND fuzz_${name} -max_total_time=1 -timeout=20 -verbosity=0
+      -artifact_prefix=${CMAKE_BINARY_DIR}/fuzz/${name}- ${CMAKE_BINARY_DIR}/fuzz/corpus/${name} ${corpus})
   else()
     target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/fuzz/replay_main.cc)
-    add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
-    set_tests_properties(fuzz_${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+    add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${corpus})
   endif()
+  set_tests_properties(fuzz_${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endfunction()
 
 # umdev_check_headers(FOLDER ...)

@@ -1,0 +1,155 @@
+// os::EventLoop and os::WorkerPool on the network's clock and executor.
+#include "umdev/os/event_loop.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "tests/support/fake_os/network.h"
+#include "umdev/os/worker_pool.h"
+#include "umdev/support/assert.h"
+
+namespace umdev::os {
+
+struct EventLoop::Shared {
+  std::vector<Watch::State*> watches;
+};
+struct EventLoop::Batch {};
+
+struct Watch::State {
+  int fd;
+  std::uint32_t events;
+  WatchCallback callback;
+  bool ended = false;
+  State* next_ended = nullptr;
+};
+
+Result<std::unique_ptr<EventLoop>> EventLoop::create() {
+  return std::unique_ptr<EventLoop>(new EventLoop(UniqueFd(), std::make_shared<Shared>()));
+}
+
+EventLoop::EventLoop(UniqueFd, std::shared_ptr<Shared> shared)
+    : shared_(std::move(shared)), batch_(std::make_unique<Batch>()) {}
+
+EventLoop::~EventLoop() {
+  UMDEV_ASSERT(shared_->watches.empty(), "a watch outlives its loop");
+}
+
+void EventLoop::post(Work work) {
+  test::FakeNetwork::instance().host().executor().post(std::move(work));
+}
+
+Time EventLoop::now() const {
+  return test::FakeNetwork::instance().host().clock().now();
+}
+
+Timer EventLoop::at(Time when, Work work) {
+  return test::FakeNetwork::instance().host().clock().at(when, std::move(work));
+}
+
+bool EventLoop::on_loop_thread() const {
+  return true;
+}
+
+void EventLoop::assert_on_loop_thread() const {}
+
+bool EventLoop::discard_pending() {
+  return false;
+}
+
+// One look at every descriptor, then the work that was posted. Time is the network's to move.
+std::size_t EventLoop::run_once(Duration) {
+  test::FakeNetwork& network = test::FakeNetwork::instance();
+  std::size_t ran = 0;
+  dispatching_ = true;
+  const std::vector<Watch::State*> batch = shared_->watches;
+  for (Watch::State* state : batch) {
+    if (state->ended) continue;
+    const std::uint32_t events = network.ready(state->fd) & (state->events | EPOLLHUP | EPOLLERR);
+    if (events == 0) continue;
+    state->callback(events);
+    ++ran;
+  }
+  free_ended_watches();
+  dispatching_ = false;
+  return ran + network.host().run();
+}
+
+Result<Watch> EventLoop::watch(int fd, std::uint32_t events, WatchCallback callback) {
+  test::FakeNetwork& network = test::FakeNetwork::instance();
+  if (network.failing_watches > 0) {
+    --network.failing_watches;
+    return fail(ENOSPC, "no watch is left");
+  }
+  auto state = std::make_unique<Watch::State>(
+      Watch::State{.fd = fd, .events = events, .callback = std::move(callback)});
+  shared_->watches.push_back(state.get());
+  return Watch(this, state.release());
+}
+
+void EventLoop::end_watch(Watch::State* state) {
+  std::erase(shared_->watches, state);
+  // A watch ends before its descriptor is closed, whose number may be another's then.
+  test::FakeNetwork::instance().forget(state->fd);
+  state->ended = true;
+  state->next_ended = std::exchange(ended_watches_, state);
+  if (!dispatching_) free_ended_watches();
+}
+
+void EventLoop::free_ended_watches() {
+  while (ended_watches_ != nullptr) {
+    const std::unique_ptr<Watch::State> state(std::exchange(ended_watches_, ended_watches_->next_ended));
+  }
+}
+
+Watch& Watch::operator=(Watch&& other) noexcept {
+  if (this != &other) {
+    cancel();
+    loop_ = other.loop_;
+    state_ = std::exchange(other.state_, nullptr);
+  }
+  return *this;
+}
+
+void Watch::set_events(std::uint32_t events) {
+  UMDEV_ASSERT(state_ != nullptr, "the watch has ended");
+  state_->events = events;
+}
+
+void Watch::cancel() {
+  if (state_ != nullptr) loop_->end_watch(std::exchange(state_, nullptr));
+}
+
+// --- Workers without threads.
+
+struct WorkerPool::Worker {
+  std::unique_ptr<EventLoop> loop;
+};
+
+Result<std::unique_ptr<WorkerPool>> WorkerPool::create(std::size_t count) {
+  if (count == 0) return fail(EINVAL, "a pool without workers");
+  std::vector<Worker> workers;
+  for (std::size_t i = 0; i < count; ++i) workers.push_back({.loop = UMDEV_TRY(EventLoop::create())});
+  return std::unique_ptr<WorkerPool>(new WorkerPool(std::move(workers)));
+}
+
+WorkerPool::WorkerPool(std::vector<Worker> workers) : workers_(std::move(workers)) {}
+
+WorkerPool::~WorkerPool() = default;
+
+std::size_t WorkerPool::size() const {
+  return workers_.size();
+}
+
+EventLoop& WorkerPool::next() {
+  return at(next_++ % workers_.size());
+}
+
+EventLoop& WorkerPool::at(std::size_t index) {
+  return *workers_[index].loop;
+}
+
+void WorkerPool::stop() {}
+
+}  // namespace umdev::os
