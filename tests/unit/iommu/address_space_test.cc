@@ -31,6 +31,12 @@ TEST_F(Map, takes_the_last_page_of_the_address_space) {
   EXPECT_EQ(outcome.value(), page);
 }
 
+TEST_F(Map, takes_the_last_page_of_memory_that_is_not_mapped_here) {
+  const auto unmapped = std::make_shared<MessageBacking>(0);
+  EXPECT_EQ(map_on(unmapped, UINT64_MAX - page + 1, page, Access::read, UINT64_MAX - page + 1), 0);
+  EXPECT_EQ(map_on(unmapped, 0, 2 * page, Access::read, UINT64_MAX - page + 1), EFAULT) << "it wraps";
+}
+
 TEST_F(Map, overlap_is_eexist_and_neighbours_are_not) {
   ASSERT_EQ(map(4 * page, 4 * page), 0);
   EXPECT_EQ(map(4 * page, page), EEXIST);
