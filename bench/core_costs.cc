@@ -1,4 +1,5 @@
 // What a device pays for memory and interrupts, without a socket.
+#include <fmt/format.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -20,10 +21,11 @@
 namespace umdev::bench {
 namespace {
 
-constexpr std::size_t mapping_count = 4096;
+constexpr std::array<std::size_t, 2> mapping_counts{4096, 65535};
 constexpr std::uint64_t mapping_size = 65536;
 constexpr std::uint64_t mapping_stride = 2 * mapping_size;  // so that no two adjoin
 constexpr std::size_t pins_per_sample = 1000;
+constexpr std::size_t pins_kept = 64;
 constexpr std::size_t raises_per_sample = 200;
 
 class Memory final : public iommu::Backing {
@@ -37,7 +39,7 @@ class Memory final : public iommu::Backing {
 // Walks over the mappings in an order that does not change from run to run.
 class Walk {
  public:
-  explicit Walk(bool random) : order_(random ? mapping_count : 1) {
+  explicit Walk(std::size_t places) : order_(places) {
     std::iota(order_.begin(), order_.end(), 0U);
     std::ranges::shuffle(order_, std::mt19937(1));
   }
@@ -51,9 +53,9 @@ class Walk {
   std::size_t at_ = 0;
 };
 
-Operation pinning(vfio::User& user, bool random) {
+Operation pinning(vfio::User& user, std::size_t places) {
   return {.run =
-              [&user, walk = Walk(random)](std::size_t times) mutable {
+              [&user, walk = Walk(places)](std::size_t times) mutable {
                 for (std::size_t i = 0; i < times; ++i) {
                   const auto pin = user.pin({.iova = walk.next() * mapping_stride, .size = iommu::page_size},
                                             iommu::Access::read_write);
@@ -63,14 +65,31 @@ Operation pinning(vfio::User& user, bool random) {
           .times = pins_per_sample};
 }
 
+// The same without the end of the pin.
+Operation only_pinning(vfio::User& user, std::size_t places) {
+  const auto kept = std::make_shared<std::vector<iommu::DmaPin>>();
+  kept->reserve(pins_kept);
+  return {.run =
+              [&user, kept, walk = Walk(places)](std::size_t times) mutable {
+                for (std::size_t i = 0; i < times; ++i) {
+                  auto pin = user.pin({.iova = walk.next() * mapping_stride, .size = iommu::page_size},
+                                      iommu::Access::read_write);
+                  if (!pin) give_up("a pin", pin.error());
+                  kept->push_back(std::move(*pin));
+                }
+              },
+          .times = pins_kept,
+          .clean_up = [kept] { kept->clear(); }};
+}
+
 struct alignas(64) Count {
   std::atomic<std::uint32_t> value = 0;
 };
 
 // The least that a pin has to do: count itself in and out, where its mapping is.
-Operation counting(std::vector<Count>& counts, bool random) {
+Operation counting(std::vector<Count>& counts, std::size_t places) {
   return {.run =
-              [&counts, walk = Walk(random)](std::size_t times) mutable {
+              [&counts, walk = Walk(places)](std::size_t times) mutable {
                 for (std::size_t i = 0; i < times; ++i) {
                   Count& count = counts[walk.next()];
                   count.value.fetch_add(1);
@@ -83,23 +102,29 @@ Operation counting(std::vector<Count>& counts, bool random) {
 void pins(const Effort& effort, Report& report, const World::OpenDevice& device) {
   const auto iommu = must(device.container->iommu(), "the IOMMU");
   const auto memory = std::make_shared<Memory>();
-  for (std::size_t i = 0; i < mapping_count; ++i)
-    must(iommu->map({.flags = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write,
-                     .iova = i * mapping_stride,
-                     .size = mapping_size,
-                     .vaddr = 0,
-                     .backing = memory,
-                     .backing_offset = 0}),
-         "MAP_DMA");
-  std::vector<Count> counts(mapping_count);
   vfio::User& user = device.file->user();
-  const std::array operations{counting(counts, false), pinning(user, false), counting(counts, true),
-                              pinning(user, true)};
-  const auto samples = measure(effort, operations);
-  report.add(cost_row("two atomic additions, always the same place", samples[0]));
-  report.add(cost_row("pin and unpin, always the same page", samples[1], &samples[0]));
-  report.add(cost_row("two atomic additions, 4,096 places", samples[2]));
-  report.add(cost_row("pin and unpin, 4,096 mappings at random", samples[3], &samples[2]));
+  std::size_t mapped = 0;
+  for (const std::size_t places : mapping_counts) {
+    for (; mapped < places; ++mapped)
+      must(iommu->map({.flags = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write,
+                       .iova = mapped * mapping_stride,
+                       .size = mapping_size,
+                       .vaddr = 0,
+                       .backing = memory,
+                       .backing_offset = 0}),
+           "MAP_DMA");
+    std::vector<Count> counts(places);
+    const auto rows = [&](const std::string& where, std::size_t walked) {
+      const std::array operations{counting(counts, walked), only_pinning(user, walked),
+                                  pinning(user, walked)};
+      const auto samples = measure(effort, operations);
+      report.add(cost_row("two atomic additions, " + where, samples[0]));
+      report.add(cost_row("translate and pin, " + where, samples[1]));
+      report.add(cost_row("pin and unpin, " + where, samples[2], samples.data()));
+    };
+    if (places == mapping_counts.front()) rows("always the same place", 1);
+    rows(fmt::format("{} places at random", places), places);
+  }
 }
 
 Operation raising(vfio::User& user) {

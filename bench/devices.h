@@ -67,4 +67,26 @@ class PinningDevice final : public vfio::SyncDevice {
   static constexpr vfio::DeviceTable table{abi::vfio_device_flags_pci, regions, irqs};
 };
 
+// Says who uses it, so that its user's memory can be reached from outside.
+class LendingDevice final : public vfio::SyncDevice {
+ public:
+  struct Lending {
+    vfio::User* user = nullptr;
+  };
+  LendingDevice() : SyncDevice(table) {}
+  std::string_view name() const override { return "lending"; }
+  std::shared_ptr<Lending> lending() const { return lending_; }
+
+ protected:
+  Result<> open(vfio::User& user) override {
+    lending_->user = &user;
+    return {};
+  }
+
+ private:
+  static constexpr std::array<vfio::TableRegion, 1> regions{{{abi::vfio_region_info_flag_read, device_page}}};
+  static constexpr vfio::DeviceTable table{abi::vfio_device_flags_pci, regions, {}};
+  const std::shared_ptr<Lending> lending_ = std::make_shared<Lending>();
+};
+
 }  // namespace umdev::bench

@@ -21,7 +21,8 @@ struct Section {
 // In this order: the first forks, and must find the process without threads.
 constexpr std::array sections{
     Section{"instances", "creating, keeping and removing thousands of instances", measure_instances},
-    Section{"messages", "round trips, posted writes, memory lent", measure_messages},
+    Section{"messages", "round trips, posted writes", measure_messages},
+    Section{"memory", "memory lent, and memory reached by messages", measure_memory},
     Section{"neighbours", "a session beside hostile ones", measure_neighbours},
     Section{"tree", "the mounted tree, and a session beside it", measure_tree},
     Section{"core", "pins and interrupts, without a socket", measure_core}};

@@ -1,13 +1,13 @@
-// A message there and back, beside the same bytes over a bare socket.
+// A message there and back, beside the same bytes over a bare socket, and another library where there is one.
 #include <fmt/format.h>
 
 #include <array>
 
 #include "bench/conversation.h"
+#include "bench/peer.h"
 #include "bench/sections.h"
 #include "bench/world.h"
 #include "umdev/abi/vfio.h"
-#include "umdev/os/memfd.h"
 
 namespace umdev::bench {
 namespace {
@@ -39,15 +39,19 @@ void round_trips(const Effort& effort, Report& report, const Placement& placemen
   place(bare.thread(), placement.far);
   place(epoll.thread(), placement.far);
   const Pin pin(placement.near);
-  const std::array operations{
-      repeated(Exchange(bare.socket(), access.request, access.reply_size)),
-      repeated(Exchange(epoll.socket(), access.request, access.reply_size)),
-      repeated(Exchange(client->channel().socket(), access.request, access.reply_size))};
+  std::vector operations{repeated(Exchange(bare.socket(), access.request, access.reply_size)),
+                         repeated(Exchange(epoll.socket(), access.request, access.reply_size)),
+                         repeated(Exchange(client->channel().socket(), access.request, access.reply_size))};
+  const auto peer = Peer::start(placement);
+  if (peer)
+    operations.push_back(
+        repeated(Exchange(peer->client().channel().socket(), access.request, access.reply_size)));
   const auto samples = measure(effort, operations);
   report.add(row_of(fmt::format("bare socket, {} bytes, {} back", access.request.size(), access.reply_size),
                     samples[0]));
   report.add(row_of("bare socket, the same behind epoll", samples[1], samples.data()));
   report.add(row_of(access.name, samples[2], samples.data()));
+  if (peer) report.add(row_of("the other library, the same", samples[3], samples.data()));
 }
 
 // --- Posted writes: `batch` of them in one send, and at the end one read, to know that they have been done.
@@ -122,61 +126,6 @@ void posted_write_rates(const Effort& effort, Report& report, const Placement& p
                       measure(effort, multi)[0]));
 }
 
-// --- DMA_MAP and DMA_UNMAP.
-
-constexpr std::uint64_t lent_size = 2U << 20;
-constexpr std::uint64_t lent_iova = 1U << 30;
-
-std::vector<std::byte> map_request() {
-  const abi::VfioUserDmaMap map{.argsz = sizeof map,
-                                .flags = abi::vfio_dma_map_flag_read | abi::vfio_dma_map_flag_write,
-                                .offset = 0,
-                                .iova = lent_iova,
-                                .size = lent_size};
-  return message_of(abi::vfio_user_dma_map, bytes_of(map));
-}
-
-std::vector<std::byte> unmap_request() {
-  const abi::VfioUserDmaUnmap unmap{.argsz = sizeof unmap, .flags = 0, .iova = lent_iova, .size = lent_size};
-  return message_of(abi::vfio_user_dma_unmap, bytes_of(unmap));
-}
-
-constexpr std::size_t map_reply = sizeof(abi::VfioUserHeader);
-constexpr std::size_t unmap_reply = sizeof(abi::VfioUserHeader) + sizeof(abi::VfioUserDmaUnmap);
-
-Operation map_and_unmap(int socket, int memory) {
-  return {.run =
-              [map = Exchange(socket, map_request(), map_reply, memory),
-               unmap = Exchange(socket, unmap_request(), unmap_reply)](std::size_t times) mutable {
-                for (std::size_t i = 0; i < times; ++i) {
-                  map();
-                  unmap();
-                }
-              },
-          .times = 1};
-}
-
-void lending_memory(const Effort& effort, Report& report, const Placement& placement) {
-  World world;
-  auto client = world.client(world.add_null("null"));
-  const os::UniqueFd memory = must(os::create_memfd("lent", lent_size), "a memfd");
-  must(client.dma_map(lent_iova, lent_size, abi::vfio_dma_map_flag_read, memory.get()), "DMA_MAP");
-  if (must(client.dma_unmap(lent_iova, lent_size), "DMA_UNMAP") != lent_size) give_up("DMA_UNMAP");
-  BarePeer bare(bare_mapper({.map_request = map_request().size(),
-                             .map_reply = map_reply,
-                             .unmap_request = unmap_request().size(),
-                             .unmap_reply = unmap_reply,
-                             .memory = lent_size}));
-  place(world.workers(), placement.far);
-  place(bare.thread(), placement.far);
-  const Pin pin(placement.near);
-  const std::array operations{map_and_unmap(bare.socket(), memory.get()),
-                              map_and_unmap(client.channel().socket(), memory.get())};
-  const auto samples = measure(effort, operations);
-  report.add(row_of("bare socket, a descriptor received, mmap, munmap", samples[0]));
-  report.add(row_of("DMA_MAP and DMA_UNMAP of 2 MiB", samples[1], samples.data()));
-}
-
 }  // namespace
 
 void measure_messages(const Effort& effort, Report& report) {
@@ -190,8 +139,6 @@ void measure_messages(const Effort& effort, Report& report) {
   const Placement widest = widest_placement();
   report.section("4-byte writes without a reply, " + widest.name);
   posted_write_rates(effort, report, widest);
-  report.section("Memory lent and taken back, two round trips, " + widest.name);
-  lending_memory(effort, report, widest);
 }
 
 }  // namespace umdev::bench

@@ -41,6 +41,7 @@ std::string to_text(std::optional<double> value, Unit unit) {
   static constexpr std::array times{Step{1, "ns"}, Step{1e3, "us"}, Step{1e6, "ms"}, Step{1e9, "s"}};
   static constexpr std::array rates{Step{1, "/s"}, Step{1e3, "k/s"}, Step{1e6, "M/s"}};
   static constexpr std::array sizes{Step{1, "B"}, Step{1024, "KiB"}, Step{1024.0 * 1024, "MiB"}};
+  static constexpr std::array speeds{Step{1, "B/s"}, Step{1e6, "MB/s"}, Step{1e9, "GB/s"}};
   if (!value) return "";
   switch (unit) {
     case Unit::nanoseconds:
@@ -49,6 +50,8 @@ std::string to_text(std::optional<double> value, Unit unit) {
       return with_step(*value, rates);
     case Unit::bytes:
       return with_step(*value, sizes);
+    case Unit::bytes_per_second:
+      return with_step(*value, speeds);
   }
   return "";
 }
@@ -65,6 +68,8 @@ const char* name_of(Unit unit) {
       return "1/s";
     case Unit::bytes:
       return "bytes";
+    case Unit::bytes_per_second:
+      return "bytes/s";
   }
   return "";
 }
@@ -91,6 +96,10 @@ nlohmann::json to_json(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
 
+bool is_rate(Unit unit) {
+  return unit == Unit::per_second || unit == Unit::bytes_per_second;
+}
+
 std::optional<double> divide(std::optional<double> value, std::optional<double> by) {
   if (!value || !by || *by <= 0) return {};
   return *value / *by;
@@ -99,11 +108,11 @@ std::optional<double> divide(std::optional<double> value, std::optional<double> 
 }  // namespace
 
 std::optional<double> Row::ratio() const {
-  return unit == Unit::per_second ? divide(limit, median) : divide(median, limit);
+  return is_rate(unit) ? divide(limit, median) : divide(median, limit);
 }
 
 std::optional<double> Row::p99_ratio() const {
-  return unit == Unit::per_second ? divide(limit_p99, p99) : divide(p99, limit_p99);
+  return is_rate(unit) ? divide(limit_p99, p99) : divide(p99, limit_p99);
 }
 
 Row row_of(std::string name, const Samples& samples, const Samples* limit) {

@@ -10,7 +10,7 @@
 
 namespace umdev::bench {
 
-enum class Unit : std::uint8_t { nanoseconds, per_second, bytes };
+enum class Unit : std::uint8_t { nanoseconds, per_second, bytes, bytes_per_second };
 
 // One line. `limit` is what the machine itself needs for the same, measured in the same run.
 struct Row {

@@ -19,6 +19,7 @@ void sample_for(std::chrono::nanoseconds time, const Operation& operation, Sampl
     operation.run(operation.times);
     const double taken = nanoseconds_since(start);
     if (samples != nullptr) samples->add(taken / static_cast<double>(operation.times));
+    if (operation.clean_up) operation.clean_up();
   } while (SteadyClock::now() < end);
 }
 

@@ -41,6 +41,7 @@ class Samples {
 struct Operation {
   std::function<void(std::size_t times)> run;
   std::size_t times = 1;
+  std::function<void()> clean_up = {};  // after each sample, not timed
 };
 
 // Times each operation for Effort::per_measurement, in turns; a sample is the time of one, averaged over its

@@ -8,8 +8,10 @@ namespace umdev::bench {
 
 // `instances`: forks, so it comes before anything that starts a thread.
 void measure_instances(const Effort& effort, Report& report);
-// `messages`: round trips, posted writes, DMA_MAP and DMA_UNMAP.
+// `messages`: round trips, posted writes.
 void measure_messages(const Effort& effort, Report& report);
+// `memory`: DMA_MAP and DMA_UNMAP, DMA_READ and DMA_WRITE.
+void measure_memory(const Effort& effort, Report& report);
 // `neighbours`: a well-behaved session beside hostile ones.
 void measure_neighbours(const Effort& effort, Report& report);
 // `core`: pins and interrupts, without a socket.

@@ -36,6 +36,7 @@ struct AddressSpace::UserRecord final : DmaUser::Record {
   DmaUser* callee = nullptr;
   std::uint64_t budget = 0;  // how many more pins its seats may be allowed
   bool tight = false;        // so few that its seats give back what they do not use
+  Iova collected_up_to = 0;  // where to look next for what they do not use
   bool registered = false;
   std::vector<std::thread::id> callers;  // threads that are inside a call to the user
 };
@@ -75,8 +76,9 @@ class alignas(64) AddressSpace::Mapping {
   // The part of a range that lies in the mapping (they overlap), and the memory of such a part.
   IovaRange part(IovaRange wanted) const;
   DmaSegment segment(IovaRange wanted) const {
-    const IovaRange inside = part(wanted);
-    const std::uint64_t offset = inside.iova - range().iova;
+    const IovaRange mine = range();
+    const IovaRange inside = mine.contains(wanted) ? wanted : part(wanted);
+    const std::uint64_t offset = inside.iova - mine.iova;
     return {.data = memory + offset, .length = inside.size, .fd = fd, .fd_offset = fd_offset + offset};
   }
   std::uint64_t backing_end() const { return backing_offset + range().size; }
@@ -152,7 +154,9 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   // users.cc
   void register_user(DmaUser& user);
   void unregister_user(DmaUser& user);
-  std::vector<Seat*> seats_of(const UserRecord& record) const UMDEV_REQUIRES(mutex);
+  // Its seats from an address on, at most so many.
+  std::vector<Seat*> seats_of(const UserRecord& record, Iova from, std::uint64_t most) const
+      UMDEV_REQUIRES(mutex);
   // Calls a user, unless it has been unregistered meanwhile.
   void call_user(UserRecord& record, void (DmaUser::*function)(IovaRange), IovaRange range)
       UMDEV_EXCLUDES(mutex);
@@ -202,6 +206,8 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
  private:
   // pins.cc
   Seat* try_pin(const DmaUser& user, IovaRange range, Access access, PinWord::Value step, Seat*& wrong) const;
+  Seat* look_up_and_pin(const DmaUser& user, UserRecord& record, IovaRange range, Access access,
+                        PinWord::Value step, Seat*& wrong) const;
   static bool take(Seat& seat, const DmaUser& user, IovaRange range, Access access, PinWord::Value step,
                    Seat*& wrong);
   Result<DmaPin> pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong);
@@ -212,7 +218,8 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   Seat& seat_of(Mapping& mapping, UserRecord& record) UMDEV_REQUIRES(mutex);
   void bind(Seat& seat, Mapping& mapping, UserRecord& record, PinWord::Value quota) UMDEV_REQUIRES(mutex);
   void unbind(Seat& seat) UMDEV_REQUIRES(mutex);
-  void tighten(UserRecord& record) UMDEV_REQUIRES(mutex);
+  void collect(UserRecord& record) UMDEV_REQUIRES(mutex);
+  static std::uint64_t take_unused(UserRecord& record, const std::vector<Seat*>& seats);
   void refund(UserRecord& record, std::uint64_t amount) UMDEV_REQUIRES(mutex);
   // Budgets are counted in PinWords, which have so many bits.
   std::uint64_t pin_limit() const {

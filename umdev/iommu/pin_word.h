@@ -42,6 +42,14 @@ class PinWord {
     return false;
   }
 
+  // Lock-free towards the two above. How much quota was not used, and is gone now.
+  Value take_unused_quota() {
+    Value now = value_.load(std::memory_order_relaxed);
+    while (!value_.compare_exchange_weak(now, now - (quota(now) - count(now)) * one_quota)) {
+    }
+    return quota(now) - count(now);
+  }
+
   // With the space's mutex held. They return the value before (set_flags) or after.
   Value set_flags(Value added) { return value_.fetch_or(added); }
   void clear_flags(Value removed) { value_.fetch_and(~removed); }

@@ -17,32 +17,41 @@ PinWord::Value step_of(Access access) {
 
 // Counts a pin in; gives it back when the seat is not, or no longer, what the caller looked for. `wrong` is
 // the seat that could not take it back so simply.
-bool AddressSpace::State::take(Seat& seat, const DmaUser& user, IovaRange range, Access access,
-                               PinWord::Value step, Seat*& wrong) {
+[[gnu::always_inline]] inline bool AddressSpace::State::take(Seat& seat, const DmaUser& user, IovaRange range,
+                                                             Access access, PinWord::Value step,
+                                                             Seat*& wrong) {
   if (!seat.word.try_take(step)) return false;
   const UserRecord* const record = seat.user.load(std::memory_order_relaxed);
   const Mapping& mapping = *seat.mapping();
   if (record != nullptr && record->user.load(std::memory_order_relaxed) == &user &&
-      mapping.range().contains(range) && mapping.usable(access) && mapping.memory != nullptr) {
+      mapping.range().contains(range) && mapping.usable(access) && mapping.memory != nullptr) [[likely]] {
     return true;
   }
   if (!seat.word.try_give(step)) wrong = &seat;
   return false;
 }
 
-AddressSpace::Seat* AddressSpace::State::try_pin(const DmaUser& user, IovaRange range, Access access,
-                                                 PinWord::Value step, Seat*& wrong) const {
+[[gnu::always_inline]] inline AddressSpace::Seat* AddressSpace::State::try_pin(const DmaUser& user,
+                                                                               IovaRange range, Access access,
+                                                                               PinWord::Value step,
+                                                                               Seat*& wrong) const {
   DmaUser::Record* const found = user.record_.load(std::memory_order_acquire);
   if (found == nullptr) return nullptr;
   UserRecord& record = static_cast<UserRecord&>(*found);
   if (&record.space != this) return nullptr;
   Seat* const last = record.last_hit.load(std::memory_order_acquire);
   if (last != nullptr && last->mapping()->range().contains(range) &&
-      take(*last, user, range, access, step, wrong)) {
+      take(*last, user, range, access, step, wrong)) [[likely]] {
     return last;
   }
+  return wrong == nullptr ? look_up_and_pin(user, record, range, access, step, wrong) : nullptr;
+}
+
+AddressSpace::Seat* AddressSpace::State::look_up_and_pin(const DmaUser& user, UserRecord& record,
+                                                         IovaRange range, Access access, PinWord::Value step,
+                                                         Seat*& wrong) const {
   Mapping* const mapping = index.at_or_before(range.iova);
-  if (mapping == nullptr || wrong != nullptr) return nullptr;
+  if (mapping == nullptr) return nullptr;
   constexpr int seats_max = 32;  // a seat that was taken away meanwhile may lead anywhere
   Seat* seat = &mapping->seat;
   for (int looked_at = 0; seat != nullptr && looked_at != seats_max; ++looked_at) {
@@ -56,6 +65,20 @@ AddressSpace::Seat* AddressSpace::State::try_pin(const DmaUser& user, IovaRange 
   return nullptr;
 }
 
+[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat, IovaRange range,
+                                                                               Access access) const {
+  const Mapping& mapping = *seat.mapping();
+  std::uint64_t cookie = 0;
+  if (allows(access, Access::write)) {
+    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
+  }
+  if (!mapping.intact()) [[unlikely]] {
+    DmaPin(seat, range, access, {}, cookie).unpin();
+    return fail(EFAULT, "the memory went bad");
+  }
+  return Result<DmaPin>(std::in_place, seat, range, access, mapping.segment(range), cookie);
+}
+
 Result<DmaPin> AddressSpace::State::pin(DmaUser& user, IovaRange range, Access access) {
   if (range.size == 0) return fail(EINVAL, "nothing to pin");
   if (!range.valid()) return fail(EOVERFLOW, "the range wraps");
@@ -63,17 +86,6 @@ Result<DmaPin> AddressSpace::State::pin(DmaUser& user, IovaRange range, Access a
   Seat* const seat = try_pin(user, range, access, step_of(access), wrong);
   if (seat == nullptr) return pin_slowly(user, range, access, wrong);
   return finished_pin(*seat, range, access);
-}
-
-Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat, IovaRange range, Access access) const {
-  const Mapping& mapping = *seat.mapping();
-  std::uint64_t cookie = 0;
-  if (allows(access, Access::write)) {
-    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
-  }
-  Result<DmaPin> pin(std::in_place, seat, range, access, mapping.segment(range), cookie);
-  if (!mapping.intact()) return fail(EFAULT, "the memory went bad");
-  return pin;
 }
 
 void AddressSpace::Seat::unpin(DmaPin& pin) {
@@ -140,7 +152,7 @@ Result<AddressSpace::Seat*> AddressSpace::State::pin_locked(DmaUser& user, Iova 
   if (!record.tight) {
     seat.word.clear_flags(PinWord::tight);
     if (seat.word.try_take(step)) return &seat;
-    if (record.budget == 0) tighten(record);
+    if (record.budget == 0) collect(record);
   }
   if (record.budget == 0) return fail(ENOMEM, "the user holds too many pins");
   // Generous while there is much left, so that not every pin of a popular mapping comes this way.
@@ -176,19 +188,33 @@ void AddressSpace::State::give_back(Seat& seat, PinWord::Value step) {
 // --- budgets ---
 
 // A user may hold so many pins in all; each of its seats has a share of them, so that only a seat that wants
-// more than its share needs the lock. When nothing is left, what the seats do not use is collected, and until
-// half of it is free again they give back whatever they do not use.
-void AddressSpace::State::tighten(UserRecord& record) {
-  record.tight = true;
-  std::uint64_t unused = 0;
-  for (Seat* seat : seats_of(record)) {
-    seat->word.set_flags(PinWord::tight);  // from here on only the mutex's holder changes it
-    const PinWord::Value now = seat->word.get();
-    const std::uint64_t spare = PinWord::quota(now) - PinWord::count(now);
-    seat->word.subtract(spare * PinWord::one_quota);
-    unused += spare;
+// more than its share needs the lock. When nothing is left, shares that are not used are collected, a few at
+// a time. When there are few in all, the seats from then on give back whatever they do not use, until half of
+// the pins are free again: so a look at all seats is rare, however near to its limit a user is.
+void AddressSpace::State::collect(UserRecord& record) {
+  const std::uint64_t enough = std::min<std::uint64_t>(256, pin_limit() / 8 + 1);
+  const std::vector<Seat*> seats = seats_of(record, record.collected_up_to, enough);
+  std::uint64_t unused = take_unused(record, seats);
+  if (unused < enough) {
+    const std::vector<Seat*> all = seats_of(record, 0, UINT64_MAX);
+    unused += take_unused(record, all);
+    record.tight = unused < enough;
+    if (record.tight) {
+      for (Seat* seat : all) seat->word.set_flags(PinWord::tight);
+      unused += take_unused(record, all);  // from here on only the mutex's holder changes them
+    }
   }
   refund(record, unused);
+}
+
+// What others do to a seat meanwhile may leave it a share that is used, but never one that is too small.
+std::uint64_t AddressSpace::State::take_unused(UserRecord& record, const std::vector<Seat*>& seats) {
+  std::uint64_t unused = 0;
+  for (Seat* seat : seats) {
+    unused += seat->word.take_unused_quota();
+    record.collected_up_to = seat->mapping()->range().iova + 1;
+  }
+  return unused;
 }
 
 void AddressSpace::State::refund(UserRecord& record, std::uint64_t amount) {

@@ -20,19 +20,21 @@ void AddressSpace::State::register_user(DmaUser& user) {
   record->callee = &user;
   record->budget = pin_limit();
   record->tight = false;
+  record->collected_up_to = 0;
   record->registered = true;
   if (first_user == nullptr) first_user = record.get();
   user.record_ = record.get();
   users.emplace(&user, std::move(record));
 }
 
-std::vector<AddressSpace::Seat*> AddressSpace::State::seats_of(const UserRecord& record) const {
+std::vector<AddressSpace::Seat*> AddressSpace::State::seats_of(const UserRecord& record, Iova from,
+                                                               std::uint64_t most) const {
   std::vector<Seat*> seats;
-  index.visit(0, [&](Mapping& mapping) {
+  index.visit(from, [&](Mapping& mapping) {
     for (Seat* seat = &mapping.seat; seat != nullptr; seat = seat->next) {
       if (seat->user == &record) seats.push_back(seat);
     }
-    return true;
+    return seats.size() < most;
   });
   return seats;
 }
@@ -50,7 +52,7 @@ void AddressSpace::State::unregister_user(DmaUser& user) {
     if (first_user == record.get()) first_user = nullptr;
     DmaUser::Record* mine = record.get();
     user.record_.compare_exchange_strong(mine, nullptr);
-    for (Seat* seat : seats_of(*record)) {
+    for (Seat* seat : seats_of(*record, 0, UINT64_MAX)) {
       const bool was_in_use = seat->in_use();
       leave_behind(*seat);
       if (was_in_use && seat->mapping()->unmap != nullptr) part_done(*seat->mapping(), ready);

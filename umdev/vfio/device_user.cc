@@ -49,6 +49,8 @@ bool may_have_written(const Result<>& result) {
 DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
                        const std::vector<IrqInfo>& irqs, std::uint64_t id)
     : device_(std::move(device)),
+      pins_memory_(device_->device().pins_memory()),
+      iommu_group_(device_->group()->iommu_group()),
       container_user_(std::move(container_user)),
       container_(container_user_.container()),
       iommu_(container_user_.iommu()),
@@ -64,10 +66,9 @@ DeviceUser::~DeviceUser() {
 }
 
 Result<iommu::DmaPin> DeviceUser::pin(iommu::IovaRange range, iommu::Access access) {
-  if (!device_->device().pins_memory()) return fail(EINVAL, "a device without dma_unmap cannot pin");
+  if (!pins_memory_) return fail(EINVAL, "a device without dma_unmap cannot pin");
   if (range.size > pin_size_max) return fail(E2BIG, "more than 512 pages in one pin");
-  if (device_->group()->iommu_group().device_count() > 1)
-    return fail(EINVAL, "a group of more than one device cannot pin");
+  if (iommu_group_.device_count() > 1) return fail(EINVAL, "a group of more than one device cannot pin");
   auto pin = UMDEV_TRY(iommu_->pin(*this, range, access));
   return tracker_ ? tracker_->hold(std::move(pin)) : std::move(pin);
 }
@@ -93,7 +94,7 @@ void DeviceUser::dma_write(iommu::Iova iova, ConstBytes from, Done<> done) {
 
 void DeviceUser::dma_unmap(iommu::IovaRange range) {
   const auto stay = device_->enter();
-  if (!device_->device().pins_memory()) return;
+  if (!pins_memory_) return;
   driver_call([&] { device_->device().dma_unmap(*this, range); });
 }
 

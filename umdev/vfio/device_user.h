@@ -51,6 +51,8 @@ class DeviceUser final : public User, public iommu::DmaUser {
  private:
   bool attached_ = false;  // the device set's queue only
   const std::shared_ptr<RegisteredDevice> device_;
+  const bool pins_memory_;
+  const IommuGroup& iommu_group_;
   ContainerUser container_user_;
   const std::shared_ptr<Container> container_;
   const std::shared_ptr<iommu::IommuInstance> iommu_;

@@ -296,14 +296,18 @@ TEST(Pin, C37_errors_e2big_no_dma_unmap_enotty_and_groups_of_two) {
   EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 513 * iommu::page_size}, iommu::Access::read)),
             E2BIG);
   EXPECT_EQ(error_of(mapped.device.script->user->pin({0, 64}, iommu::Access::read)), EINVAL) << "not mapped";
-  mapped.device.script->pins_memory = false;
-  EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 64}, iommu::Access::read)), EINVAL);
-  mapped.device.script->pins_memory = true;
   auto second = mapped.world.add_parent("second");
   ASSERT_TRUE(
       mapped.world.core->add_to_iommu_group(mapped.world.core->iommu_group_of(mapped.device.parent), second));
   EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 64}, iommu::Access::read)), EINVAL);
   mapped.world.core->remove_from_iommu_group(second);
+}
+
+TEST(Pin, C37_a_device_without_dma_unmap_is_einval) {
+  const auto script = std::make_shared<test::DeviceScript>();
+  script->pins_memory = false;
+  Mapped mapped(script);
+  EXPECT_EQ(error_of(mapped.device.script->user->pin({0x10000, 64}, iommu::Access::read)), EINVAL);
 }
 
 TEST(Pin, C37_D46_a_back_end_that_cannot_pin_is_enotty) {

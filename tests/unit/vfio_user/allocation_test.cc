@@ -1,42 +1,6 @@
-// A session that runs allocates nothing for a message: this program counts what operator new is asked for.
-// Not in builds with a sanitizer, which has an operator new of its own.
-#include "umdev/support/sanitizers.h"
-#if !defined(UMDEV_OWN_HEAP)
-
-#include <cstdlib>
-
+// A session that runs allocates nothing for a message, and takes no lock.
+#include "tests/support/counters/counters.h"
 #include "tests/unit/vfio_user/session_fixture.h"
-#include "umdev/support/assert.h"
-
-namespace {
-thread_local std::uint64_t allocations = 0;
-
-void* counted(std::size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size);
-  UMDEV_ASSERT(memory != nullptr, "no memory");
-  return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(size);
-}
-void* operator new[](std::size_t size) {
-  return counted(size);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace umdev::vfio_user {
 namespace {
@@ -53,6 +17,7 @@ class Allocation : public test::SessionFixture {
 };
 
 TEST_F(Allocation, none_for_accesses_once_a_session_runs) {
+  if (!umdev::test::counters_count) GTEST_SKIP() << "a sanitizer has a heap of its own";
   open_session();
   const abi::VfioUserRegionAccess access{.offset = 0, .region = 0, .count = 8};
   const test::Octets data(8);
@@ -69,12 +34,12 @@ TEST_F(Allocation, none_for_accesses_once_a_session_runs) {
     script->calls.reserve(10000);  // the script's own record
   }
   exchange(messages);
-  const std::uint64_t before = allocations;
+  const auto before = umdev::test::counts_of_this_thread();
   for (int i = 0; i < 50; ++i) exchange(messages);
-  EXPECT_EQ(allocations, before);
+  const auto used = umdev::test::counts_of_this_thread() - before;
+  EXPECT_EQ(used.allocations, 0U);
+  EXPECT_LT(used.locks, 2 * 50U * 60U) << "the script's own, one an access, and the test's clock's";
 }
 
 }  // namespace
 }  // namespace umdev::vfio_user
-
-#endif
