@@ -1,6 +1,19 @@
 #include "tests/support/counters/counters.h"
 
-#if !defined(UMDEV_OWN_HEAP)
+#if defined(UMDEV_OWN_HEAP)
+
+namespace umdev::test {
+
+Counts counts_of_this_thread() {
+  return {};
+}
+Counts counts_of_other_threads() {
+  return {};
+}
+
+}  // namespace umdev::test
+
+#else
 
 #include <dlfcn.h>
 #include <poll.h>
@@ -115,18 +128,5 @@ UMDEV_COUNTED(int, poll, count_system_call, (pollfd * fds, nfds_t count, int tim
 
 #undef UMDEV_COUNTED
 // NOLINTEND(cppcoreguidelines-macro-usage)
-
-#else
-
-namespace umdev::test {
-
-Counts counts_of_this_thread() {
-  return {};
-}
-Counts counts_of_other_threads() {
-  return {};
-}
-
-}  // namespace umdev::test
 
 #endif
