@@ -79,8 +79,11 @@ class Comparison {
 
   void take_step() {
     const std::uint8_t which = reader_.byte();
-    const IovaRange where = range();
+    IovaRange where = range();
     if (which % 4 == 3) return report(where);
+    // More than its memory holds makes a log inexact, which is what the limited one is for.
+    constexpr std::uint64_t much = 1ULL << 28;
+    if (!limited_ && where.iova % page_size == 0 && where.size > much) where.size = much;
     // mark() and clear() are the framework's, which has checked the range.
     if (!where.valid() || where.iova % page_size != 0 || where.size % page_size != 0) return;
     if (which % 4 == 2) {

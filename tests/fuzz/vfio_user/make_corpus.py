@@ -51,7 +51,8 @@ NO_FILE = 12
 
 def dma_unmap(iova, size, flags=0, bitmap=None, **how):
     extra = [number(bitmap[0], 4096), number(bitmap[1], 8)] if bitmap else []
-    return command(3, 0, number(flags), number(iova, 4096), number(size, 4096), *extra, **how)
+    # The first operand is how much more than the structure argsz has room for.
+    return command(3, 100 if bitmap else 0, number(flags), number(iova, 4096), number(size, 4096), *extra, **how)
 
 
 def info(which, index=0):
@@ -81,7 +82,7 @@ def doorbell(action, iova=0, size=64, low=0, **how):
 
 
 def feature(index, how, data=b''):
-    return command(16, 0, index, how, len(data), data)
+    return command(16, 200, index, how, len(data), data)
 
 
 def migration_state(state):
@@ -89,7 +90,7 @@ def migration_state(state):
 
 
 def mig_read(size):
-    return command(17, 0, number(size))
+    return command(17, size, number(size))
 
 
 def mig_write(data):
@@ -126,7 +127,7 @@ def device_programs():
                          set_irqs(0x24, 2, 0, 8, with_=240) + doorbell(RAISE, size=2 << 16) + step('remove'))
     yield 'migration', (version(3) + feature(1, GET) + feature(1, GET | PROBE) + feature(2, GET) + feature(9, GET) +
                         migration_state(PRE_COPY) + feature(12, GET) + mig_read(64) + migration_state(STOP_COPY) +
-                        mig_read(256) + mig_read(256) + mig_read(16) + migration_state(RESUMING) +
+                        mig_read(200) + mig_read(200) + mig_read(16) + migration_state(RESUMING) +
                         mig_write(b'x' * 64) + migration_state(RUNNING) + read(REGISTERS, 0, 64) +
                         migration_state(P2P) + RESET + feature(2, GET))
 

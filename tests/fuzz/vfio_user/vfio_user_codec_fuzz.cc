@@ -23,6 +23,17 @@ void decode_as_everything(ConstBytes payload) {
   use(decode_region_info(payload));
   use(decode_irq_info(payload));
   use(decode_irq_set(payload));
+  if (const auto bitmap = decode_unmap_bitmap(payload, limits.bitmap))
+    UMDEV_ASSERT(bitmap->size <= limits.bitmap, "a larger bitmap than any may be");
+  use(decode_region_io_fds(payload));
+  use(decode_feature(payload));
+  if (const auto data = decode_mig_data_read(payload, limits.data_transfer))
+    UMDEV_ASSERT(data->size <= limits.data_transfer, "more of a stream than was agreed on");
+  if (const auto data = decode_mig_data_write(payload, limits.data_transfer))
+    UMDEV_ASSERT(data->size() <= payload.size(), "more of a stream than came");
+  if (const auto writes = decode_write_multi(payload, limits.writes_per_message))
+    UMDEV_ASSERT(writes->entries.size() == writes->count * sizeof(abi::VfioUserWriteEntry),
+                 "not as many writes as it says");
   use(decode_region_read(payload, limits.data_transfer));
   if (const auto write = decode_region_write(payload, limits.data_transfer))
     UMDEV_ASSERT(write->data.size() == write->fixed.count, "a write with other data than it says");
