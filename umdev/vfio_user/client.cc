@@ -57,7 +57,10 @@ Result<> Client::dma_map(std::uint64_t iova, std::uint64_t size, std::uint32_t f
 
 Result<std::uint64_t> Client::dma_unmap(std::uint64_t iova, std::uint64_t size, std::uint32_t flags) {
   const abi::VfioUserDmaUnmap request{.argsz = sizeof request, .flags = flags, .iova = iova, .size = size};
-  return UMDEV_TRY(ask(abi::vfio_user_dma_unmap, request)).size;
+  const std::uint64_t unmapped = UMDEV_TRY(ask(abi::vfio_user_dma_unmap, request)).size;
+  const bool all = (flags & abi::vfio_dma_unmap_flag_all) != 0;
+  state_->forget(all ? 0 : iova, all ? UINT64_MAX : size);
+  return unmapped;
 }
 
 Result<std::vector<std::uint64_t>> Client::dma_unmap_dirty(std::uint64_t iova, std::uint64_t size,
@@ -75,6 +78,7 @@ Result<std::vector<std::uint64_t>> Client::dma_unmap_dirty(std::uint64_t iova, s
   const std::size_t head = sizeof request + sizeof want;
   if (reply.payload.size() != head + want.size) return fail(EPROTO, "a malformed DMA_UNMAP reply");
   std::memcpy(bitmap.data(), reply.payload.data() + head, want.size);
+  state_->forget(iova, size);
   return bitmap;
 }
 
@@ -88,7 +92,7 @@ Result<> Client::lend(std::uint64_t iova, Bytes memory, std::uint32_t flags) {
 Result<> Client::take_back(std::uint64_t iova, std::uint64_t size) {
   const Result<std::uint64_t> unmapped = dma_unmap(iova, size);
   // Also when the server did not obey: the memory is the caller's.
-  state_->dma.take_back(iova, size, state_->twin ? *state_->twin : state_->channel.stream());
+  state_->forget(iova, size);
   UMDEV_TRY(Result<std::uint64_t>(unmapped));
   return {};
 }

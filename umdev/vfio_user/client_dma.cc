@@ -18,12 +18,12 @@ void ClientDma::lend(std::uint64_t iova, Bytes memory, bool readable, bool writa
 }
 
 void ClientDma::take_back(std::uint64_t iova, std::uint64_t size, ClientStream& stream) {
-  stream.assembler().abandon();
   for (auto lent = lent_.begin(); lent != lent_.end();) {
     if (lent->first < iova || lent->first - iova >= size) {
       ++lent;
       continue;
     }
+    stream.assembler().abandon(lent->second.memory);
     stream.outbox().keep(lent->second.memory);
     lent = lent_.erase(lent);
   }

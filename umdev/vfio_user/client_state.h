@@ -23,6 +23,10 @@ struct Client::State {
   Result<> handle(ClientStream& stream);
   Result<> complete(const Frame& reply);
   bool all_sent();
+  // Memory that was unmapped is not served any more.
+  void forget(std::uint64_t iova, std::uint64_t size) {
+    dma.take_back(iova, size, twin ? *twin : channel.stream());
+  }
 
   ClientChannel channel;
   std::unique_ptr<ClientStream> twin;

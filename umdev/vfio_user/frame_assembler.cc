@@ -136,6 +136,12 @@ void FrameAssembler::divert(std::size_t head, Bytes destination) {
   destination_ = destination;
 }
 
+void FrameAssembler::abandon(ConstBytes owner) {
+  if (destination_ && destination_->data() >= owner.data() &&
+      destination_->data() < owner.data() + owner.size())
+    destination_.reset();
+}
+
 Bytes FrameAssembler::diverted_space() {
   if (destination_) return destination_->subspan(diverted_);
   if (end_ == capacity_) resize(2 * capacity_);

@@ -58,8 +58,9 @@ class FrameAssembler {
   // until next() has given the message or abandon() was called. A large message is so received where it is
   // wanted, without a copy.
   void divert(std::size_t head, Bytes destination);
-  // The destination is not good any more: what is left of the message is thrown away.
-  void abandon() { destination_.reset(); }
+  // `owner` is not good any more: when the destination lies there, what is left of the message is thrown
+  // away.
+  void abandon(ConstBytes owner);
 
   // True when a part of a message has arrived.
   bool inside_message() const { return end_ > begin_; }

@@ -237,7 +237,8 @@ void MessageDma::finish(Transfer& transfer, Result<> result) {
   for (Message& message : messages_) {
     if (!message.used || message.transfer != &transfer) continue;
     message.transfer = nullptr;
-    if (receiver_ != nullptr && received_id_ == message.id) std::exchange(receiver_, nullptr)->abandon();
+    if (receiver_ != nullptr && received_id_ == message.id)
+      std::exchange(receiver_, nullptr)->abandon(ConstBytes(transfer.into, transfer.range.size));
   }
   if (!transfer.is_read() && outbox_ != nullptr)
     outbox_->keep(ConstBytes(transfer.from, transfer.range.size));
