@@ -288,14 +288,14 @@ void Mover::end(const Uuid& uuid, bool moved, Done<> done) {
   state_->end(uuid, moved, std::move(done));
 }
 
-void Mover::load(ConstBytes stream, std::string parent, const mdev::Owner& owner, Done<Uuid> done) {
+void Mover::load(ConstBytes stream, const std::string& parent, const mdev::Owner& owner, Done<Uuid> done) {
   auto moved = moved_instance_of(stream);
   if (!moved) return done(std::unexpected(moved.error()));
   auto loading = std::make_shared<State::Loading>();
   loading->state = state_;
   loading->moved = std::make_shared<const MovedInstance>(std::move(*moved));
   loading->done = std::move(done);
-  mdev::CreateRequest request{.parent = parent.empty() ? loading->moved->parent : std::move(parent),
+  mdev::CreateRequest request{.parent = parent.empty() ? loading->moved->parent : parent,
                               .type = loading->moved->type,
                               .uuid = loading->moved->uuid,
                               .owner = owner,

@@ -43,7 +43,7 @@ class Mover {
   // Makes the instance of a stream, of the parent of that name (empty: of the source's parent), and tries
   // whether its state fits. EINVAL for the stream and for a state that is not this device's;
   // mdev::Bus::create's errors; after an error nothing is left of it.
-  void load(ConstBytes stream, std::string parent, const mdev::Owner& owner, Done<Uuid> done);
+  void load(ConstBytes stream, const std::string& parent, const mdev::Owner& owner, Done<Uuid> done);
 
  private:
   class State;
