@@ -155,7 +155,12 @@ Result<> Daemon::build_doors() {
       *vfio_user_, runtime_directory() + "/" + std::string(control::vfio_user_directory_name),
       options_.config));
   UMDEV_TRY(take_sockets());
-  bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(*core_, *sockets_)));
+  mover_ = std::make_unique<manage::Mover>(*bus_, *core_, *host_);
+  kept_ = std::make_unique<manage::KeptStates>(
+      manage::KeyedFiles(state_->kept(), state_->scratch(), os::system_file_calls(),
+                         manage::moved_instance_max),
+      *mover_, log_);
+  bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(*core_, *sockets_, *kept_)));
   return {};
 }
 
@@ -207,7 +212,7 @@ void Daemon::mount_tree() {
 }
 
 void Daemon::begin_automatic_starts() {
-  definition_news_ = std::make_unique<DefinitionNews>(*news_);
+  definition_news_ = std::make_unique<DefinitionNews>(*news_, *kept_);
   definitions_ =
       std::make_unique<manage::Definitions>(manage::KeyedFiles(state_->definitions(), state_->scratch()),
                                             manage::KeyedFiles(state_->owners(), state_->scratch()),
@@ -219,6 +224,7 @@ void Daemon::begin_automatic_starts() {
   applier_ = std::make_unique<manage::Applier>(
       manage::Applier::World{.bus = bus_.get(), .definitions = definitions_.get(), .executor = calls_.get()});
   definitions_->tidy();
+  kept_->tidy(manage::KeyedFiles(state_->definitions(), state_->scratch()));
   starts_ = std::make_shared<Endings>();
   definitions_->start_automatic(ends(starts_));
 }
@@ -253,7 +259,6 @@ Daemon::Started Daemon::serve() {
   news_ = std::make_unique<control::News>(model_->events());
   begin_automatic_starts();
   if (auto published = publish_metrics(); !published) return explain("cannot start", published.error());
-  mover_ = std::make_unique<manage::Mover>(*bus_, *core_, *host_);
   management_ =
       std::make_unique<control::Management>(control::Management::World{.bus = bus_.get(),
                                                                        .executor = calls_.get(),
@@ -297,6 +302,7 @@ bool Daemon::stop(Duration limit) {
   // Whoever waits for the end of a removal hears of it still.
   metrics_link_.remove();
   if (tree_mount_) tree_mount_->detach();
+  if (kept_ && definitions_) keep_states(deadline);
   if (bus_) remove_instances(deadline);
   if (bus_) remove_parents(deadline);
   if (tree_mount_ && !tree_mount_->end(limit / 4)) stuck_ = true;
@@ -306,6 +312,24 @@ bool Daemon::stop(Duration limit) {
   }
   end_loops();
   return true;
+}
+
+// Of what is defined, and has a state that somebody may come back for.
+void Daemon::keep_states(Time deadline) {
+  const manage::KeyedFiles definitions(state_->definitions(), state_->scratch());
+  const auto defined = definitions.list();
+  if (!defined) return;
+  std::vector<manage::DefinitionKey> keys;
+  for (const manage::DefinitionKey& key : defined->keys) {
+    const auto instance = bus_->find(key.uuid);
+    const auto device = instance ? (*instance)->vfio_device() : nullptr;
+    if (device && (*instance)->mdev_parent().name() == key.parent &&
+        (device->open_count() > 0 || device->arrival()))
+      keys.push_back(key);
+  }
+  const auto endings = std::make_shared<Endings>();
+  kept_->save(std::move(keys), ends(endings));
+  if (!endings->wait_until(*loop_, deadline)) stuck_ = true;
 }
 
 // By force, also those that wait for their users at this moment.

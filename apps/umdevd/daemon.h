@@ -29,6 +29,7 @@
 #include "umdev/control/server.h"
 #include "umdev/manage/apply.h"
 #include "umdev/manage/definitions.h"
+#include "umdev/manage/kept_states.h"
 #include "umdev/manage/mover.h"
 #include "umdev/manage/state_directory.h"
 #include "umdev/mdev/bus.h"
@@ -117,6 +118,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   // Last of what is reported on: it may be read at once.
   Result<> publish_metrics();
 
+  void keep_states(Time deadline);
   void remove_instances(Time deadline);
   void remove_parents(Time deadline);
   void end_loops();
@@ -142,6 +144,8 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<InstanceSockets> sockets_;
   os::UniqueFd control_socket_;  // that was handed over
   std::unique_ptr<mdev::Bus> bus_;
+  std::unique_ptr<manage::Mover> mover_;
+  std::unique_ptr<manage::KeptStates> kept_;
   Registration bus_driver_;
   std::map<std::string_view, std::shared_ptr<device::Class>> classes_;
   std::vector<std::shared_ptr<device::Device>> devices_;
@@ -152,7 +156,6 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<DefinitionNews> definition_news_;
   std::unique_ptr<manage::Definitions> definitions_;
   std::unique_ptr<manage::Applier> applier_;
-  std::unique_ptr<manage::Mover> mover_;
   std::unique_ptr<control::Management> management_;
   std::unique_ptr<control::Dispatcher> dispatcher_;
   std::unique_ptr<os::ThreadPool> calls_;

@@ -31,6 +31,7 @@ void ServedMdev::probe_instance(mdev::Instance& instance, Done<> done) {
   auto probe = std::make_shared<Probe>(Probe{share(instance), std::move(done)});
   vfio_.probe_instance(instance, [this, probe](Result<> bound) {
     if (!bound) return probe->done(bound);
+    kept_.bring_back(*probe->instance);
     const Result<> listening = sockets_.open(*probe->instance);
     if (listening) return probe->done({});
     vfio_.remove_instance(

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "apps/umdevd/instance_sockets.h"
+#include "umdev/manage/kept_states.h"
 #include "umdev/mdev/vfio_mdev.h"
 
 namespace umdev::daemon {
@@ -10,13 +11,14 @@ namespace umdev::daemon {
 // Threads: as mdev::BusDriver. The core and the sockets outlive it.
 class ServedMdev final : public mdev::BusDriver {
  public:
-  ServedMdev(vfio::Core& core, InstanceSockets& sockets) : vfio_(core), sockets_(sockets) {}
+  ServedMdev(vfio::Core& core, InstanceSockets& sockets, manage::KeptStates& kept)
+      : vfio_(core), sockets_(sockets), kept_(kept) {}
 
   // ^mdev::BusDriver: the name is the generic driver's, which parents ask for.
   std::string_view name() const override { return vfio_.name(); }
   std::string_view module_name() const override { return vfio_.module_name(); }
   std::span<const std::string_view> device_apis() const override { return vfio_.device_apis(); }
-  // The socket is there when the probe completes; when it cannot be had, the probe fails with its error.
+  // What was kept of it is there before the socket, and the socket when the probe completes; when that cannot be had, the probe fails with its error.
   void probe_instance(mdev::Instance& instance, Done<> done) override;
   // The socket goes at once, so that nobody new comes; unless `busy` refuses.
   void remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) override;
@@ -29,6 +31,7 @@ class ServedMdev final : public mdev::BusDriver {
 
   mdev::VfioMdev vfio_;
   InstanceSockets& sockets_;
+  manage::KeptStates& kept_;
 };
 
 }  // namespace umdev::daemon

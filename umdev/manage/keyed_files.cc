@@ -51,7 +51,7 @@ Result<KeyedFiles::Listing> KeyedFiles::list() const {
 
 Result<std::string> KeyedFiles::read(const DefinitionKey& key) const {
   const auto parent = UMDEV_TRY(open_parent(key.parent));
-  return os::read_file(parent.get(), key.uuid.to_string(), definition_size_max);
+  return os::read_file(parent.get(), key.uuid.to_string(), size_max_);
 }
 
 Result<> KeyedFiles::write(const DefinitionKey& key, std::string_view text) {

@@ -15,8 +15,9 @@ namespace umdev::manage {
 class KeyedFiles {
  public:
   // `scratch` is a directory of the same file system. The calls outlive it.
-  KeyedFiles(std::string directory, std::string scratch, os::FileCalls& calls = os::system_file_calls())
-      : directory_(std::move(directory)), scratch_(std::move(scratch)), calls_(&calls) {}
+  KeyedFiles(std::string directory, std::string scratch, os::FileCalls& calls = os::system_file_calls(),
+             std::size_t size_max = definition_size_max)
+      : directory_(std::move(directory)), scratch_(std::move(scratch)), calls_(&calls), size_max_(size_max) {}
 
   struct Listing {
     std::vector<DefinitionKey> keys;  // sorted
@@ -45,6 +46,7 @@ class KeyedFiles {
   std::string directory_;
   std::string scratch_;
   os::FileCalls* calls_;
+  std::size_t size_max_;  // of one file, in bytes
 };
 
 }  // namespace umdev::manage

@@ -33,6 +33,7 @@ Result<std::unique_ptr<StateDirectory>> StateDirectory::claim(const std::string&
   std::unique_ptr<StateDirectory> state(new StateDirectory(path, std::move(lock)));
   UMDEV_TRY(make_script_directories(state->definitions() + "/" + std::string(scripts_name)));
   UMDEV_TRY(os::make_directories(state->owners(), private_mode));
+  UMDEV_TRY(os::make_directories(state->kept(), private_mode));
   UMDEV_TRY(os::make_directories(state->scratch(), private_mode));
   const auto scratch = UMDEV_TRY(os::open_for_sync(state->scratch()));
   UMDEV_TRY(os::clear_directory(scratch.get()));

@@ -3,6 +3,7 @@
 //   STATE/mdevctl.d/PARENT/UUID                      definitions, as mdevctl writes them
 //   STATE/mdevctl.d/scripts.d/{callouts,notifiers}   mdevctl 1.2 refuses to work without
 //   STATE/owners.d/PARENT/UUID                       whose a definition is
+//   STATE/kept.d/PARENT/UUID                         states of devices, from one daemon to the next
 //   STATE/scratch.d/                                 files on their way to their place
 //   STATE/umdevd.lock                                held while a daemon uses it
 #pragma once
@@ -16,6 +17,7 @@ namespace umdev::manage {
 
 inline constexpr std::string_view definitions_name = "mdevctl.d";
 inline constexpr std::string_view owners_name = "owners.d";
+inline constexpr std::string_view kept_name = "kept.d";
 inline constexpr std::string_view scratch_name = "scratch.d";
 inline constexpr std::string_view scripts_name = "scripts.d";  // mdevctl's own, among the parents
 inline constexpr std::string_view state_lock_name = "umdevd.lock";
@@ -30,6 +32,7 @@ class StateDirectory {
   const std::string& path() const { return path_; }
   std::string definitions() const { return path_ + "/" + std::string(definitions_name); }
   std::string owners() const { return path_ + "/" + std::string(owners_name); }
+  std::string kept() const { return path_ + "/" + std::string(kept_name); }
   std::string scratch() const { return path_ + "/" + std::string(scratch_name); }
 
  private:
