@@ -82,12 +82,13 @@ void budget(DaemonOptions& options, std::uint64_t descriptors, std::uint64_t map
       std::min<std::uint64_t>(options.vfio_user_limits.file_mappings, mappings / 4));
 }
 
-std::expected<std::unique_ptr<Daemon>, std::string> Daemon::start(DaemonOptions options, Log& log) {
+std::expected<std::unique_ptr<Daemon>, std::string> Daemon::start(DaemonOptions options, Log& log,
+                                                                  std::vector<os::PassedDescriptor> sockets) {
   std::error_code unknown;
   options.runtime_directory = std::filesystem::absolute(options.runtime_directory, unknown).string();
   if (options.state_directory.empty()) options.state_directory = options.runtime_directory + "/state";
   options.state_directory = std::filesystem::absolute(options.state_directory, unknown).string();
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), log));
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), log, std::move(sockets)));
   if (auto started = daemon->serve(); !started) {
     (void)daemon->stop();
     return std::unexpected(started.error());
@@ -165,7 +166,7 @@ Result<> Daemon::build_doors() {
 }
 
 Result<> Daemon::take_sockets() {
-  for (os::PassedDescriptor& socket : options_.sockets) {
+  for (os::PassedDescriptor& socket : handed_) {
     if (socket.name == control_socket_fd_name) {
       control_socket_ = std::move(socket.fd);
       continue;
@@ -174,7 +175,7 @@ Result<> Daemon::take_sockets() {
     if (!uuid) return fail(EINVAL, "a socket was handed over that is neither \"control\" nor a UUID's");
     UMDEV_TRY(sockets_->hand_over(*uuid, std::move(socket.fd)));
   }
-  options_.sockets.clear();
+  handed_.clear();
   return {};
 }
 

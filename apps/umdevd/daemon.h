@@ -54,8 +54,7 @@ struct DaemonOptions {
   Config config;
   std::string uevents;      // the network namespace that is sent them: a path, "self", or empty: none
   bool mount_tree = false;  // at RUNTIME/sys; goes on without where FUSE cannot be had
-  std::vector<os::PassedDescriptor> sockets;  // handed over: "control", and the UUIDs of instances
-  std::size_t workers = 0;                    // 0: as many as there are processors, 4 at most
+  std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
   Limits limits;
   vfio_user::Limits vfio_user_limits;
 };
@@ -68,8 +67,9 @@ class Endings;
 
 class Daemon final : public control::Doors, public manage::MetricSource {
  public:
-  // Serves when it returns.
-  static std::expected<std::unique_ptr<Daemon>, std::string> start(DaemonOptions options, Log& log);
+  // Serves when it returns. `sockets` were handed over: "control", and UUIDs of instances.
+  static std::expected<std::unique_ptr<Daemon>, std::string> start(
+      DaemonOptions options, Log& log, std::vector<os::PassedDescriptor> sockets = {});
   // As stop(), which must succeed.
   ~Daemon() override;
 
@@ -102,8 +102,11 @@ class Daemon final : public control::Doors, public manage::MetricSource {
  private:
   using Started = std::expected<void, std::string>;
 
-  Daemon(DaemonOptions options, Log& log)
-      : options_(std::move(options)), log_(log), metrics_link_(options_.runtime_directory) {}
+  Daemon(DaemonOptions options, Log& log, std::vector<os::PassedDescriptor> sockets)
+      : options_(std::move(options)),
+        log_(log),
+        handed_(std::move(sockets)),
+        metrics_link_(options_.runtime_directory) {}
 
   Started claim_directory();
   Started claim_state();
@@ -125,6 +128,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
 
   DaemonOptions options_;
   Log& log_;
+  std::vector<os::PassedDescriptor> handed_;  // until they are taken
   std::unique_ptr<os::LockFile> lock_;
   std::unique_ptr<manage::StateDirectory> state_;
 

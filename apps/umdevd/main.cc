@@ -141,9 +141,7 @@ int serve(const Arguments& arguments, Config config) {
   if (!signals) return complain(signals.error().text, exit_failure);
   std::signal(SIGPIPE, SIG_IGN);
   StderrLog log(arguments.log_level);
-  DaemonOptions options = make_options(arguments, std::move(config), log);
-  options.sockets = std::move(*sockets);
-  auto daemon = Daemon::start(std::move(options), log);
+  auto daemon = Daemon::start(make_options(arguments, std::move(config), log), log, std::move(*sockets));
   if (!daemon) return complain(daemon.error(), exit_failure);
   if (!(*daemon)->wait_for_automatic_starts(automatic_starts_wait))
     log.warning("not everything that is defined has been started yet; going on without it");

@@ -18,7 +18,8 @@ class ServedMdev final : public mdev::BusDriver {
   std::string_view name() const override { return vfio_.name(); }
   std::string_view module_name() const override { return vfio_.module_name(); }
   std::span<const std::string_view> device_apis() const override { return vfio_.device_apis(); }
-  // What was kept of it is there before the socket, and the socket when the probe completes; when that cannot be had, the probe fails with its error.
+  // What was kept of it is there before the socket, and the socket when the probe completes; when that cannot
+  // be had, the probe fails with its error.
   void probe_instance(mdev::Instance& instance, Done<> done) override;
   // The socket goes at once, so that nobody new comes; unless `busy` refuses.
   void remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) override;

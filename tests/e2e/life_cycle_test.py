@@ -166,7 +166,7 @@ class LifeCycle(unittest.TestCase):
         daemon.start()
         limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
         self.assertRegex(limits, rf"Max open files +{hard} +{hard} ")
-        budget = (hard - 256) // 4
+        budget = (hard - 256) // 2
         with daemon.control() as control:
             for _ in range(budget):
                 control.call("create", parent="null", type="null-1")

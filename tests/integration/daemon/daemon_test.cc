@@ -170,7 +170,7 @@ TEST_F(DaemonTest, Many_clients_create_use_and_remove_at_once) {
 TEST(Budget, Half_of_the_descriptors_are_for_instances) {
   DaemonOptions options;
   budget(options, 256 + 4000, 65530);
-  EXPECT_EQ(options.limits.instances, 1000U);
+  EXPECT_EQ(options.limits.instances, 2000U);
   EXPECT_EQ(options.vfio_user_limits.file_mappings, 16382U);
 }
 
