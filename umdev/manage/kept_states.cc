@@ -63,7 +63,12 @@ void KeptStates::save(std::vector<DefinitionKey> keys, Done<> done) {
   for (std::size_t i = 0; i < count; ++i)
     mover_.save(saving->keys[i].uuid, [this, saving, i](Result<std::vector<std::byte>> stream) {
       keep(saving->keys[i], stream);
-      if (saving->left.fetch_sub(1) == 1) saving->done({});
+      const auto ended = [saving](Result<>) {
+        if (saving->left.fetch_sub(1) == 1) saving->done({});
+      };
+      if (!stream) return ended({});
+      // Whoever has it open is told now, and not by a deadline.
+      mover_.end(saving->keys[i].uuid, /*moved=*/true, ended);
     });
 }
 

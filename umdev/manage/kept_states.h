@@ -21,8 +21,8 @@ class KeptStates {
   // The files have to take moved_instance_max bytes.
   KeptStates(KeyedFiles files, Mover& mover, Log& log) : files_(std::move(files)), mover_(mover), log_(log) {}
 
-  // At the end: these devices stop, and what they were is written down, durably when it completes. A device
-  // that cannot be saved is said in the log, and is as if it had not been asked for.
+  // At the end: these devices stop, what they were is written down, and they are removed, their users with
+  // them. Durable when it completes. A device that cannot be saved is said in the log, and stays.
   void save(std::vector<DefinitionKey> keys, Done<> done);
 
   // When the instance has been made, before anybody can use it: what was kept of it awaits its first user,
