@@ -111,7 +111,7 @@ std::expected<std::vector<os::PassedDescriptor>, std::string> take_sockets(const
   for (const os::PassedDescriptor& socket : *sockets) {
     if (socket.name != control_socket_fd_name && !Uuid::parse(socket.name))
       return std::unexpected(fmt::format(
-          "a socket was handed over for \"{}\": that is neither \"control\" nor a UUID", socket.name));
+          R"(a socket was handed over for "{}": that is neither "control" nor a UUID)", socket.name));
     if (const auto what = os::inspect_socket(socket.fd.get()); !what)
       return std::unexpected(fmt::format("the socket for {}: {}", socket.name, what.error().text));
   }

@@ -31,7 +31,7 @@ bool Shortage::strikes() {
 // The linker leads the calls of the whole program here (--wrap).
 extern "C" {
 
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming): the linker's names
 void* __real_mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset);
 int __real_fcntl(int fd, int command, ...);
 
@@ -56,6 +56,6 @@ int __wrap_fcntl(int fd, int command, ...) {
   }
   return __real_fcntl(fd, command, argument);
 }
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier, readability-identifier-naming)
 
 }  // extern "C"

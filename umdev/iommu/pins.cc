@@ -37,7 +37,7 @@ PinWord::Value step_of(Access access) {
                                                                                Seat*& wrong) const {
   DmaUser::Record* const found = user.record_.load(std::memory_order_acquire);
   if (found == nullptr) return nullptr;
-  UserRecord& record = static_cast<UserRecord&>(*found);
+  auto& record = static_cast<UserRecord&>(*found);
   if (&record.space != this) return nullptr;
   Seat* const last = record.last_hit.load(std::memory_order_acquire);
   if (last != nullptr && last->mapping()->range().contains(range) &&

@@ -76,6 +76,7 @@ void MessageDma::write(std::uint64_t iova, ConstBytes from, Done<> done) {
 void MessageDma::submit(iommu::IovaRange range, std::byte* into, const std::byte* from, Done<> done) {
   const bool inside = inside_thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   bool tell = false;
+  Done<> refused;
   Result<> result;
   {
     Lock lock(mutex_);
@@ -93,9 +94,10 @@ void MessageDma::submit(iommu::IovaRange range, std::byte* into, const std::byte
       tell = !inside && !std::exchange(told_, true);
     } else {
       result = closed_ ? std::unexpected(gone()) : fail(EAGAIN, "too many accesses are under way");
+      refused = std::move(done);
     }
   }
-  if (!result) return done(result);
+  if (refused) return refused(result);
   if (tell) mailbox_->post_dma_asked();
 }
 

@@ -42,8 +42,8 @@ constexpr std::array feature_flags{FlagName{abi::vfio_device_feature_get, "GET"}
                                    FlagName{abi::vfio_device_feature_probe, "PROBE"}};
 
 // "READ|WRITE", and what has no name as a number.
-template <std::size_t Count>
-std::string name_flags(std::uint32_t flags, const std::array<FlagName, Count>& names) {
+template <std::size_t count>
+std::string name_flags(std::uint32_t flags, const std::array<FlagName, count>& names) {
   std::string text;
   for (const FlagName& each : names) {
     if ((flags & each.flag) == 0) continue;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <ranges>
 #include <vector>
 
 #include "tests/support/fuzz/step_reader.h"
@@ -103,8 +104,8 @@ class Comparison {
     const bool logged =
         ranges_.empty() || std::ranges::any_of(ranges_, [&](IovaRange one) { return one.overlaps(page); });
     if (!logged) return false;
-    for (auto event = events_.rbegin(); event != events_.rend(); ++event)
-      if (event->range.overlaps(page)) return event->written;
+    for (const auto& event : std::ranges::reverse_view(events_))
+      if (event.range.overlaps(page)) return event.written;
     return false;
   }
 

@@ -118,15 +118,15 @@ TEST_P(ClientLibrary, many_commands_are_answered_in_order_and_collected_later) {
   constexpr std::uint32_t count = 3000;
   std::vector<Ticket> tickets;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const auto written = client.submit_write(test::board_ram, i * 8, bytes_of(i));
-    const auto read = client.submit_read(test::board_ram, i * 8, sizeof i);
+    const auto written = client.submit_write(test::board_ram, std::uint64_t{8} * i, bytes_of(i));
+    const auto read = client.submit_read(test::board_ram, std::uint64_t{8} * i, sizeof i);
     ASSERT_TRUE(written && read);
     tickets.push_back(*read);
   }
   EXPECT_EQ(client.outstanding(), 2 * count);
   ASSERT_TRUE(client.flush());
   // A call in between passes the others over.
-  EXPECT_EQ(client.read<std::uint32_t>(test::board_ram, 8 * (count - 1)), count - 1);
+  EXPECT_EQ(client.read<std::uint32_t>(test::board_ram, std::uint64_t{8} * (count - 1)), count - 1);
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto written = client.collect();
     ASSERT_TRUE(written && written->reply);

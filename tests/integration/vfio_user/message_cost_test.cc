@@ -36,15 +36,15 @@ class MessageCost : public testing::Test {
   }
 
   Counts cost_of(std::size_t count) {
-    const int socket = client.channel().socket();
+    const int socket = client_.channel().socket();
     for (int i = 0; i < rounds; ++i) exchange(socket, count);  // buffers have their size then
     const Counts before = counts_of_other_threads();
     for (int i = 0; i < rounds; ++i) exchange(socket, count);
     return counts_of_other_threads() - before;
   }
 
-  LiveServer live;
-  Client client = live.client(0);
+  LiveServer live_;
+  Client client_ = live_.client(0);
 };
 
 TEST_F(MessageCost, a_round_trip_is_three_system_calls_and_no_allocation) {

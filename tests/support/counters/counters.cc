@@ -100,7 +100,7 @@ void operator delete[](void* memory, std::size_t) noexcept {
 }
 
 // Each counts, and passes on.
-// NOLINTBEGIN(cppcoreguidelines-macro-usage): the same nine times
+// NOLINTBEGIN(cppcoreguidelines-macro-usage, bugprone-macro-parentheses): the same nine times
 #define UMDEV_COUNTED(result, name, count, parameters, arguments, specifier) \
   extern "C" result name parameters specifier {                              \
     static std::atomic<void*> found;                                         \
@@ -127,6 +127,6 @@ UMDEV_COUNTED(int, poll, count_system_call, (pollfd * fds, nfds_t count, int tim
               (fds, count, timeout), )
 
 #undef UMDEV_COUNTED
-// NOLINTEND(cppcoreguidelines-macro-usage)
+// NOLINTEND(cppcoreguidelines-macro-usage, bugprone-macro-parentheses)
 
 #endif

@@ -163,6 +163,7 @@ struct Step {
   unsigned order = 0;  // report at page << order; more than 10: mark
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that RapidCheck looks for
 void showValue(const Step& step, std::ostream& out) {
   out << "{" << step.iova << " " << step.size << " " << step.order << "}";
 }

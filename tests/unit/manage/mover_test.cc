@@ -89,7 +89,7 @@ TEST(Mover, a_device_in_use_goes_with_its_state_and_the_source_only_when_told) {
   auto client = from.world.open_instance(uuid);
   out(client, 0, spec::scr, 0x42);
   out(client, 1, spec::fcr, spec::fcr_enable_fifo);
-  for (const unsigned byte : {'a', 'b', 'c'}) out(client, 1, spec::thr, byte);
+  for (const unsigned byte : {0x61U, 0x62U, 0x63U}) out(client, 1, spec::thr, byte);
   ASSERT_TRUE(test::write_file(*client.device, abi::vfio_pci_config_region_index, abi::pci_base_address_0,
                                Stream{std::byte{0x01}, std::byte{0x30}, std::byte{0}, std::byte{0}}));
   const auto config = test::read_file(*client.device, abi::vfio_pci_config_region_index, 0, 256).value();
@@ -111,7 +111,7 @@ TEST(Mover, a_device_in_use_goes_with_its_state_and_the_source_only_when_told) {
 
   auto there = to.world.open_instance(uuid);
   EXPECT_EQ(in(there, 0, spec::scr), 0x42U);
-  for (const unsigned byte : {'a', 'b', 'c'}) EXPECT_EQ(in(there, 1, spec::rbr), byte);
+  for (const unsigned byte : {0x61U, 0x62U, 0x63U}) EXPECT_EQ(in(there, 1, spec::rbr), byte);
   EXPECT_EQ(test::read_file(*there.device, abi::vfio_pci_config_region_index, 0, 256).value(), config);
   there = {};
   to.world.host.run();

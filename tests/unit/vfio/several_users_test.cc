@@ -33,6 +33,8 @@ class SeveralUsers : public testing::Test {
 
   CoreWorld world;
   std::shared_ptr<DeviceScript> script = std::make_shared<DeviceScript>();
+
+ private:
   std::optional<CoreWorld::Registered> device_;
 };
 

@@ -188,7 +188,7 @@ TEST_F(SessionDma, an_access_is_cut_at_what_the_client_takes) {
 TEST_F(SessionDma, only_so_many_messages_are_under_way) {
   open_with(R"({"capabilities":{"max_data_xfer_size":64}})");
   Access access;
-  const std::size_t count = 64 * (limits.dma_messages + 2);
+  const std::size_t count = std::size_t{64} * (limits.dma_messages + 2);
   read(access, base, count);
   world.host.run();
   std::vector<Reply> asked;
@@ -420,7 +420,7 @@ TEST_F(SessionDma, progress_keeps_those_alive_that_wait_behind) {
   open_with(R"({"capabilities":{"max_data_xfer_size":64}})");
   Access first;
   Access second;
-  const std::size_t messages = limits.dma_messages * 4;
+  const std::size_t messages = std::size_t{4} * limits.dma_messages;
   read(first, base, 64 * messages);
   read(second, base, 64);
   for (std::size_t i = 0; i < messages; ++i) {
