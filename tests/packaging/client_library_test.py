@@ -79,7 +79,7 @@ class ClientLibrary(unittest.TestCase):
     def test_a_program_is_built_by_cmake(self):
         out = self.root / "cmake"
         flags = [f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_CXX_COMPILER={compiler}"]
-        run("cmake", "-S", str(self.source), "-B", str(out), *flags)
+        run("cmake", "-G", "Ninja", "-S", str(self.source), "-B", str(out), *flags)
         run("cmake", "--build", str(out))
         self.check(out / "consumer")
 
