@@ -94,11 +94,13 @@ Outcome<os::SignalFd> ending_signals() {
   return std::move(*signals);
 }
 
-Outcome<std::string> parse_uuid(const std::string& text) {
-  if (text.empty()) return text;
-  const auto uuid = Uuid::parse(text);
+Outcome<Options> with_parsed_uuid(const Options& options) {
+  Options parsed = options;
+  if (options.uuid.empty()) return parsed;
+  const auto uuid = Uuid::parse(options.uuid);
   if (!uuid) return std::unexpected(Failure{.status = exit_usage, .text = "UUID: not a UUID"});
-  return uuid->to_string();
+  parsed.uuid = uuid->to_string();
+  return parsed;
 }
 
 }  // namespace umdev::cli

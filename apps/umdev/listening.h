@@ -50,10 +50,20 @@ class Listening {
   End end_ = End::none;
 };
 
+// What `options` say, with the UUID as the daemon writes it (empty stays empty).
+Outcome<Options> with_parsed_uuid(const Options& options);
+
 // SIGINT and SIGTERM end it in good order.
 Outcome<os::SignalFd> ending_signals();
 
-// The UUID of the options as the daemon writes it; empty stays empty.
-Outcome<std::string> parse_uuid(const std::string& text);
+// A whole command: a `Command` is a Listening with a run().
+template <typename Command>
+Outcome<> run_listening(const Options& given) {
+  const auto options = with_parsed_uuid(given);
+  if (!options) return std::unexpected(options.error());
+  auto signals = ending_signals();
+  if (!signals) return std::unexpected(signals.error());
+  return Command(*options, std::move(*signals)).run();
+}
 
 }  // namespace umdev::cli

@@ -172,13 +172,7 @@ class Tracer final : public Listening {
 }  // namespace
 
 Outcome<> trace(const Options& given) {
-  Options options = given;
-  auto uuid = parse_uuid(given.uuid);
-  if (!uuid) return std::unexpected(uuid.error());
-  options.uuid = std::move(*uuid);
-  auto signals = ending_signals();
-  if (!signals) return std::unexpected(signals.error());
-  return Tracer(options, std::move(*signals)).run();
+  return run_listening<Tracer>(given);
 }
 
 }  // namespace umdev::cli

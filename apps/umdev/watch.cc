@@ -119,13 +119,7 @@ class Watcher final : public Listening {
 }  // namespace
 
 Outcome<> watch(const Options& given) {
-  Options options = given;
-  auto uuid = parse_uuid(given.uuid);
-  if (!uuid) return std::unexpected(uuid.error());
-  options.uuid = std::move(*uuid);
-  auto signals = ending_signals();
-  if (!signals) return std::unexpected(signals.error());
-  return Watcher(options, std::move(*signals)).run();
+  return run_listening<Watcher>(given);
 }
 
 }  // namespace umdev::cli

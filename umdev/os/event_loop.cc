@@ -9,6 +9,7 @@
 
 #include "umdev/os/system_error.h"
 #include "umdev/os/timer_queue.h"
+#include "umdev/os/watch_state.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::os {
@@ -46,14 +47,6 @@ struct EventLoop::Batch {
   std::array<epoll_event, 64> events;
   std::vector<Work> work;
   std::size_t next = 0;
-};
-
-struct Watch::State {
-  int fd;
-  std::uint32_t events;
-  WatchCallback callback;
-  bool ended = false;
-  State* next_ended = nullptr;
 };
 
 class EventLoop::LoopTimer final : public Timer::Pending {
@@ -307,22 +300,6 @@ void EventLoop::end_watch(Watch::State* state) {
   if (!dispatching_) free_ended_watches();
 }
 
-void EventLoop::free_ended_watches() {
-  // One at a time: what a callback captured may own another watch.
-  while (ended_watches_ != nullptr) {
-    const std::unique_ptr<Watch::State> state(std::exchange(ended_watches_, ended_watches_->next_ended));
-  }
-}
-
-Watch& Watch::operator=(Watch&& other) noexcept {
-  if (this != &other) {
-    cancel();
-    loop_ = other.loop_;
-    state_ = std::exchange(other.state_, nullptr);
-  }
-  return *this;
-}
-
 void Watch::set_events(std::uint32_t events) {
   UMDEV_ASSERT(state_ != nullptr, "the watch has ended");
   loop_->assert_on_loop_thread();
@@ -333,10 +310,6 @@ void Watch::set_events(std::uint32_t events) {
   event.data.ptr = state_;
   const int result = ::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, state_->fd, &event);
   UMDEV_ASSERT(result == 0, "a descriptor was closed before its watch ended");
-}
-
-void Watch::cancel() {
-  if (state_ != nullptr) loop_->end_watch(std::exchange(state_, nullptr));
 }
 
 }  // namespace umdev::os

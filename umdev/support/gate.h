@@ -1,11 +1,9 @@
-// Counts what is under way, refuses what comes after the end was announced, and says when the last of it is
-// over.
+// Counts what is under way, lets nothing more begin once it is closed, and says when the last of it is over.
 #pragma once
 
 #include <cstdint>
 #include <utility>
 
-#include "umdev/support/assert.h"
 #include "umdev/support/done.h"
 #include "umdev/support/mutex.h"
 
@@ -37,41 +35,52 @@ class Gate {
     Gate* gate_ = nullptr;
   };
 
-  Pass enter() {
+  Pass enter() UMDEV_EXCLUDES(mutex_) {
     Lock lock(mutex_);
     if (closed_) return {};
     ++inside_;
     return Pass(*this);
   }
 
-  bool closed() const {
+  bool closed() const UMDEV_EXCLUDES(mutex_) {
     Lock lock(mutex_);
     return closed_;
   }
 
-  // Refuses new entries; `empty` is called when the last one inside has left, maybe at once. Only once.
-  void close(Done<> empty) {
+  // Lets nobody in any more; completes when nobody is inside, maybe at once. Whoever waited for an earlier
+  // close completes with ECANCELED.
+  void close(Done<> empty) UMDEV_EXCLUDES(mutex_) {
+    bool wait = false;
     {
       Lock lock(mutex_);
-      UMDEV_ASSERT(!closed_, "a gate was closed twice");
       closed_ = true;
-      if (inside_ > 0) {
-        empty_ = std::move(empty);
-        return;
-      }
+      wait = inside_ > 0;
+      if (wait) std::swap(empty_, empty);
     }
-    empty();
+    if (!wait) return empty();
+    if (empty) empty(fail(ECANCELED, "the gate was closed again"));
   }
 
- private:
-  void leave() {
+  // Lets in again. A close that still waits completes with ECANCELED.
+  void open() UMDEV_EXCLUDES(mutex_) {
     Done<> empty;
     {
       Lock lock(mutex_);
-      if (--inside_ > 0 || !closed_) return;
-      empty = std::move(empty_);
+      closed_ = false;
+      std::swap(empty_, empty);
     }
-    empty();
+    if (empty) empty(fail(ECANCELED, "the gate was opened again"));
+  }
+
+ private:
+  void leave() UMDEV_EXCLUDES(mutex_) {
+    Done<> empty;
+    {
+      Lock lock(mutex_);
+      if (--inside_ > 0) return;
+      std::swap(empty_, empty);
+    }
+    if (empty) empty();
   }
 
   mutable Mutex mutex_;

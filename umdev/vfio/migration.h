@@ -51,7 +51,7 @@ class Migration {
   // One arc of the state graph (is_arc() with flags()). Completes, inline or later, with the data of the
   // transfer that begins (STOP to STOP_COPY, STOP to RESUMING, RUNNING to PRE_COPY, RUNNING_P2P to
   // PRE_COPY_P2P; mandatory there), else with null. Before an arc into STOP or a P2P state completes, no DMA
-  // of the device is under way that the state forbids (QuiesceGate). An error leaves the device where it was,
+  // of the device is under way that the state forbids (umdev::Gate). An error leaves the device where it was,
   // except ENOTRECOVERABLE, which leaves it in ERROR; one that does not complete in Limits::access_deadline
   // is faulted.
   virtual void arc(User& user, MigrationState from, MigrationState to,

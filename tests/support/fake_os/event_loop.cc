@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/support/fake_os/network.h"
+#include "umdev/os/watch_state.h"
 #include "umdev/os/worker_pool.h"
 #include "umdev/support/assert.h"
 
@@ -16,14 +17,6 @@ struct EventLoop::Shared {
   std::vector<Watch::State*> watches;
 };
 struct EventLoop::Batch {};
-
-struct Watch::State {
-  int fd;
-  std::uint32_t events;
-  WatchCallback callback;
-  bool ended = false;
-  State* next_ended = nullptr;
-};
 
 Result<std::unique_ptr<EventLoop>> EventLoop::create() {
   return std::unique_ptr<EventLoop>(new EventLoop(UniqueFd(), std::make_shared<Shared>()));
@@ -97,28 +90,9 @@ void EventLoop::end_watch(Watch::State* state) {
   if (!dispatching_) free_ended_watches();
 }
 
-void EventLoop::free_ended_watches() {
-  while (ended_watches_ != nullptr) {
-    const std::unique_ptr<Watch::State> state(std::exchange(ended_watches_, ended_watches_->next_ended));
-  }
-}
-
-Watch& Watch::operator=(Watch&& other) noexcept {
-  if (this != &other) {
-    cancel();
-    loop_ = other.loop_;
-    state_ = std::exchange(other.state_, nullptr);
-  }
-  return *this;
-}
-
 void Watch::set_events(std::uint32_t events) {
   UMDEV_ASSERT(state_ != nullptr, "the watch has ended");
   state_->events = events;
-}
-
-void Watch::cancel() {
-  if (state_ != nullptr) loop_->end_watch(std::exchange(state_, nullptr));
 }
 
 // --- Workers without threads.

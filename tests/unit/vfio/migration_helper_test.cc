@@ -7,7 +7,6 @@
 #include "tests/support/feature.h"
 #include "tests/support/migration_steps.h"
 #include "tests/support/outcome.h"
-#include "umdev/vfio/quiesce_gate.h"
 
 namespace umdev::vfio {
 namespace {
@@ -201,37 +200,6 @@ TEST(MigrationHelper, a_driver_that_stops_later_delays_the_arc) {
   EXPECT_FALSE(outcome.is_done());
   open.driver.held();
   EXPECT_TRUE(outcome.succeeded());
-}
-
-// --- QuiesceGate.
-
-TEST(QuiesceGate, closing_waits_for_who_is_inside_and_keeps_others_out) {
-  QuiesceGate gate;
-  QuiesceGate::Pass first = gate.enter();
-  QuiesceGate::Pass second = gate.enter();
-  EXPECT_TRUE(first && second);
-  Outcome<> closed;
-  gate.close(closed.done());
-  EXPECT_FALSE(gate.enter());
-  first.leave();
-  EXPECT_FALSE(closed.is_done());
-  second.leave();
-  EXPECT_TRUE(closed.succeeded());
-  EXPECT_FALSE(gate.enter());
-  gate.open();
-  EXPECT_TRUE(gate.enter());
-}
-
-TEST(QuiesceGate, closing_an_empty_gate_completes_at_once_and_opening_calls_a_close_off) {
-  QuiesceGate gate;
-  Outcome<> closed, waiting;
-  gate.close(closed.done());
-  EXPECT_TRUE(closed.succeeded());
-  gate.open();
-  const QuiesceGate::Pass pass = gate.enter();
-  gate.close(waiting.done());
-  gate.open();
-  EXPECT_EQ(waiting.error(), ECANCELED);
 }
 
 }  // namespace
