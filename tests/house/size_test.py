@@ -33,6 +33,9 @@ class Functions(unittest.TestCase):
         self.assertEqual(names("enum class E : std::uint8_t { a, b };\nint x{1};\nstruct S { int y = 2; };\n"), [])
         self.assertEqual(names("void f() {\n  if (x) {\n    g([] { h(); });\n  }\n}\n"), [("f", 5)])
 
+    def test_a_page_of_macros_before_a_brace_is_read_in_one_pass(self):
+        self.assertEqual(names("MODULE_FACT(name)\n" + "EXPORTED_SYMBOL\n" * 2000 + "1 struct S {\n};\n"), [])
+
     def test_braces_in_literals_and_macros_do_not_count(self):
         self.assertEqual(names("#define A {\nvoid f() {\n  g('{', \"}\", R\"({)\");\n}\n"), [("f", 3)])
 

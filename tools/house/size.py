@@ -22,10 +22,11 @@ class Function:
     length: int
 
 
-# What may stand between a parameter list and the body.
+# What may stand between a parameter list and the body. Each piece can be read in one way only: a header that
+# does not fit (a page of macros before a brace) is refused in one pass.
 TAIL = re.compile(
-    r"(?:\s+|const\b|noexcept\b(?:\s*\((?:[^()]|\([^()]*\))*\))?|override\b|final\b|mutable\b|try\b|&&?|"
-    r"[A-Z][A-Z_]+(?:\([^()]*\))?|(?:->|requires\b)[^;]*)*"
+    r"(?:\s|const\b|noexcept\b(?:\s*\((?:[^()]|\([^()]*\))*\))?|override\b|final\b|mutable\b|try\b|&|"
+    r"[A-Z][A-Z_]+\b(?:\([^()]*\))?|(?:->|requires\b)[^;]*)*"
 )
 NOT_A_PARAMETER_LIST = re.compile(r"\b(?:requires|decltype|noexcept|alignas|explicit|__attribute__|[A-Z_]+CAPABILITY)$")
 SCOPE = re.compile(r"(?:inline\s+)?(?:namespace|class|struct|union|enum)\b|extern\s*\"\s*\"\s*$")
