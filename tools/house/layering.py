@@ -8,9 +8,9 @@ from .repository import CPP, Finding, Repository, line_of
 
 # From the ground floor upwards. Each name may include itself and the names before it.
 ORDER = [
-    "umdev/support", "umdev/abi", "umdev/os", "umdev/tree", "umdev/device", "umdev/iommu", "umdev/vfio",
-    "umdev/pci", "umdev/mdev", "umdev/ioctl", "drivers", "umdev/kernel", "umdev/manage", "umdev/vfio_user",
-    "umdev/fuse", "umdev/sysfs", "umdev/uapi", "umdev/run", "umdev/control", "apps",
+    "umdev/support", "umdev/compile", "umdev/abi", "umdev/os", "umdev/tree", "umdev/device", "umdev/iommu",
+    "umdev/vfio", "umdev/pci", "umdev/mdev", "umdev/ioctl", "drivers", "umdev/kernel", "umdev/manage",
+    "umdev/vfio_user", "umdev/fuse", "umdev/sysfs", "umdev/uapi", "umdev/run", "umdev/control", "apps",
 ]
 DOORS = {"umdev/vfio_user", "umdev/fuse", "umdev/sysfs", "umdev/uapi", "umdev/run", "umdev/control"}
 # The plumbing that both mounts are made of; otherwise no door knows another.
@@ -20,7 +20,7 @@ DRIVER_SEES = {
     "umdev/support", "umdev/abi", "umdev/device", "umdev/iommu", "umdev/vfio", "umdev/pci", "umdev/mdev",
 }
 # Rooms that compute and call nobody.
-PURE = {"umdev/support", "umdev/abi", "umdev/tree", "umdev/ioctl"}
+PURE = {"umdev/support", "umdev/compile", "umdev/abi", "umdev/tree", "umdev/ioctl"}
 SYSTEM_HEADERS = re.compile(
     r"(sys|linux|asm|asm-generic|net|netinet|arpa)/.*|"
     r"(unistd|fcntl|poll|pthread|signal|sched|spawn|dirent|dlfcn|termios|mqueue|semaphore|ifaddrs|pwd|grp)\.h|"
