@@ -7,6 +7,7 @@ another kind of machine); the command lines turn it into exit status 77, which c
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import json
@@ -345,3 +346,17 @@ def run_command(main: Callable[[], None]) -> None:
     except Unavailable as reason:
         progress(f"unavailable: {reason}")
         sys.exit(exit_unavailable)
+
+
+def run_fetch(
+    description: str,
+    fetch: Callable[..., Path],
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None,
+) -> None:
+    """The command line of a script that fetches: calls fetch(cache=..., refresh=..., what add_arguments() adds), and
+    prints the path that it answers with."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="default: %(default)s")
+    parser.add_argument("--refresh", action="store_true", help="fetch again even if the cache has one")
+    run_command(lambda: print(fetch(**vars(parser.parse_args()))))

@@ -82,25 +82,16 @@ def build_vmlinux(apt: debian.PrivateApt, suite: str, folder: Path) -> tuple[str
 def fetch(cache: Path, suite: str = default_suite, refresh: bool = False) -> Path:
     """The path of a vmlinux in the cache, fetched if it is not there."""
     kind = f"kernel-{suite}"
-    with debian.cache_lock(cache):
-        folder = None if refresh else debian.finished(cache, kind, recipe)
-        if folder is None:
-            apt = debian.PrivateApt(cache / "apt", suites[suite])
-            apt.update()
-            folder = debian.make_folder(cache, kind, recipe, lambda folder: build_vmlinux(apt, suite, folder))
-        return folder.resolve() / "vmlinux"
+
+    def make(apt: debian.PrivateApt) -> Path:
+        return debian.make_folder(cache, kind, recipe, lambda folder: build_vmlinux(apt, suite, folder))
+
+    return debian.fetched(cache, kind, recipe, suites[suite], make, refresh) / "vmlinux"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cache", type=Path, default=debian.default_cache(), help="default: %(default)s")
+def add_suite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", choices=list(suites), default=default_suite, help="default: %(default)s")
-    parser.add_argument("--refresh", action="store_true", help="fetch again even if the cache has one")
-    arguments = parser.parse_args()
-    print(fetch(arguments.cache, arguments.suite, arguments.refresh))
 
 
 if __name__ == "__main__":
-    debian.run_command(main)
+    debian.run_fetch(__doc__, fetch, add_suite)

@@ -7,7 +7,6 @@ Exit status 77: it cannot be had here.
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 from pathlib import Path
@@ -65,35 +64,23 @@ def tried_version(program: Path) -> str:
 
 def fetch(cache: Path, refresh: bool = False) -> Path:
     """The path of the QEMU program in the cache, fetched if it is not there."""
-    with debian.cache_lock(cache):
-        folder = None if refresh else debian.finished(cache, "qemu", recipe)
-        if folder is None:
-            apt = debian.PrivateApt(cache / "apt", suites)
-            apt.update()
-            packages = [package for package in apt.closure("qemu-system-x86", suite) if is_wanted(package)]
 
-            def build(folder: Path) -> tuple[str, list[debian.Package]]:
-                apt.unpack(packages, folder / "root")
-                for name in useless:
-                    debian.remove(folder / "root" / name)
-                program = folder / "qemu-system-x86_64"
-                program.write_text(wrapper)
-                program.chmod(0o755)
-                return tried_version(program), packages
+    def make(apt: debian.PrivateApt) -> Path:
+        packages = [package for package in apt.closure("qemu-system-x86", suite) if is_wanted(package)]
 
-            folder = debian.make_folder(cache, "qemu", recipe, build)
-        return folder.resolve() / "qemu-system-x86_64"
+        def build(folder: Path) -> tuple[str, list[debian.Package]]:
+            apt.unpack(packages, folder / "root")
+            for name in useless:
+                debian.remove(folder / "root" / name)
+            program = folder / "qemu-system-x86_64"
+            program.write_text(wrapper)
+            program.chmod(0o755)
+            return tried_version(program), packages
 
+        return debian.make_folder(cache, "qemu", recipe, build)
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cache", type=Path, default=debian.default_cache(), help="default: %(default)s")
-    parser.add_argument("--refresh", action="store_true", help="fetch again even if the cache has one")
-    arguments = parser.parse_args()
-    print(fetch(arguments.cache, arguments.refresh))
+    return debian.fetched(cache, "qemu", recipe, suites, make, refresh) / "qemu-system-x86_64"
 
 
 if __name__ == "__main__":
-    debian.run_command(main)
+    debian.run_fetch(__doc__, fetch)

@@ -7,7 +7,6 @@ cannot be had here.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -71,15 +70,5 @@ def fetch(cache: Path, refresh: bool = False) -> Path:
     return debian.fetched(cache, "libvirt", recipe, [suite, "trixie"], make, refresh) / "root"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cache", type=Path, default=debian.default_cache(), help="default: %(default)s")
-    parser.add_argument("--refresh", action="store_true", help="fetch again even if the cache has one")
-    arguments = parser.parse_args()
-    print(fetch(arguments.cache, arguments.refresh))
-
-
 if __name__ == "__main__":
-    debian.run_command(main)
+    debian.run_fetch(__doc__, fetch)

@@ -6,7 +6,6 @@ Prints the path of a `mdevctl` to run from there. Exit status 77: it cannot be h
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -71,16 +70,5 @@ def fetch(cache: Path, version: str, refresh: bool = False) -> Path:
     return debian.fetched(cache, kind, recipe, sorted(releases.values()), make, refresh) / "mdevctl"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("version", choices=sorted(releases))
-    parser.add_argument("--cache", type=Path, default=debian.default_cache(), help="default: %(default)s")
-    parser.add_argument("--refresh", action="store_true", help="fetch again even if the cache has one")
-    arguments = parser.parse_args()
-    print(fetch(arguments.cache, arguments.version, arguments.refresh))
-
-
 if __name__ == "__main__":
-    debian.run_command(main)
+    debian.run_fetch(__doc__, fetch, lambda parser: parser.add_argument("version", choices=sorted(releases)))
