@@ -8,7 +8,7 @@ namespace umdev::vfio_user {
 
 ServerState::ServerState(const Server::Config& server)
     : config(server),
-      budget(std::make_shared<MappingBudget>(server.limits.file_mappings, server.limits.mapped_bytes)),
+      budget(std::make_shared<iommu::MappingBudget>(server.limits.file_mappings, server.limits.mapped_bytes)),
       counters(server.workers->size()) {}
 
 Counters& ServerState::counters_of(const os::EventLoop& loop) {

@@ -26,7 +26,7 @@ struct ServerState {
   Counters& counters_of(const os::EventLoop& loop);
 
   const Server::Config config;
-  const std::shared_ptr<MappingBudget> budget;
+  const std::shared_ptr<iommu::MappingBudget> budget;
   std::vector<Counters> counters;  // one for each worker
 };
 

@@ -2,9 +2,9 @@
 
 #include <utility>
 
+#include "umdev/iommu/client_memory.h"
 #include "umdev/support/assert.h"
 #include "umdev/vfio/core.h"
-#include "umdev/vfio_user/client_memory.h"
 #include "umdev/vfio_user/operation.h"
 
 namespace umdev::vfio_user {

@@ -40,6 +40,7 @@
 #include <string_view>
 #include <vector>
 
+#include "umdev/iommu/mapping_budget.h"
 #include "umdev/support/host.h"
 #include "umdev/vfio/container.h"
 #include "umdev/vfio/device_file.h"
@@ -47,12 +48,15 @@
 #include "umdev/vfio_user/counters.h"
 #include "umdev/vfio_user/frame_assembler.h"
 #include "umdev/vfio_user/limits.h"
-#include "umdev/vfio_user/mapping_budget.h"
 #include "umdev/vfio_user/message_dma.h"
 #include "umdev/vfio_user/messages.h"
 #include "umdev/vfio_user/outbox.h"
 #include "umdev/vfio_user/tap.h"
 #include "umdev/vfio_user/version.h"
+
+namespace umdev::iommu {
+class ClientMemory;
+}
 
 namespace umdev::vfio {
 class Core;
@@ -61,7 +65,6 @@ class GroupFile;
 
 namespace umdev::vfio_user {
 
-class ClientMemory;
 class Mailbox;
 class Operation;
 
@@ -79,8 +82,8 @@ struct SessionWorld {
   Clock* clock = nullptr;        // of the same thread
   Counters* counters = nullptr;  // of the same thread
   const Limits* limits = nullptr;
-  std::shared_ptr<MappingBudget> budget;  // the daemon's
-  TapLine tap = {};                       // the device's
+  std::shared_ptr<iommu::MappingBudget> budget;  // the daemon's
+  TapLine tap = {};                              // the device's
 };
 
 // Told, on the session's thread, that the session did something outside handle(): it is not busy any more, it
@@ -262,7 +265,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<vfio::GroupFile> group_;
   std::shared_ptr<vfio::DeviceFile> device_;
   std::shared_ptr<iommu::IommuInstance> iommu_;
-  std::unique_ptr<ClientMemory> memory_;
+  std::unique_ptr<iommu::ClientMemory> memory_;
 
   std::shared_ptr<MessageDma> dma_;  // from the first mapping without a descriptor on
   Outbox* twin_ = nullptr;

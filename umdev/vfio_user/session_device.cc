@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "umdev/abi/vfio.h"
+#include "umdev/iommu/client_memory.h"
 #include "umdev/os/unique_fd.h"
-#include "umdev/vfio_user/client_memory.h"
 #include "umdev/vfio_user/operation.h"
 #include "umdev/vfio_user/quirks.h"
 #include "umdev/vfio_user/session.h"

@@ -4,7 +4,7 @@
 
 #include "umdev/abi/migration.h"
 #include "umdev/abi/vfio.h"
-#include "umdev/vfio_user/client_memory.h"
+#include "umdev/iommu/client_memory.h"
 #include "umdev/vfio_user/operation.h"
 #include "umdev/vfio_user/quirks.h"
 #include "umdev/vfio_user/session.h"
@@ -18,7 +18,7 @@ Result<> Session::dma_map(const Frame& frame) {
   if (((map.iova | map.size) & ((agreed_.pgsizes & -agreed_.pgsizes) - 1)) != 0)
     return fail(EINVAL, "not a multiple of a page size that was agreed on");
   if (iommu_->mapping_count() >= agreed_.max_dma_maps) return fail(ENOSPC, "more mappings than agreed on");
-  ClientMemory::Slice slice;
+  iommu::ClientMemory::Slice slice;
   if (frame.fds->empty()) {
     slice = {.backing = message_memory(), .offset = map.iova};
   } else {

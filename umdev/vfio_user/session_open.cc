@@ -1,8 +1,8 @@
 // VERSION: who the client is, and the way of every VFIO user into the device.
 #include "umdev/abi/vfio.h"
+#include "umdev/iommu/client_memory.h"
 #include "umdev/os/unix_socket.h"
 #include "umdev/vfio/core.h"
-#include "umdev/vfio_user/client_memory.h"
 #include "umdev/vfio_user/operation.h"
 #include "umdev/vfio_user/session.h"
 #include "umdev/vfio_user/version.h"
@@ -68,7 +68,11 @@ void Session::opening_failed(const Error& error) {
 
 Result<> Session::opened() {
   device_ = operation_->take_file();
-  memory_ = std::make_unique<ClientMemory>(*world_.limits, world_.budget);
+  memory_ = std::make_unique<iommu::ClientMemory>(
+      iommu::ClientMemoryLimits{.mappings = world_.limits->file_mappings_per_session,
+                                .bytes = world_.limits->mapped_bytes_per_session,
+                                .whole_file = world_.limits->whole_file},
+      world_.budget);
   state_ = State::open;
   open_now_.store(true, std::memory_order_relaxed);
   world_.counters->sessions_opened.add();

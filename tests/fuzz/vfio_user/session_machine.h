@@ -65,7 +65,8 @@ class SessionMachine final : public ConnectionOwner, public std::enable_shared_f
   const std::unique_ptr<os::EventLoop> loop_ = os::EventLoop::create().value();
   const Limits limits_;
   Counters counters_;
-  const std::shared_ptr<MappingBudget> budget_ = std::make_shared<MappingBudget>(64, 1ULL << 40);
+  const std::shared_ptr<iommu::MappingBudget> budget_ =
+      std::make_shared<iommu::MappingBudget>(64, 1ULL << 40);
   const std::shared_ptr<device::Device> parent_ = world_.add_parent("device");
   const std::shared_ptr<test::BusyDeviceState> state_ = std::make_shared<test::BusyDeviceState>();
   std::shared_ptr<vfio::RegisteredDevice> device_;

@@ -155,7 +155,7 @@ class SessionFixture : public ::testing::Test, public SessionObserver {
   CoreWorld::Registered device = world.add_device("device", script);
   Limits limits;
   Counters counters;
-  std::shared_ptr<MappingBudget> budget = std::make_shared<MappingBudget>(100, 1ULL << 40);
+  std::shared_ptr<iommu::MappingBudget> budget = std::make_shared<iommu::MappingBudget>(100, 1ULL << 40);
   Outbox outbox;
   FrameAssembler assembler{limits.message(), limits.receive_buffer};
   std::shared_ptr<Session> session;

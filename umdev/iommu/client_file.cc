@@ -1,4 +1,4 @@
-#include "umdev/vfio_user/client_file.h"
+#include "umdev/iommu/client_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 
 #include "umdev/os/system_error.h"
 
-namespace umdev::vfio_user {
+namespace umdev::iommu {
 namespace {
 
 // Only memory files (memfd, tmpfs, hugetlbfs) have seals. Asking stays inside the kernel, whatever the
@@ -72,4 +72,4 @@ void ClientFile::revoke(std::uint64_t offset, std::uint64_t size) {
   [[maybe_unused]] const bool replaced = mapping_.replace_with_zero_pages(0, mapping_.size()).has_value();
 }
 
-}  // namespace umdev::vfio_user
+}  // namespace umdev::iommu

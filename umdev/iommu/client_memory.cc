@@ -1,26 +1,25 @@
-#include "umdev/vfio_user/client_memory.h"
+#include "umdev/iommu/client_memory.h"
 
 #include <algorithm>
 
 #include "umdev/iommu/types.h"
 
-namespace umdev::vfio_user {
+namespace umdev::iommu {
 namespace {
 
 bool is_aligned(std::uint64_t value) {
-  return value % iommu::page_size == 0;
+  return value % page_size == 0;
 }
 
 std::uint64_t round_up(std::uint64_t size) {
-  return (size + iommu::page_size - 1) / iommu::page_size * iommu::page_size;
+  return (size + page_size - 1) / page_size * page_size;
 }
 
 }  // namespace
 
-ClientMemory::ClientMemory(const Limits& limits, std::shared_ptr<MappingBudget> daemon)
+ClientMemory::ClientMemory(const ClientMemoryLimits& limits, std::shared_ptr<MappingBudget> daemon)
     : limits_(limits),
-      budget_(std::make_shared<MappingBudget>(limits.file_mappings_per_session,
-                                              limits.mapped_bytes_per_session, std::move(daemon))) {}
+      budget_(std::make_shared<MappingBudget>(limits.mappings, limits.bytes, std::move(daemon))) {}
 
 Result<ClientMemory::Slice> ClientMemory::share(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size,
                                                 bool writable) {
@@ -58,4 +57,4 @@ void ClientMemory::forget_unused() {
   forget_at_ = std::max<std::size_t>(64, files_.size() * 2);
 }
 
-}  // namespace umdev::vfio_user
+}  // namespace umdev::iommu

@@ -1,6 +1,6 @@
-#include "umdev/vfio_user/mapping_budget.h"
+#include "umdev/iommu/mapping_budget.h"
 
-namespace umdev::vfio_user {
+namespace umdev::iommu {
 
 Result<> MappingBudget::charge(std::uint64_t bytes) {
   if (bytes > bytes_max_) return fail(ENOSPC, "the mapping is larger than all mappings may be");
@@ -20,4 +20,4 @@ void MappingBudget::refund(std::uint64_t bytes) {
   if (parent_) parent_->refund(bytes);
 }
 
-}  // namespace umdev::vfio_user
+}  // namespace umdev::iommu

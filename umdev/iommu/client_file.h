@@ -8,12 +8,12 @@
 #include <memory>
 
 #include "umdev/iommu/backing.h"
+#include "umdev/iommu/mapping_budget.h"
 #include "umdev/os/fault_guard.h"
 #include "umdev/os/mapping.h"
 #include "umdev/os/unique_fd.h"
-#include "umdev/vfio_user/mapping_budget.h"
 
-namespace umdev::vfio_user {
+namespace umdev::iommu {
 
 // What a descriptor of a client refers to.
 struct ClientFileIdentity {
@@ -37,7 +37,7 @@ Result<ClientFileStatus> look_at_client_file(int fd, bool writable);
 // One mapping of a part of a client's file, which many DMA_MAPs are slices of. It guards itself against
 // truncation: what is missing reads as zeros and intact() is false from then on. Lives as long as a map or a
 // pin of it does. Thread-safe.
-class ClientFile final : public iommu::Backing {
+class ClientFile final : public Backing {
  public:
   // Maps [offset, offset + size) of the file, page aligned. Charges `budget`. ENOSPC the budget is spent;
   // EACCES, EPERM the descriptor does not allow the protection; ENOMEM no address space, no mapping left.
@@ -50,7 +50,7 @@ class ClientFile final : public iommu::Backing {
   // True when [offset, offset + size) of the file lies in here and is still the client's memory.
   bool serves(std::uint64_t offset, std::uint64_t size) const;
 
-  // ^iommu::Backing
+  // ^Backing
   Bytes mapped() override { return {mapping_.data(), mapping_.size()}; }
   int fd() const override { return fd_.get(); }
   std::uint64_t fd_offset() const override { return offset_; }
@@ -69,4 +69,4 @@ class ClientFile final : public iommu::Backing {
   std::atomic<bool> revoked_ = false;
 };
 
-}  // namespace umdev::vfio_user
+}  // namespace umdev::iommu

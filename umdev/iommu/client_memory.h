@@ -7,21 +7,27 @@
 #include <vector>
 
 #include "umdev/iommu/backing.h"
+#include "umdev/iommu/client_file.h"
+#include "umdev/iommu/mapping_budget.h"
 #include "umdev/os/unique_fd.h"
-#include "umdev/vfio_user/client_file.h"
-#include "umdev/vfio_user/limits.h"
-#include "umdev/vfio_user/mapping_budget.h"
 
-namespace umdev::vfio_user {
+namespace umdev::iommu {
+
+// A door's limits for one client.
+struct ClientMemoryLimits {
+  std::uint32_t mappings = 0;    // of its files
+  std::uint64_t bytes = 0;       // that these have in all
+  std::uint64_t whole_file = 0;  // a file up to this size, in bytes, is mapped whole
+};
 
 // Finds or makes the mapping for a DMA_MAP. One mapping per file and protection: a process has about 65,000
-// of them, and a client may make as many maps. Not thread-safe (the session's thread); what it hands out is.
+// of them, and a client may make as many maps. Not thread-safe; what it hands out is.
 class ClientMemory {
  public:
-  ClientMemory(const Limits& limits, std::shared_ptr<MappingBudget> daemon);
+  ClientMemory(const ClientMemoryLimits& limits, std::shared_ptr<MappingBudget> daemon);
 
   struct Slice {
-    std::shared_ptr<iommu::Backing> backing;
+    std::shared_ptr<Backing> backing;
     std::uint64_t offset = 0;  // where in the backing the map begins
   };
 
@@ -39,10 +45,10 @@ class ClientMemory {
   std::shared_ptr<ClientFile> find(Files& files, std::uint64_t offset, std::uint64_t size) const;
   void forget_unused();
 
-  const Limits limits_;
+  const ClientMemoryLimits limits_;
   const std::shared_ptr<MappingBudget> budget_;
   std::map<ClientFileIdentity, Files> files_;
   std::size_t forget_at_ = 64;
 };
 
-}  // namespace umdev::vfio_user
+}  // namespace umdev::iommu

@@ -7,7 +7,7 @@
 
 #include "umdev/support/error.h"
 
-namespace umdev::vfio_user {
+namespace umdev::iommu {
 
 // A budget inside another: a session's inside the daemon's. Thread-safe.
 class MappingBudget {
@@ -32,4 +32,4 @@ class MappingBudget {
   std::atomic<std::uint64_t> bytes_ = 0;
 };
 
-}  // namespace umdev::vfio_user
+}  // namespace umdev::iommu
