@@ -7,17 +7,15 @@
 #include <csetjmp>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "umdev/os/system_error.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::os {
-namespace {
 
-constexpr std::array<int, 3> guarded_signals{SIGSEGV, SIGFPE, SIGILL};
-
-// One call under way on this thread.
-struct Frame {
+// One call under way.
+struct CrashGuard::Frame {
   sigjmp_buf back;
   const GuardedCode* code;
   const char* request;
@@ -25,8 +23,21 @@ struct Frame {
   Crash crash;
 };
 
+namespace {
+
+using Frame = CrashGuard::Frame;
+
 // Of this program, not of a library: the handler reads it without allocating.
 [[gnu::tls_model("initial-exec")]] thread_local Frame* innermost = nullptr;
+
+// A call may come back on another thread, so nothing about this one may be remembered over it: neither is
+// inlined.
+[[gnu::noinline]] Frame* exchange_innermost(Frame* frame) {
+  asm volatile("" ::: "memory");
+  return std::exchange(innermost, frame);
+}
+
+constexpr std::array<int, 3> guarded_signals{SIGSEGV, SIGFPE, SIGILL};
 
 struct Handlers {
   Mutex mutex;
@@ -126,15 +137,18 @@ std::optional<Crash> CrashGuard::call(const GuardedCode& code, const char* reque
   Frame frame;
   frame.code = &code;
   frame.request = request;
-  frame.outer = innermost;
   if (sigsetjmp(frame.back, 0) != 0) {
-    innermost = frame.outer;
+    exchange_innermost(frame.outer);
     return frame.crash;
   }
-  innermost = &frame;
+  frame.outer = exchange_innermost(&frame);
   function(context);
-  innermost = frame.outer;
+  exchange_innermost(frame.outer);
   return std::nullopt;
+}
+
+CrashGuard::Frame* CrashGuard::exchange(Frame* calls) {
+  return exchange_innermost(calls);
 }
 
 const char* name_of_signal(int signal) {

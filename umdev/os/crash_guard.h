@@ -44,6 +44,12 @@ class CrashGuard {
   // ten instructions. Nothing on the stack between may have a destructor, except what is the code's own.
   static std::optional<Crash> call(const GuardedCode& code, const char* request, void (*function)(void*),
                                    void* context);
+
+  // The calls under way on this thread, for whoever leaves a stack in the middle of a call and goes on with
+  // it on another thread: they belong to the stack. Gives this thread others (null: none) and returns those
+  // it had.
+  struct Frame;
+  static Frame* exchange(Frame* calls);
 };
 
 // "SIGSEGV", ...

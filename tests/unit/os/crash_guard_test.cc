@@ -101,6 +101,20 @@ TEST_F(CrashGuardTest, of_nested_calls_the_inner_one_ends) {
   EXPECT_TRUE(seen.went_on);
 }
 
+TEST_F(CrashGuardTest, calls_can_be_put_aside_and_taken_up_again) {
+  const auto crash = CrashGuard::call(
+      code_, "read",
+      [](void*) {
+        auto* calls = CrashGuard::exchange(nullptr);
+        EXPECT_NE(calls, nullptr);
+        EXPECT_EQ(CrashGuard::exchange(calls), nullptr);
+        read_null(nullptr);
+      },
+      nullptr);
+  EXPECT_TRUE(crash);
+  EXPECT_EQ(CrashGuard::exchange(nullptr), nullptr);
+}
+
 TEST_F(CrashGuardTest, a_crash_of_other_code_ends_the_process_and_says_in_whose_service) {
   const GuardedCode elsewhere{.begin = 1, .end = 2, .name = "sample"};
   EXPECT_DEATH(static_cast<void>(CrashGuard::call(elsewhere, "reading region 0", read_null, nullptr)),
