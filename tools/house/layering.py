@@ -20,7 +20,7 @@ DRIVER_SEES = {
     "umdev/support", "umdev/abi", "umdev/device", "umdev/iommu", "umdev/vfio", "umdev/pci", "umdev/mdev",
 }
 # Rooms that compute and call nobody.
-PURE = {"umdev/support", "umdev/compile", "umdev/abi", "umdev/tree", "umdev/ioctl"}
+PURE = {"umdev/support", "umdev/abi", "umdev/tree", "umdev/ioctl"}
 SYSTEM_HEADERS = re.compile(
     r"(sys|linux|asm|asm-generic|net|netinet|arpa)/.*|"
     r"(unistd|fcntl|poll|pthread|signal|sched|spawn|dirent|dlfcn|termios|mqueue|semaphore|ifaddrs|pwd|grp)\.h|"
