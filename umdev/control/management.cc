@@ -41,6 +41,11 @@ constexpr std::array<Parameter, 2> for_migrate_end{Parameter{.name = "uuid", .is
                                                    Parameter{.name = "outcome", .choices = outcomes}};
 constexpr std::array<Parameter, 2> for_migrate_in{Parameter{.name = "stream"},
                                                   Parameter{.name = "parent", .required = false}};
+constexpr std::array<Parameter, 2> for_module_add{
+    Parameter{.name = "path"}, Parameter{.name = "params", .required = false, .is_json = true}};
+constexpr std::array<std::string_view, 2> module_policies{"busy", "force"};
+constexpr std::array<Parameter, 2> for_module_remove{
+    Parameter{.name = "name"}, Parameter{.name = "policy", .required = false, .choices = module_policies}};
 constexpr std::array<Parameter, 2> of_definition{Parameter{.name = "uuid", .is_uuid = true},
                                                  Parameter{.name = "parent", .required = false}};
 
@@ -83,7 +88,10 @@ const std::vector<Management::Entry>& Management::entries() {
                                       {{"start", of_definition}, &Management::start},
                                       {{"stop", for_remove}, &Management::remove},
                                       {{"diff", for_apply}, &Management::diff},
-                                      {{"apply", for_apply}, &Management::apply}};
+                                      {{"apply", for_apply}, &Management::apply},
+                                      {{"modules", {}}, &Management::list_modules},
+                                      {{"module_add", for_module_add}, &Management::add_module},
+                                      {{"module_remove", for_module_remove}, &Management::remove_module}};
   return all;
 }
 

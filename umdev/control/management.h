@@ -30,6 +30,15 @@
 //   stop {uuid, policy?}             remove, of a definition that stays
 //   diff {desired}, apply {desired}  see describe_apply() in describe_definitions.h; the desired state as
 //                                    manage/desired.h has it, in JSON. manage::Applier's errors
+//   modules                          [{"name", "path", "api", "state", "description", "license", "version",
+//                                    "parents": [NAME...], "instances", "open_files", "parameters": [{"name",
+//                                    "value", "meaning"}], "crash" where it has}]: the drivers that were
+//                                    loaded
+//   module_add {path, params?}       {"name"}, when it has begun; params {NAME: VALUE}. Modules::add's
+//   errors; EPERM
+//                                    for all but root and the daemon's own user
+//   module_remove {name, policy?}    {"name"}; policy "busy" (the default) or "force". Modules::remove's;
+//   EPERM
 //
 // A device belongs to the user who made it. Whoever may call at all may see and use everything, but removing
 // another user's device, or changing their definition, is EPERM, unless the caller is root or the daemon's
@@ -63,6 +72,7 @@ class Mover;
 
 namespace umdev::control {
 
+class Modules;
 class News;
 
 class Management final : public Methods, public manage::MetricSource {
@@ -79,6 +89,7 @@ class Management final : public Methods, public manage::MetricSource {
     const manage::Metrics* metrics = nullptr;  // for `metrics` and `status`
     const Clock* clock = nullptr;              // times the calls, where there is one
     manage::Mover* mover = nullptr;            // for what moves; null: EOPNOTSUPP
+    Modules* modules = nullptr;                // what loads drivers; null: EOPNOTSUPP
   };
   explicit Management(World world);
 
@@ -125,6 +136,12 @@ class Management final : public Methods, public manage::MetricSource {
   void migrate_out(Call& call);
   void migrate_end(Call& call);
   void migrate_in(Call& call);
+
+  // module_methods.cc
+  Result<> may_load(const Call& call) const;
+  void list_modules(Call& call);
+  void add_module(Call& call);
+  void remove_module(Call& call);
 
   const World world_;
   const std::vector<Method> table_;
