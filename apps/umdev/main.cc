@@ -10,6 +10,7 @@
 #include <span>
 
 #include "apps/umdev/commands.h"
+#include "apps/umdev/module.h"
 #include "apps/umdev/run.h"
 #include "umdev/control/paths.h"
 #include "umdev/run/program.h"
@@ -25,6 +26,7 @@ constexpr const char* help_footer = R"(A first session:
   eval qemu-system-x86_64 ... $(umdev qemu-args $uuid)
   umdev remove $uuid
   umdev run mdevctl types                    # any program, with the devices in its /sys
+  umdev module new card && make -C card load # a driver of one's own, with the kernel's interface
 
 The daemon is looked for in --runtime-dir, else $UMDEV_RUNTIME_DIR, else /run/umdev (root) or
 $XDG_RUNTIME_DIR/umdev. Scripts: --json, whose fields are never renamed, and the exit status:
@@ -165,11 +167,17 @@ class Program {
     add_definitions();
     add_actions();
     add_run();
+    compile_ = &add("cc", "Compile a driver of the kernel's kind into a module", nullptr);
+    add_compile_options(*compile_, compile_options_);
+    module_ =
+        app_.add_subcommand("module", "Load and remove drivers of the kernel's kind, or begin a new one");
+    module_commands_.add_to(*module_, options_);
   }
 
   int run(int count, char** values) {
     SplitWords words = split_words(std::span(values, static_cast<std::size_t>(count)));
-    run_options_.program = std::move(words.program);
+    run_options_.program = words.rest;
+    compile_options_.extra = std::move(words.rest);
     const int wrong = words.is_run ? run::exit_not_run : exit_usage;
     try {
       std::vector<std::string> own(words.own.rbegin(), std::prev(words.own.rend()));  // as CLI11 wants them
@@ -186,6 +194,8 @@ class Program {
       std::signal(SIGPIPE, sigpipe_);
       return finish(run_program(options_, run_options_));
     }
+    if (module_->parsed()) return finish(module_commands_.run(options_));
+    if (compile_->parsed()) return finish(compile_module(options_, compile_options_));
     for (const Subcommand& subcommand : subcommands_)
       if (subcommand.parser->parsed()) return finish(subcommand.command(options_));
     return exit_usage;
@@ -349,6 +359,10 @@ class Program {
   Options options_;
   RunOptions run_options_;
   CLI::App* run_ = nullptr;
+  CompileOptions compile_options_;
+  CLI::App* compile_ = nullptr;
+  ModuleCommands module_commands_;
+  CLI::App* module_ = nullptr;
   std::vector<Subcommand> subcommands_;
 };
 

@@ -91,11 +91,14 @@ SplitWords split_words(std::span<char* const> words) {
       take();
     } else if (split.is_run) {
       break;
-    } else {
-      while (next < words.size()) take();  // another subcommand
+    } else {  // another subcommand
+      const bool has_rest = word == "cc";
+      while (next < words.size() && !(has_rest && std::string_view(words[next]) == "--")) take();
+      if (next < words.size()) ++next;
+      break;
     }
   }
-  split.program.assign(words.begin() + static_cast<std::ptrdiff_t>(next), words.end());
+  split.rest.assign(words.begin() + static_cast<std::ptrdiff_t>(next), words.end());
   return split;
 }
 

@@ -15,11 +15,11 @@ struct RunOptions {
   bool cover = false;                // make the places that mdevctl wants where the host lacks them
 };
 
-// The words of a command line: umdev's own, and those of the program that `run` is to run. For every other
-// subcommand all are umdev's own.
+// The words of a command line: umdev's own, and those that belong to somebody else: the program that `run` is
+// to run, or behind -- the compiler of `cc`. For every other subcommand all are umdev's own.
 struct SplitWords {
   std::vector<std::string> own;
-  std::vector<std::string> program;
+  std::vector<std::string> rest;
   bool is_run = false;
 };
 SplitWords split_words(std::span<char* const> words);

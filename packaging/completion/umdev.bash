@@ -14,11 +14,12 @@ _umdev_column() {
 _umdev() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local commands="parents types list show status metrics watch trace qemu-args create remove migrate probe run"
-  commands+=" define undefine modify autostart start stop apply diff"
+  commands+=" define undefine modify autostart start stop apply diff cc module"
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --runtime-dir | --uuid | --until | --timeout | --count | --pcap | --netns | --attr | --parent | --type | --to | --from) index=$((index + 1)) ;;
+      --runtime-dir | --uuid | --until | --timeout | --count | --pcap | --netns | --attr | --parent | --type | --to | --from | \
+        --api | --sanitize | --output | -o | --language) index=$((index + 1)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
     esac
@@ -29,7 +30,10 @@ _umdev() {
     --uuid | --timeout | --count | --attr) return ;;
     --parent) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 1 parents)" -- "$current"); return ;;
     --type) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 2 types)" -- "$current"); return ;;
-    --netns | --pcap | --to | --from) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    --api) mapfile -t COMPREPLY < <(compgen -W "4.10 5.13-rc 5.13 5.16 6.1 6.12" -- "$current"); return ;;
+    --sanitize) mapfile -t COMPREPLY < <(compgen -W "address undefined address,undefined" -- "$current"); return ;;
+    --language) mapfile -t COMPREPLY < <(compgen -W "c c++" -- "$current"); return ;;
+    --netns | --pcap | --to | --from | --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     --until)
       mapfile -t COMPREPLY < <(compgen -W "add bind change unbind remove defined undefined" -- "$current")
       return
@@ -66,6 +70,18 @@ _umdev() {
         modify) choices+=" --type --auto --manual --attr --no-attrs" ;;
         autostart) choices+=" --off" ;;
       esac
+      ;;
+    cc)
+      if [[ $current != -* ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$current"); return; fi
+      choices="--output --api --sanitize --verbose --json --help"
+      ;;
+    module)
+      case ${operands[0]:-} in
+        '') choices="list add remove new" ;;
+        add) if [[ $current != -* ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$current"); return; fi ;;
+        remove) choices=$(_umdev_column 1 module list) ;;
+      esac
+      choices+=" --force --language --json --help"
       ;;
     watch)
       if [[ ${#operands[@]} -eq 0 ]]; then choices=$(_umdev_column 1 list); fi

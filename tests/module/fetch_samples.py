@@ -77,14 +77,9 @@ def fetch(cache: Path, release: str, refresh: bool = False) -> Path:
     return debian.fetched(cache, f"samples-{release}", recipe, suites[release], make, refresh)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, default=debian.default_cache(), help="default: %(default)s")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--release", choices=list(suites), default="6.1", help="default: %(default)s")
-    parser.add_argument("--refresh", action="store_true", help="fetch again even if the cache has one")
-    arguments = parser.parse_args()
-    print(fetch(arguments.cache, arguments.release, arguments.refresh))
 
 
 if __name__ == "__main__":
-    debian.run_command(main)
+    debian.run_fetch(__doc__, fetch, add_arguments)

@@ -43,7 +43,7 @@ class Completion(unittest.TestCase):
     def test_offers_every_option_of_every_command(self):
         for command in help_text.commands_of(help_text.ask("umdev")):
             with self.subTest(command=command):
-                options = help_text.options_of(help_text.ask("umdev", command))
+                options = help_text.options_of_command(command)
                 self.assertEqual(options - offered("umdev", command, "--"), set())
 
     def test_offers_every_option_of_the_programs(self):

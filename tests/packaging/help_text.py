@@ -31,3 +31,12 @@ def options_of(text: str) -> set[str]:
 def commands_of(text: str) -> list[str]:
     starts = [re.match(r"  ([a-z][a-z-]*)", line) for line in lines_under(text, "Subcommands")]
     return [start[1] for start in starts if start]
+
+
+def options_of_command(command: str) -> set[str]:
+    """Those of a command of umdev, and of the commands below it."""
+    text = ask("umdev", command)
+    options = options_of(text)
+    for below in commands_of(text):
+        options |= options_of(ask("umdev", command, below))
+    return options

@@ -9,7 +9,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from help_text import ask, commands_of, options_of
+from help_text import ask, commands_of, options_of, options_of_command
 
 repository = Path(__file__).resolve().parents[2]
 pages = repository / "packaging" / "man"
@@ -65,7 +65,7 @@ class Pages(unittest.TestCase):
             if not described:
                 missing.append(command)
                 continue
-            options = options_of(ask("umdev", command))
+            options = options_of_command(command)
             self.assertIn("--help", options, command)
             missing += [
                 f"{command} {option}"
@@ -80,7 +80,7 @@ class Pages(unittest.TestCase):
         commands = commands_of(ask("umdev"))
         self.assertEqual(sorted(set(described) - set(commands)), [])
         for command in described:
-            known = options_of(ask("umdev", command)) | options_of(ask("umdev"))
+            known = options_of_command(command) | options_of(ask("umdev"))
             heading = item(source, f"Ic {command}").partition("\n")[0]
             with self.subTest(command=command):
                 self.assertEqual(set(re.findall(r"--[a-z][a-z-]*", heading)) - known, set())
