@@ -64,6 +64,11 @@ class Includes(RuleTest):
         files = GROUND | {"umdev/vfio/user.cc": '#include "user.h"\n'}
         self.caught(layering, files, "from the repository's root")
 
+    def test_headers_for_others_may_name_their_neighbours(self):
+        files = GROUND | {"include/umdev/a.h": "#pragma once\n", "include/umdev/b.h": '#pragma once\n#include "a.h"\n'}
+        self.clean(layering, files)
+        self.caught(layering, files | {"include/umdev/c.h": '#include "d.h"\n'}, "from the repository's root")
+
     def test_pure_rooms_make_no_system_calls(self):
         for header in ("unistd.h", "sys/mman.h", "linux/vfio.h", "filesystem"):
             for room in ("support", "abi", "tree", "ioctl"):

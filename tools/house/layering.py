@@ -73,7 +73,9 @@ def check_includes(repository: Repository) -> list[Finding]:
         for match in INCLUDE.finditer(text):
             quoted, system = match.groups()
             line = line_of(text, match.start())
-            if quoted is not None and not repository.exists(quoted):
+            # What is installed finds its neighbours where it lies.
+            beside = f"{path.rpartition('/')[0]}/{quoted}" if path.startswith("include/") else quoted
+            if quoted is not None and not repository.exists(quoted) and not repository.exists(beside):
                 findings.append(Finding(path, line, f'"{quoted}" is no file: include from the repository\'s root'))
             if room is None:
                 continue

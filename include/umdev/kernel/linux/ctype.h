@@ -1,0 +1,4 @@
+/* Characters. */
+#pragma once
+
+#include <ctype.h>

@@ -1,0 +1,4 @@
+/* IOMMU groups are VFIO's business here. */
+#pragma once
+
+#include <linux/device.h>

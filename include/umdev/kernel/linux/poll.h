@@ -1,0 +1,4 @@
+/* Polling of a driver's own files. */
+#pragma once
+
+#include <linux/fs.h>

@@ -1,0 +1,5 @@
+/* Serial lines: the registers. */
+#pragma once
+
+#include <linux/serial_reg.h>
+#include <linux/types.h>

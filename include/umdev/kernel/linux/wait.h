@@ -1,0 +1,4 @@
+/* Waiting. */
+#pragma once
+
+#include <linux/list.h>

@@ -1,0 +1,132 @@
+// Modules of C sources of ours, loaded into a world of their own.
+#pragma once
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "tests/support/mdev_world.h"
+#include "umdev/kernel/module.h"
+#include "umdev/os/thread_pool.h"
+
+namespace umdev::kernel {
+
+class ModuleTest : public testing::Test {
+ public:
+  ModuleTest() = default;
+  void TearDown() override {
+    if (module_ && module_->state() == Module::State::running) {
+      EXPECT_EQ(unload(/*forced=*/true), 0);
+    }
+  }
+
+  // Loads NAME.so of modules/; the errno of its description.
+  int load(const std::string& name) {
+    object_.reset(
+        ::dlopen((std::string(UMDEV_TEST_MODULES "/") + name + ".so").c_str(), RTLD_NOW | RTLD_LOCAL));
+    if (!object_) ADD_FAILURE() << ::dlerror();
+    const auto* const description =
+        static_cast<const ::umdev_module*>(::dlsym(object_.get(), UMDEV_MODULE_SYMBOL));
+    auto created = Module::create(kernel, *description);
+    if (!created) return created.error().code;
+    module_ = std::move(*created);
+    return 0;
+  }
+  Module& module() { return *module_; }
+  // module_init() and module_exit() on a thread of their own, as a loader would: they wait for what this
+  // thread runs.
+  int init() {
+    return on_a_thread([this] { return module_->init(); });
+  }
+  int unload(bool forced = false) {
+    return on_a_thread([this, forced] { return module_->exit(forced); });
+  }
+  int insmod(const std::string& name) {
+    if (const int error = load(name); error != 0) return error;
+    return init();
+  }
+
+  // Creations and removals end on other threads.
+  int create(unsigned n, const std::string& parent, const std::string& type) {
+    return wait_for_end([&](Done<> done) {
+      world.bus->create(
+          {.parent = parent, .type = type, .uuid = test::MdevWorld::uuid(n), .owner = {}, .attributes = {}},
+          std::move(done));
+    });
+  }
+  int remove(unsigned n, RemovePolicy policy = RemovePolicy::wait) {
+    return wait_for_end(
+        [&](Done<> done) { world.bus->remove(test::MdevWorld::uuid(n), policy, std::move(done)); });
+  }
+  std::string show(const std::string& path) {
+    auto text = world.tree.read(path);
+    return text ? *text : "errno " + std::string(errno_name(text.error().code));
+  }
+  int store(const std::string& path, const std::string& text) {
+    return wait_for_end<std::size_t>(
+        [&](Done<std::size_t> done) { world.tree.write(path, text, std::move(done)); });
+  }
+
+  // Runs the world until `condition` holds; false after ten seconds.
+  template <typename Condition>
+  bool run_until(Condition condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      world.host.run();
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  // The errno of what completes sometime.
+  template <typename T = void, typename Begin>
+  int wait_for_end(Begin begin) {
+    struct Ending {
+      std::atomic<bool> over = false;
+      int error = 0;
+    };
+    auto ending = std::make_shared<Ending>();
+    begin(Done<T>([ending](Result<T> result) {
+      ending->error = result ? 0 : result.error().code;
+      ending->over = true;
+    }));
+    return run_until([&] { return ending->over.load(); }) ? ending->error : ETIMEDOUT;
+  }
+
+  test::MdevWorld world;
+
+ private:
+  template <typename Call>
+  int on_a_thread(Call call) {
+    std::atomic<bool> over = false;
+    Result<> result;
+    std::thread thread([&] {
+      result = call();
+      over = true;
+    });
+    const bool ended = run_until([&] { return over.load(); });
+    EXPECT_TRUE(ended) << "a module does not come back";
+    thread.join();
+    return result ? 0 : result.error().code;
+  }
+
+  struct Close {
+    void operator()(void* object) const { ::dlclose(object); }
+  };
+  std::unique_ptr<os::ThreadPool> threads_ = os::ThreadPool::create("module").value();
+
+ public:
+  World kernel{
+      {.core = world.core.get(), .bus = world.bus.get(), .host = &world.host, .threads = threads_.get()}};
+
+ private:
+  std::unique_ptr<void, Close> object_;
+  std::unique_ptr<Module> module_;
+};
+
+}  // namespace umdev::kernel

@@ -1,0 +1,145 @@
+#include "umdev/kernel/mdev_driver.h"
+
+#include <array>
+
+#include "umdev/abi/vfio.h"
+#include "umdev/kernel/belongings.h"
+#include "umdev/kernel/mdev_record.h"
+#include "umdev/kernel/module.h"
+#include "umdev/kernel/vfio_record.h"
+#include "umdev/kernel/waiting.h"
+#include "umdev/mdev/parent.h"
+
+namespace umdev::kernel {
+namespace {
+
+constexpr std::array<std::string_view, 5> all_device_apis{
+    abi::vfio_device_api_pci_string, abi::vfio_device_api_platform_string, abi::vfio_device_api_amba_string,
+    abi::vfio_device_api_ccw_string, abi::vfio_device_api_ap_string};
+
+std::vector<std::string_view> device_apis_of(const ::umdev_mdev_driver& callbacks) {
+  if (callbacks.device_api != nullptr) return {callbacks.device_api};
+  return {all_device_apis.begin(), all_device_apis.end()};
+}
+
+::device* resolve(device::Device& device) {
+  MdevRecord* const record = MdevRecord::of(device);
+  return record == nullptr ? nullptr : &record->mdev().dev;
+}
+
+Result<> to_result(int answer, std::string_view what) {
+  if (answer == 0) return {};
+  return fail(answer < 0 ? -answer : EIO, what);
+}
+
+}  // namespace
+
+ModuleDriver::ModuleDriver(Module& module, ::device_driver& object, const ::umdev_mdev_driver& callbacks)
+    : module_(module),
+      object_(object),
+      callbacks_(callbacks),
+      name_(callbacks.name),
+      device_apis_(device_apis_of(callbacks)),
+      attributes_(module, callbacks.dev_groups, &resolve) {}
+
+std::string_view ModuleDriver::module_name() const {
+  return module_.name();
+}
+
+struct ModuleDriver::ProbeTask final : Task {
+  ProbeTask(ModuleDriver& to, std::shared_ptr<mdev::Instance> of, Done<> then)
+      : driver(to), instance(std::move(of)), done(std::move(then)) {}
+  ModuleDriver& driver;
+  std::shared_ptr<mdev::Instance> instance;
+  Done<> done;
+  Result<> result;
+
+  void run(Call&) override {
+    auto& parent = dynamic_cast<ModuleParent&>(instance->mdev_parent().driver());
+    auto record =
+        std::make_shared<MdevRecord>(driver.module_, instance->uuid(), parent.find_type(instance->type()));
+    record->set_instance(instance);
+    record->mdev().dev.driver = &driver.object_;
+    // Before probe: what probe registers may be looked at at once.
+    instance->set_driver_data(record);
+    const auto& callbacks = driver.callbacks_;
+    const int answer = callbacks.probe_device != nullptr ? callbacks.probe_device(&record->mdev().dev)
+                       : callbacks.probe != nullptr      ? callbacks.probe(&record->mdev())
+                                                         : 0;
+    result = to_result(answer, "the module's probe failed");
+    if (!result) instance->set_driver_data(nullptr);
+  }
+  void finish() override { done(std::move(result)); }
+};
+
+void ModuleDriver::probe_instance(mdev::Instance& instance, Done<> done) {
+  auto shared = std::static_pointer_cast<mdev::Instance>(instance.shared_from_this());
+  const CallName name{.module = &module_, .callback = "probe", .device = instance.name().c_str()};
+  module_.world().calls().post(name, ProbeTask(*this, std::move(shared), std::move(done)));
+}
+
+struct ModuleDriver::RemoveTask final : Task {
+  RemoveTask(ModuleDriver& to, std::shared_ptr<mdev::Instance> of, Done<> then)
+      : driver(to), instance(std::move(of)), done(std::move(then)) {}
+  ModuleDriver& driver;
+  std::shared_ptr<mdev::Instance> instance;
+  Done<> done;
+
+  void run(Call&) override {
+    MdevRecord& record = *MdevRecord::of(*instance);
+    const auto& callbacks = driver.callbacks_;
+    if (callbacks.remove_device != nullptr) callbacks.remove_device(&record.mdev().dev);
+    if (callbacks.remove != nullptr) callbacks.remove(&record.mdev());
+  }
+  void finish() override { done(); }
+};
+
+void ModuleDriver::remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) {
+  auto shared = std::static_pointer_cast<mdev::Instance>(instance.shared_from_this());
+  auto record = std::static_pointer_cast<MdevRecord>(instance.driver_data());
+  record->set_removal(policy);
+  auto removed = std::make_shared<Done<>>(std::move(done));
+  auto go_on = [this, shared, removed](Result<> result) {
+    if (!result) return (*removed)(std::move(result));
+    const CallName name{.module = &module_, .callback = "remove", .device = shared->name().c_str()};
+    module_.world().calls().post(name, RemoveTask(*this, shared, std::move(*removed)));
+  };
+  // The kernel's remove cannot refuse. So that nothing has changed when a busy device stays, the VFIO device
+  // goes first, and the module's vfio_unregister_group_dev() finds it gone.
+  const auto vfio = record->vfio();
+  if (policy == RemovePolicy::busy && vfio) return vfio->unregister(policy, std::move(go_on));
+  go_on({});
+}
+
+void ModuleDriver::force_remove_instance(mdev::Instance& instance) {
+  if (const auto device = instance.vfio_device()) device->force();
+}
+
+int mdev_register_driver(::module* owner, ::device_driver* driver, const ::umdev_mdev_driver* callbacks) {
+  auto& module = *static_cast<Module*>(owner->umdev);
+  if (callbacks->name == nullptr) return -EINVAL;
+  if (module.world().drivers().find(driver)) return -EBUSY;
+  auto made = std::make_shared<ModuleDriver>(module, *driver, *callbacks);
+  auto registered = wait_for<>([&](Done<> done) {
+    auto registration = module.world().bus().register_driver(made, std::move(done));
+    if (registration) made->set_registration(std::move(*registration));
+  });
+  // A registration that fails drops its Done, one that succeeds completes it.
+  if (!registered) return registered.error().code == ECANCELED ? -EEXIST : -registered.error().code;
+  module.world().drivers().add(driver, std::move(made));
+  module.belongings().add(driver, "mdev driver", callbacks->name,
+                          [driver] { mdev_unregister_driver(driver); });
+  return 0;
+}
+
+void mdev_unregister_driver(::device_driver* driver) {
+  Module& module = *current_call()->module;
+  const auto made = module.world().drivers().take(driver);
+  if (!made) return;
+  module.belongings().remove(driver);
+  auto registration = made->take_registration();
+  const auto policy = module.is_forced() ? RemovePolicy::force : RemovePolicy::wait;
+  static_cast<void>(wait_for([&](Done<> done) { registration.unregister(policy, std::move(done)); }));
+}
+
+}  // namespace umdev::kernel

@@ -1,0 +1,172 @@
+#include "umdev/kernel/module.h"
+
+#include <charconv>
+#include <cstring>
+#include <limits>
+
+#include "umdev/kernel/belongings.h"
+#include "umdev/kernel/services.h"
+
+namespace umdev::kernel {
+namespace {
+
+// As the kernel's kstrto functions: 0x is hexadecimal, a leading 0 octal.
+template <typename Number>
+Result<> parse_number(std::string_view text, void* value) {
+  const bool negative = text.starts_with('-');
+  if (negative && !std::numeric_limits<Number>::is_signed) return fail(EINVAL, "the parameter has no sign");
+  if (negative) text.remove_prefix(1);
+  int base = 10;
+  if (text.starts_with("0x") || text.starts_with("0X")) {
+    base = 16;
+    text.remove_prefix(2);
+  } else if (text.size() > 1 && text.starts_with('0')) {
+    base = 8;
+  }
+  const std::string signed_text = (negative ? "-" : "") + std::string(text);
+  Number number = 0;
+  const char* const end = signed_text.data() + signed_text.size();
+  const auto parsed = std::from_chars(signed_text.data(), end, number, base);
+  if (parsed.ec == std::errc::result_out_of_range) return fail(ERANGE, "the number is out of range");
+  if (parsed.ec != std::errc() || parsed.ptr != end || text.starts_with('-'))
+    return fail(EINVAL, "the parameter is a number");
+  std::memcpy(value, &number, sizeof(number));
+  return {};
+}
+
+Result<> parse_bool(std::string_view text, void* value) {
+  // A parameter without a value is a switch.
+  const bool yes = text.empty() || text == "1" || text == "y" || text == "Y" || text == "on";
+  if (!yes && text != "0" && text != "n" && text != "N" && text != "off")
+    return fail(EINVAL, "the parameter is y or n");
+  std::memcpy(value, &yes, sizeof(yes));
+  return {};
+}
+
+Result<> set_string(const ::umdev_parameter& parameter, std::string_view text) {
+  if (text.size() >= parameter.room) return fail(ENOSPC, "the text is too long for the parameter");
+  auto* const to = static_cast<char*>(parameter.value);
+  std::memcpy(to, text.data(), text.size());
+  to[text.size()] = '\0';
+  return {};
+}
+
+Result<> set_pointer(const ::umdev_parameter& parameter, std::string_view text) {
+  // Stays as long as the program, as the module may keep it anywhere.
+  auto* const copy = static_cast<char*>(allocate(text.size() + 1, true));
+  if (copy == nullptr) return fail(ENOMEM, "no memory for the parameter");
+  std::memcpy(copy, text.data(), text.size());
+  std::memcpy(parameter.value, &copy, sizeof(copy));
+  return {};
+}
+
+Result<> set_value(const ::umdev_parameter& parameter, std::string_view text) {
+  switch (parameter.type) {
+    case umdev_parameter_bool:
+      return parse_bool(text, parameter.value);
+    case umdev_parameter_byte:
+      return parse_number<std::uint8_t>(text, parameter.value);
+    case umdev_parameter_short:
+      return parse_number<short>(text, parameter.value);
+    case umdev_parameter_ushort:
+      return parse_number<unsigned short>(text, parameter.value);
+    case umdev_parameter_int:
+      return parse_number<int>(text, parameter.value);
+    case umdev_parameter_uint:
+      return parse_number<unsigned>(text, parameter.value);
+    case umdev_parameter_long:
+      return parse_number<long>(text, parameter.value);
+    case umdev_parameter_ulong:
+      return parse_number<unsigned long>(text, parameter.value);
+    case umdev_parameter_ullong:
+      return parse_number<unsigned long long>(text, parameter.value);
+    case umdev_parameter_charp:
+      return set_pointer(parameter, text);
+    case umdev_parameter_string:
+      return set_string(parameter, text);
+  }
+  return fail(EINVAL, "the parameter has a type that is not known here");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Module>> Module::create(World& world, const ::umdev_module& object) {
+  if (object.abi != UMDEV_MODULE_ABI) return fail(ENOEXEC, "the module was compiled for other headers");
+  if (object.services_size > sizeof(::umdev_services))
+    return fail(ENOEXEC, "the module was compiled for newer headers than this program has");
+  if (object.name == nullptr || object.self == nullptr || object.services == nullptr)
+    return fail(ENOEXEC, "the module's description is not whole");
+  if (object.self->umdev != nullptr) return fail(EEXIST, "the module is loaded already");
+  std::unique_ptr<Module> module(new Module(world, object));  // private
+  object.self->umdev = module.get();
+  *object.services = &services();
+  return module;
+}
+
+Module::Module(World& world, const ::umdev_module& object)
+    : world_(world), object_(object), name_(object.name), belongings_(std::make_unique<Belongings>()) {}
+
+Module::~Module() {
+  UMDEV_ASSERT(state_ != State::running, "a module was destroyed while it runs");
+  object_.self->umdev = nullptr;
+}
+
+std::span<const ::umdev_parameter> Module::parameters() const {
+  return {object_.parameters, object_.parameters_end};
+}
+
+std::span<const ::umdev_module_note> Module::notes() const {
+  return {object_.notes, object_.notes_end};
+}
+
+std::string_view Module::note(std::string_view tag) const {
+  for (const ::umdev_module_note& each : notes())
+    if (each.tag == tag) return each.text;
+  return {};
+}
+
+Result<> Module::set_parameter(std::string_view name, std::string_view text) {
+  if (state_ != State::loaded) return fail(EBUSY, "the module has begun");
+  for (const ::umdev_parameter& parameter : parameters())
+    if (parameter.name == name) return set_value(parameter, text);
+  return fail(ENOENT, "the module has no such parameter");
+}
+
+Result<> Module::init() {
+  if (state_ != State::loaded) return fail(EBUSY, "the module has begun");
+  state_ = State::running;
+  int answer = 0;
+  if (object_.init != nullptr) {
+    const CallScope scope(*this, "module_init");
+    answer = object_.init();
+  }
+  if (answer >= 0) return {};
+  take_back();
+  state_ = State::ended;
+  return fail(-answer, "module_init failed");
+}
+
+Result<> Module::exit(bool forced) {
+  if (state_ != State::running) return fail(EBUSY, "the module does not run");
+  if (object_.exit == nullptr && !forced) return fail(EBUSY, "the module has no module_exit");
+  if (!forced && open_devices() > 0) return fail(EBUSY, "a device of the module is open");
+  forced_ = forced;
+  if (object_.exit != nullptr) {
+    const CallScope scope(*this, "module_exit");
+    object_.exit();
+  }
+  take_back();
+  state_ = State::ended;
+  return {};
+}
+
+std::size_t Module::open_devices() const {
+  return open_devices_.load();
+}
+
+void Module::take_back() {
+  const CallScope scope(*this, "the end");
+  belongings_->take_back_all(world_.log(), name_);
+}
+
+}  // namespace umdev::kernel

@@ -1,0 +1,79 @@
+// One module in one world: its descriptor, its parameters, its beginning and its end.
+//
+// Whoever loads a shared object hands its `umdev_module` (include/umdev/kernel/umdev/module.h) to create(),
+// sets parameters, and calls init(). The object must stay mapped until the Module is destroyed.
+//
+// Threads: init() and exit() wait for whatever the module waits for, so they are for threads that serve no
+// client; the rest from any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "include/umdev/kernel/umdev/module.h"
+#include "umdev/kernel/world.h"
+#include "umdev/support/error.h"
+
+namespace umdev::kernel {
+
+class Belongings;
+
+class Module {
+ public:
+  enum class State : std::uint8_t { loaded, running, ended };
+
+  // Gives the object its services. ENOEXEC: it was compiled for other headers, or for a longer table of
+  // services than this program has; EEXIST: the object is a module of some world already.
+  static Result<std::unique_ptr<Module>> create(World& world, const ::umdev_module& object);
+  // Not while it runs: exit() has succeeded, or init() has not.
+  ~Module();
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  World& world() const { return world_; }
+  std::string_view name() const { return name_; }
+  // The vintage that it was compiled for, as LINUX_VERSION_CODE.
+  std::uint32_t api() const { return object_.api; }
+  State state() const { return state_; }
+  std::span<const ::umdev_parameter> parameters() const;
+  std::span<const ::umdev_module_note> notes() const;
+  // The first note with this tag ("license"); empty without.
+  std::string_view note(std::string_view tag) const;
+
+  // insmod's name=value, before init(). ENOENT no such parameter; EINVAL, ERANGE the text is no value of its
+  // type; ENOSPC a string that is too long; EBUSY after init().
+  Result<> set_parameter(std::string_view name, std::string_view text);
+
+  // module_init(). Its error is the module's; what the module has left registered then is taken away again,
+  // and said in the log.
+  Result<> init();
+  // Devices of it that are open at this moment.
+  std::size_t open_devices() const;
+  void count_open(int change) { open_devices_ += static_cast<std::size_t>(change); }
+  // module_exit(). EBUSY: a device of it is open (unless `forced`: then users are cut off as by
+  // RemovePolicy::force); EBUSY too for one without module_exit(). What it leaves is taken away, and said in
+  // the log.
+  Result<> exit(bool forced);
+  // Whether what is being removed now is to be taken from its users.
+  bool is_forced() const { return forced_; }
+
+  // What it has registered.
+  Belongings& belongings() { return *belongings_; }
+
+ private:
+  Module(World& world, const ::umdev_module& object);
+  void take_back();
+
+  World& world_;
+  const ::umdev_module& object_;
+  const std::string name_;
+  const std::unique_ptr<Belongings> belongings_;
+  std::atomic<State> state_ = State::loaded;
+  std::atomic<bool> forced_ = false;
+  std::atomic<std::size_t> open_devices_ = 0;
+};
+
+}  // namespace umdev::kernel

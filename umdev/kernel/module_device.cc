@@ -1,0 +1,347 @@
+#include "umdev/kernel/module_device.h"
+
+#include <linux/vfio.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "umdev/kernel/module.h"
+
+namespace umdev::kernel {
+namespace {
+
+// A driver of the kernel cannot have more (VFIO_PCI_NUM_REGIONS is 9): more is nonsense, and would be memory.
+constexpr std::uint32_t regions_max = 1024;
+constexpr std::uint32_t irqs_max = 1024;
+
+Result<> to_result(long answer, std::string_view what) {
+  if (answer >= 0) return {};
+  return fail(static_cast<int>(-answer), what);
+}
+
+Result<std::size_t> to_count(ssize_t answer, std::size_t most) {
+  if (answer < 0) return fail(static_cast<int>(-answer), "the module's access failed");
+  return std::min(static_cast<std::size_t>(answer), most);
+}
+
+template <typename Structure>
+Bytes bytes_of(Structure& structure) {
+  return {reinterpret_cast<std::byte*>(&structure), sizeof(structure)};
+}
+
+// A callback is inside the module.
+class Inside {
+ public:
+  explicit Inside(VfioRecord& record) : record_(record) { record_.enter(); }
+  ~Inside() { record_.leave(); }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  VfioRecord& record_;
+};
+
+}  // namespace
+
+CallName ModuleDevice::call_name(const char* callback) const {
+  return {.module = &record_->module(), .callback = callback, .device = record_->name().c_str()};
+}
+
+// --- What the device is.
+
+Result<long> ModuleDevice::call_ioctl(Call& call, unsigned command, Bytes argument) const {
+  const UserMemory memory(call, argument);
+  const long answer = std::visit(
+      [&](const auto& form) {
+        if (form.ops.ioctl == nullptr) return long{-EINVAL};
+        return form.ops.ioctl(form.self, command, reinterpret_cast<unsigned long>(argument.data()));
+      },
+      record_->callbacks());
+  UMDEV_TRY(to_result(answer, "the module's ioctl failed"));
+  return answer;
+}
+
+Result<vfio::RegionInfo> ModuleDevice::ask_region(Call& call, std::uint32_t index) const {
+  // Room for capabilities from the start; a driver that has more says so.
+  std::vector<std::byte> buffer(4096);
+  auto* const info = reinterpret_cast<::vfio_region_info*>(buffer.data());
+  *info = {.argsz = static_cast<std::uint32_t>(buffer.size()), .index = index};
+  UMDEV_TRY(call_ioctl(call, VFIO_DEVICE_GET_REGION_INFO, buffer));
+  vfio::RegionInfo region{.flags = info->flags & ~std::uint32_t{VFIO_REGION_INFO_FLAG_CAPS},
+                          .size = info->size,
+                          .offset = info->offset,
+                          .capabilities = {}};
+  if ((info->flags & VFIO_REGION_INFO_FLAG_CAPS) == 0) return region;
+  std::size_t offset = info->cap_offset;
+  while (offset >= sizeof(*info) && offset + sizeof(::vfio_info_cap_header) <= buffer.size()) {
+    ::vfio_info_cap_header header;
+    std::memcpy(&header, buffer.data() + offset, sizeof(header));
+    const std::size_t begin = offset + sizeof(header);
+    const std::size_t end =
+        header.next != 0 ? header.next : std::min<std::size_t>(info->argsz, buffer.size());
+    if (end < begin || end > buffer.size()) return fail(EIO, "the module's capability chain is broken");
+    UMDEV_TRY(
+        region.capabilities.add(header.id, header.version, ConstBytes(buffer).subspan(begin, end - begin)));
+    offset = header.next;
+  }
+  return region;
+}
+
+Result<ModuleDevice::Answers> ModuleDevice::learn(Call& call) const {
+  ::vfio_device_info info = {};
+  info.argsz = sizeof(info);
+  UMDEV_TRY(call_ioctl(call, VFIO_DEVICE_GET_INFO, bytes_of(info)));
+  Answers answers{.flags = info.flags & ~std::uint32_t{VFIO_DEVICE_FLAGS_CAPS}, .regions = {}, .irqs = {}};
+  if (info.num_regions > regions_max || info.num_irqs > irqs_max)
+    return fail(EIO, "the module's device has too many regions or interrupts");
+  for (std::uint32_t index = 0; index < info.num_regions; ++index)
+    answers.regions.push_back(ask_region(call, index));
+  for (std::uint32_t index = 0; index < info.num_irqs; ++index) {
+    ::vfio_irq_info irq = {};
+    irq.argsz = sizeof(irq);
+    irq.index = index;
+    // One that the driver does not know is one that it does not implement.
+    const bool known = call_ioctl(call, VFIO_DEVICE_GET_IRQ_INFO, bytes_of(irq)).has_value();
+    answers.irqs.push_back(known ? vfio::IrqInfo{.flags = irq.flags, .count = irq.count} : vfio::IrqInfo{});
+  }
+  return answers;
+}
+
+vfio::DeviceInfo ModuleDevice::info() const {
+  Lock lock(mutex_);
+  return {.flags = answers_.flags,
+          .num_regions = static_cast<std::uint32_t>(answers_.regions.size()),
+          .num_irqs = static_cast<std::uint32_t>(answers_.irqs.size()),
+          .capabilities = {}};
+}
+
+Result<vfio::RegionInfo> ModuleDevice::region_info(std::uint32_t index) const {
+  Lock lock(mutex_);
+  if (index >= answers_.regions.size()) return fail(EINVAL, "the device has no such region");
+  return answers_.regions[index];
+}
+
+Result<vfio::IrqInfo> ModuleDevice::irq_info(std::uint32_t index) const {
+  Lock lock(mutex_);
+  if (index >= answers_.irqs.size()) return fail(EINVAL, "the device has no such interrupt");
+  return answers_.irqs[index];
+}
+
+// --- Opening and closing.
+
+struct ModuleDevice::OpenTask final : Task {
+  OpenTask(ModuleDevice& of, Done<> then) : device(of), done(std::move(then)) {}
+  ModuleDevice& device;
+  Done<> done;
+  Result<> result;
+
+  void run(Call& call) override {
+    const Inside inside(*device.record_);
+    result = open(call);
+  }
+  Result<> open(Call& call) {
+    const Callbacks& callbacks = device.record_->callbacks();
+    UMDEV_TRY(to_result(
+        std::visit([](const auto& form) { return form.ops.open ? form.ops.open(form.self) : 0; }, callbacks),
+        "the module's open failed"));
+    auto answers = device.learn(call);
+    if (!answers) {
+      std::visit(
+          [](const auto& form) {
+            if (form.ops.close) form.ops.close(form.self);
+          },
+          callbacks);
+      return std::unexpected(answers.error());
+    }
+    std::vector<std::uint64_t> offsets;
+    for (const auto& region : answers->regions) offsets.push_back(region ? region->offset : 0);
+    device.region_offsets_ = std::move(offsets);
+    device.record_->module().count_open(1);
+    Lock lock(device.mutex_);
+    device.answers_ = std::move(*answers);
+    return {};
+  }
+  void finish() override { done(std::move(result)); }
+};
+
+void ModuleDevice::open_device(vfio::User&, Done<> done) {
+  record_->module().world().calls().start(call_name("open_device"), OpenTask(*this, std::move(done)));
+}
+
+struct ModuleDevice::CloseTask final : Task {
+  CloseTask(ModuleDevice& of, Done<> then) : device(of), done(std::move(then)) {}
+  ModuleDevice& device;
+  Done<> done;
+
+  void run(Call&) override {
+    const Inside inside(*device.record_);
+    std::visit(
+        [](const auto& form) {
+          if (form.ops.close) form.ops.close(form.self);
+        },
+        device.record_->callbacks());
+    device.record_->module().count_open(-1);
+  }
+  void finish() override { done(); }
+};
+
+void ModuleDevice::close_device(vfio::User&, Done<> done) {
+  record_->module().world().calls().start(call_name("close_device"), CloseTask(*this, std::move(done)));
+}
+
+// --- Accesses.
+
+struct ModuleDevice::ReadTask final : Task {
+  ReadTask(ModuleDevice& of, vfio::ReadRequest what) : device(of), request(std::move(what)) {}
+  ModuleDevice& device;
+  vfio::ReadRequest request;
+  ssize_t answer = 0;
+
+  void run(Call& call) override {
+    const Inside inside(*device.record_);
+    const Bytes data = request.data();
+    const UserMemory memory(call, data);
+    auto position = static_cast<umdev_loff_t>(device.region_offsets_[request.region()] + request.offset());
+    answer = std::visit(
+        [&](const auto& form) {
+          if (form.ops.read == nullptr) return ssize_t{-EINVAL};
+          return form.ops.read(form.self, reinterpret_cast<char*>(data.data()), data.size(), &position);
+        },
+        device.record_->callbacks());
+  }
+  void finish() override { request.complete(to_count(answer, request.data().size())); }
+};
+
+void ModuleDevice::read(vfio::ReadRequest request) {
+  record_->module().world().calls().start(call_name("read"), ReadTask(*this, std::move(request)));
+}
+
+struct ModuleDevice::WriteTask final : Task {
+  WriteTask(ModuleDevice& of, vfio::WriteRequest what) : device(of), request(std::move(what)) {}
+  ModuleDevice& device;
+  vfio::WriteRequest request;
+  ssize_t answer = 0;
+
+  void run(Call& call) override {
+    const Inside inside(*device.record_);
+    const ConstBytes data = request.data();
+    const UserMemory memory(call, data);
+    auto position = static_cast<umdev_loff_t>(device.region_offsets_[request.region()] + request.offset());
+    answer = std::visit(
+        [&](const auto& form) {
+          if (form.ops.write == nullptr) return ssize_t{-EINVAL};
+          return form.ops.write(form.self, reinterpret_cast<const char*>(data.data()), data.size(),
+                                &position);
+        },
+        device.record_->callbacks());
+  }
+  void finish() override { request.complete(to_count(answer, request.data().size())); }
+};
+
+void ModuleDevice::write(vfio::WriteRequest request) {
+  record_->module().world().calls().start(call_name("write"), WriteTask(*this, std::move(request)));
+}
+
+struct ModuleDevice::ResetTask final : Task {
+  ResetTask(ModuleDevice& of, Done<> then) : device(of), done(std::move(then)) {}
+  ModuleDevice& device;
+  Done<> done;
+  Result<> result;
+
+  void run(Call& call) override {
+    const Inside inside(*device.record_);
+    if (const auto answer = device.call_ioctl(call, VFIO_DEVICE_RESET, {}); !answer)
+      result = std::unexpected(answer.error());
+  }
+  void finish() override { done(std::move(result)); }
+};
+
+void ModuleDevice::reset(vfio::User&, Done<> done) {
+  record_->module().world().calls().start(call_name("ioctl RESET"), ResetTask(*this, std::move(done)));
+}
+
+// --- What is answered at once.
+
+Result<> ModuleDevice::set_irqs(vfio::User&, vfio::IrqRequest& request) {
+  // Owned by the call, which may outlive this.
+  struct Message {
+    std::vector<std::byte> bytes;
+    std::vector<os::UniqueFd> descriptors;
+  };
+  const bool has_fds = request.data_type() == VFIO_IRQ_SET_DATA_EVENTFD;
+  const bool has_bools = request.data_type() == VFIO_IRQ_SET_DATA_BOOL;
+  const std::size_t data_size = has_fds     ? request.eventfds.size() * sizeof(std::int32_t)
+                                : has_bools ? request.bools.size()
+                                            : 0;
+  auto message = std::make_shared<Message>();
+  message->bytes.resize(sizeof(::vfio_irq_set) + data_size);
+  const ::vfio_irq_set header{.argsz = static_cast<std::uint32_t>(message->bytes.size()),
+                              .flags = request.flags,
+                              .index = request.index,
+                              .start = request.start,
+                              .count = request.count};
+  std::memcpy(message->bytes.data(), &header, sizeof(header));
+  std::byte* const data = message->bytes.data() + sizeof(header);
+  if (has_bools && data_size > 0) std::memcpy(data, request.bools.data(), data_size);
+  if (has_fds) {
+    std::byte* at = data;
+    for (os::UniqueFd& fd : request.eventfds) {
+      const std::int32_t number = fd ? fd.get() : -1;
+      std::memcpy(at, &number, sizeof(number));
+      at += sizeof(number);
+      message->descriptors.push_back(std::move(fd));
+    }
+  }
+  return record_->module().world().calls().ask(
+      call_name("ioctl SET_IRQS"), [this, message](Call& call) -> Result<> {
+        const Inside inside(*record_);
+        call.descriptors = message->descriptors;
+        UMDEV_TRY(call_ioctl(call, VFIO_DEVICE_SET_IRQS, message->bytes));
+        return {};
+      });
+}
+
+void ModuleDevice::request(unsigned count) {
+  struct RequestTask final : Task {
+    RequestTask(std::shared_ptr<VfioRecord> of, unsigned times) : record(std::move(of)), count(times) {}
+    std::shared_ptr<VfioRecord> record;
+    unsigned count;
+    void run(Call&) override {
+      const Inside inside(*record);
+      std::visit(
+          [this](const auto& form) {
+            if (form.ops.request) form.ops.request(form.self, count);
+          },
+          record->callbacks());
+    }
+    void finish() override {}
+  };
+  record_->module().world().calls().start(call_name("request"), RequestTask(record_, count));
+}
+
+int ModuleDevice::match(std::string_view registered_name, std::string_view name) const {
+  const bool asks =
+      std::visit([](const auto& form) { return form.ops.match != nullptr; }, record_->callbacks());
+  if (!asks) return Device::match(registered_name, name);
+  const auto answer = record_->module().world().calls().ask(
+      call_name("match"), [record = record_, text = std::string(name)](Call&) mutable -> Result<int> {
+        const Inside inside(*record);
+        return std::visit([&](const auto& form) { return form.ops.match(form.self, text.data()); },
+                          record->callbacks());
+      });
+  return answer ? *answer : -answer.error().code;
+}
+
+Result<std::uint32_t> ModuleDevice::ioctl(vfio::User&, vfio::IoctlRequest request) {
+  auto argument = std::make_shared<std::vector<std::byte>>(request.argument.begin(), request.argument.end());
+  const auto answer = record_->module().world().calls().ask(
+      call_name("ioctl"), [this, argument, command = request.command](Call& call) -> Result<long> {
+        const Inside inside(*record_);
+        return call_ioctl(call, command, *argument);
+      });
+  if (!answer) return std::unexpected(answer.error());
+  std::ranges::copy(*argument, request.argument.begin());
+  return static_cast<std::uint32_t>(*answer);
+}
+
+}  // namespace umdev::kernel

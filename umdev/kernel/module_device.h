@@ -1,0 +1,63 @@
+// A module's VFIO device as the core has it: the core's questions in the kernel's words.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "umdev/kernel/vfio_record.h"
+#include "umdev/support/mutex.h"
+#include "umdev/vfio/device.h"
+
+namespace umdev::kernel {
+
+// The kernel's core asks a driver by ioctl what the device is; this asks so once, when it is opened, and
+// remembers. Reads, writes, opens, closes and resets may wait in the module; what the core needs an answer to
+// at once (SET_IRQS, mmap, ioctl, features) has the world's answer limit. Bounds are checked by the core, by
+// what the driver itself has said of its regions: drivers of the kernel often do not.
+class ModuleDevice final : public vfio::Device {
+ public:
+  explicit ModuleDevice(std::shared_ptr<VfioRecord> record) : record_(std::move(record)) {}
+
+  // ^vfio::Device
+  std::string_view name() const override { return record_->driver_name(); }
+  vfio::DeviceInfo info() const override UMDEV_EXCLUDES(mutex_);
+  Result<vfio::RegionInfo> region_info(std::uint32_t index) const override UMDEV_EXCLUDES(mutex_);
+  Result<vfio::IrqInfo> irq_info(std::uint32_t index) const override UMDEV_EXCLUDES(mutex_);
+  void open_device(vfio::User& user, Done<> done) override;
+  void close_device(vfio::User& user, Done<> done) override;
+  void read(vfio::ReadRequest request) override;
+  void write(vfio::WriteRequest request) override;
+  void reset(vfio::User& user, Done<> done) override;
+  Result<> set_irqs(vfio::User& user, vfio::IrqRequest& request) override;
+  void request(unsigned count) override;
+  int match(std::string_view registered_name, std::string_view name) const override;
+  Result<std::uint32_t> ioctl(vfio::User& user, vfio::IoctlRequest request) override;
+
+ private:
+  struct OpenTask;
+  struct CloseTask;
+  struct ReadTask;
+  struct WriteTask;
+  struct ResetTask;
+  struct AskTask;
+  friend struct OpenTask;
+
+  // What the driver said of itself.
+  struct Answers {
+    std::uint32_t flags = 0;
+    std::vector<Result<vfio::RegionInfo>> regions;
+    std::vector<vfio::IrqInfo> irqs;
+  };
+  Result<Answers> learn(Call& call) const;
+  Result<vfio::RegionInfo> ask_region(Call& call, std::uint32_t index) const;
+  Result<long> call_ioctl(Call& call, unsigned command, Bytes argument) const;
+  CallName call_name(const char* callback) const;
+
+  const std::shared_ptr<VfioRecord> record_;
+  mutable Mutex mutex_;
+  Answers answers_ UMDEV_GUARDED_BY(mutex_);
+  // Where each region begins in the driver's file. Changes only while the device is open for nobody.
+  std::vector<std::uint64_t> region_offsets_;
+};
+
+}  // namespace umdev::kernel

@@ -1,0 +1,65 @@
+#include "umdev/kernel/services.h"
+
+#include "umdev/kernel/device_record.h"
+#include "umdev/kernel/mdev_driver.h"
+#include "umdev/kernel/module.h"
+#include "umdev/kernel/vfio_record.h"
+
+namespace umdev::kernel {
+namespace {
+
+int alloc_chrdev_region(dev_t* first, unsigned base, unsigned /*count*/, const char* /*name*/) {
+  *first = (dev_t{current_call()->module->world().next_major()} << 20U) | base;
+  return 0;
+}
+
+void unregister_chrdev_region(dev_t /*first*/, unsigned /*count*/) {}
+
+constexpr ::umdev_services table{
+    .size = sizeof(::umdev_services),
+    .reserved = 0,
+    .printk = print,
+    .dev_printk = print_of_device,
+    .warn = warn,
+    .bug = bug,
+    .allocate = allocate,
+    .reallocate = reallocate,
+    .free = release,
+    .copy_to_user = copy_to_user,
+    .copy_from_user = copy_from_user,
+    .wait = wait,
+    .wake = wake,
+    .sleep = pass_time,
+    .device_initialize = device_initialize,
+    .device_add = device_add,
+    .device_del = device_del,
+    .get_device = get_device,
+    .put_device = put_device,
+    .dev_set_name = dev_set_name,
+    .class_register = class_register,
+    .class_unregister = class_unregister,
+    .alloc_chrdev_region = alloc_chrdev_region,
+    .unregister_chrdev_region = unregister_chrdev_region,
+    .vfio_alloc_device = vfio_alloc_device,
+    .vfio_put_device = vfio_put_device,
+    .vfio_init_device = vfio_init_device,
+    .vfio_init_data = vfio_init_data,
+    .vfio_uninit_device = vfio_uninit_device,
+    .vfio_register_device = vfio_register_device,
+    .vfio_unregister_device = vfio_unregister_device,
+    .mdev_register_driver = mdev_register_driver,
+    .mdev_unregister_driver = mdev_unregister_driver,
+    .mdev_register_parent = mdev_register_parent,
+    .mdev_unregister_parent = mdev_unregister_parent,
+    .eventfd_ctx_fdget = eventfd_ctx_fdget,
+    .eventfd_ctx_put = eventfd_ctx_put,
+    .eventfd_signal = eventfd_signal,
+};
+
+}  // namespace
+
+const ::umdev_services& services() {
+  return table;
+}
+
+}  // namespace umdev::kernel

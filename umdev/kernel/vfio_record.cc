@@ -1,0 +1,196 @@
+#include "umdev/kernel/vfio_record.h"
+
+#include <cstdlib>
+
+#include "umdev/kernel/belongings.h"
+#include "umdev/kernel/mdev_record.h"
+#include "umdev/kernel/module.h"
+#include "umdev/kernel/module_device.h"
+#include "umdev/kernel/waiting.h"
+
+namespace umdev::kernel {
+namespace {
+
+// What hangs on a struct vfio_device.
+struct Handle {
+  std::shared_ptr<VfioRecord> record;
+  std::atomic<int> references = 1;
+  bool owns_memory = false;
+};
+
+Handle* handle_of(const ::vfio_device* object) {
+  return static_cast<Handle*>(object->umdev);
+}
+
+void* error_pointer(int code) {
+  return reinterpret_cast<void*>(static_cast<std::intptr_t>(-code));
+}
+
+std::shared_ptr<MdevRecord> mdev_of(const ::device* dev) {
+  const DeviceRecord* const record = DeviceRecord::of(dev);
+  if (record == nullptr || record->mdev == nullptr) return nullptr;
+  // The binding holds it; a driver that registers has one.
+  return std::static_pointer_cast<MdevRecord>(record->node->driver_data());
+}
+
+// Not an error yet when the device is not known: the registration says so.
+void hang_on(::vfio_device* object, ::device* dev, Callbacks callbacks, unsigned rules) {
+  Module& module = *current_call()->module;
+  object->dev = dev;
+  auto handle = std::make_unique<Handle>();
+  handle->record = std::make_shared<VfioRecord>(module, object, dev, std::move(callbacks), rules);
+  object->umdev = handle.release();
+}
+
+}  // namespace
+
+VfioRecord::VfioRecord(Module& module, ::vfio_device* object, ::device* dev, Callbacks callbacks,
+                       unsigned rules)
+    : module_(module),
+      object_(object),
+      dev_(dev),
+      node_(DeviceRecord::of(dev) != nullptr ? DeviceRecord::of(dev)->node : nullptr),
+      mdev_(mdev_of(dev)),
+      callbacks_(std::move(callbacks)),
+      rules_(rules),
+      name_(node_ ? node_->name() : std::string()) {}
+
+VfioRecord::~VfioRecord() = default;
+
+const char* VfioRecord::driver_name() const {
+  if (const auto* with_data = std::get_if<DataOps>(&callbacks_)) return with_data->ops.name;
+  if (const auto* with_device = device_ops()) return with_device->ops.name;
+  return "vfio_mdev";
+}
+
+std::shared_ptr<VfioRecord> VfioRecord::of(const ::vfio_device* object) {
+  const Handle* const handle = handle_of(object);
+  return handle == nullptr ? nullptr : handle->record;
+}
+
+void VfioRecord::leave() {
+  if (inside_.fetch_sub(1) != 1) return;
+  Lock lock(mutex_);
+  left_.notify_all();
+}
+
+void VfioRecord::wait_until_left() {
+  Calls::about_to_wait();
+  Lock lock(mutex_);
+  while (inside_.load() > 0) left_.wait(mutex_);
+}
+
+Result<> VfioRecord::register_device(bool emulated) {
+  if (!node_) return fail(EINVAL, "the device is not registered");
+  auto device = std::make_unique<ModuleDevice>(shared_from_this());
+  const vfio::DeviceSpec spec{.parent = node_, .device_set = [this] {
+                                Lock lock(mutex_);
+                                return device_set_;
+                              }()};
+  vfio::Core& core = module_.world().core();
+  // An mdev has no DMA of its own, whichever function its driver registers it with.
+  auto registered = emulated || mdev_ ? core.register_emulated_device(std::move(device), spec)
+                                      : core.register_device(std::move(device), spec);
+  if (!registered) return std::unexpected(registered.error());
+  if (mdev_) {
+    mdev_->set_vfio(weak_from_this());
+    mdev_->instance()->set_vfio_device(registered->device);
+  }
+  object_->index = registered->device->index();
+  Lock lock(mutex_);
+  registered_ = std::move(registered->device);
+  registration_ = std::move(registered->registration);
+  return {};
+}
+
+void VfioRecord::unregister(RemovePolicy policy, Done<> done) {
+  Registration registration;
+  {
+    Lock lock(mutex_);
+    registration = std::move(registration_);
+  }
+  if (!registration) return done();
+  auto ending = std::make_shared<std::pair<Registration, Done<>>>(std::move(registration), std::move(done));
+  ending->first.unregister(policy, [self = shared_from_this(), ending](Result<> result) {
+    {
+      Lock lock(self->mutex_);
+      if (result) {
+        self->registered_ = nullptr;
+      } else {
+        self->registration_ = std::move(ending->first);
+      }
+    }
+    if (result && self->mdev_) self->mdev_->instance()->set_vfio_device(nullptr);
+    ending->second(std::move(result));
+  });
+}
+
+RemovePolicy VfioRecord::removal() const {
+  if (module_.is_forced()) return RemovePolicy::force;
+  return mdev_ && mdev_->removal() == RemovePolicy::force ? RemovePolicy::force : RemovePolicy::wait;
+}
+
+void VfioRecord::set_device_set(const void* id) {
+  Lock lock(mutex_);
+  device_set_ = id;
+}
+
+// --- The services.
+
+::vfio_device* vfio_alloc_device(std::size_t size, ::device* dev, const ::umdev_device_ops* ops) {
+  if (size < sizeof(::vfio_device)) return static_cast<::vfio_device*>(error_pointer(EINVAL));
+  auto* const object = static_cast<::vfio_device*>(std::calloc(1, size));
+  if (object == nullptr) return static_cast<::vfio_device*>(error_pointer(ENOMEM));
+  hang_on(object, dev, DeviceOps{*ops, object}, 0);
+  handle_of(object)->owns_memory = true;
+  const int answer = ops->init == nullptr ? 0 : ops->init(object);
+  if (answer == 0) return object;
+  vfio_uninit_device(object);
+  std::free(object);
+  return static_cast<::vfio_device*>(error_pointer(-answer));
+}
+
+void vfio_put_device(::vfio_device* object) {
+  Handle* const handle = handle_of(object);
+  if (handle == nullptr || handle->references.fetch_sub(1) != 1) return;
+  // release() is the last that the driver hears of it; the memory goes after it.
+  if (const DeviceOps* with = handle->record->device_ops(); with != nullptr && with->ops.release != nullptr)
+    with->ops.release(object);
+  vfio_uninit_device(object);
+  std::free(object);
+}
+
+int vfio_init_device(::vfio_device* object, ::device* dev, const ::umdev_device_ops* ops, unsigned rules) {
+  hang_on(object, dev, DeviceOps{*ops, object}, rules);
+  return 0;
+}
+
+int vfio_init_data(::vfio_device* object, ::device* dev, const ::umdev_data_ops* ops, void* data,
+                   unsigned rules) {
+  hang_on(object, dev, DataOps{*ops, data}, rules);
+  return 0;
+}
+
+void vfio_uninit_device(::vfio_device* object) {
+  const std::unique_ptr<Handle> handle(static_cast<Handle*>(std::exchange(object->umdev, nullptr)));
+}
+
+int vfio_register_device(::vfio_device* object, bool emulated) {
+  const auto record = VfioRecord::of(object);
+  // The kernel would crash: initialise first.
+  if (!record) return -EINVAL;
+  if (const auto registered = record->register_device(emulated); !registered) return -registered.error().code;
+  record->module().belongings().add(object, "VFIO device", record->name(),
+                                    [object] { vfio_unregister_device(object); });
+  return 0;
+}
+
+void vfio_unregister_device(::vfio_device* object) {
+  const auto record = VfioRecord::of(object);
+  if (!record) return;
+  record->module().belongings().remove(object);
+  static_cast<void>(wait_for([&](Done<> done) { record->unregister(record->removal(), std::move(done)); }));
+  record->wait_until_left();
+}
+
+}  // namespace umdev::kernel

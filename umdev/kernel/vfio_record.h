@@ -1,0 +1,97 @@
+// What stands behind a module's struct vfio_device: its callbacks, its references, its registration.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "include/umdev/kernel/umdev/services.h"
+#include "umdev/kernel/calls.h"
+#include "umdev/support/mutex.h"
+#include "umdev/support/registration.h"
+#include "umdev/vfio/core.h"
+
+namespace umdev::kernel {
+
+class MdevRecord;
+class Module;
+
+// The callbacks with the `self` that they are called with, whichever of the three forms they have.
+struct DataOps {
+  ::umdev_data_ops ops;
+  void* self;
+};
+struct ParentCallbacks {
+  ::umdev_parent_callbacks ops;
+  ::mdev_device* self;
+};
+struct DeviceOps {
+  ::umdev_device_ops ops;
+  ::vfio_device* self;
+};
+using Callbacks = std::variant<DeviceOps, DataOps, ParentCallbacks>;
+
+// Shared by the module's structure, its registration, and every call into it. All members from any thread.
+class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
+ public:
+  VfioRecord(Module& module, ::vfio_device* object, ::device* dev, Callbacks callbacks, unsigned rules);
+  ~VfioRecord();
+  VfioRecord(const VfioRecord&) = delete;
+  VfioRecord& operator=(const VfioRecord&) = delete;
+
+  Module& module() const { return module_; }
+  ::vfio_device* object() const { return object_; }
+  ::device* device() const { return dev_; }
+  const Callbacks& callbacks() const { return callbacks_; }
+  // Null for one of another form.
+  const DeviceOps* device_ops() const { return std::get_if<DeviceOps>(&callbacks_); }
+  const std::string& name() const { return name_; }
+  const char* driver_name() const;
+  bool opens_each_file() const { return (rules_ & ::umdev_open_each_file) != 0; }
+
+  // A callback is inside the module; the end of the registration waits for it.
+  void enter() { inside_.fetch_add(1); }
+  void leave() UMDEV_EXCLUDES(mutex_);
+
+  // EINVAL: no such device, or it is in no IOMMU group; EBUSY: it has a VFIO device.
+  Result<> register_device(bool emulated) UMDEV_EXCLUDES(mutex_);
+  // Completes when nobody uses it and no callback is inside; at once when it is not registered (any more).
+  void unregister(RemovePolicy policy, Done<> done) UMDEV_EXCLUDES(mutex_);
+  void wait_until_left() UMDEV_EXCLUDES(mutex_);
+  // How its users are to be treated now: as the removal of its instance or of its module says.
+  RemovePolicy removal() const;
+  void set_device_set(const void* id) UMDEV_EXCLUDES(mutex_);
+
+  // Of the structure, and what is behind it.
+  static std::shared_ptr<VfioRecord> of(const ::vfio_device* object);
+
+ private:
+  Module& module_;
+  ::vfio_device* const object_;
+  ::device* const dev_;
+  const std::shared_ptr<device::Device> node_;
+  const std::shared_ptr<MdevRecord> mdev_;  // null for one that is on no mdev
+  const Callbacks callbacks_;
+  const unsigned rules_;
+  const std::string name_;
+  std::atomic<int> inside_ = 0;
+
+  mutable Mutex mutex_;
+  Condition left_;
+  const void* device_set_ UMDEV_GUARDED_BY(mutex_) = nullptr;
+  std::shared_ptr<vfio::RegisteredDevice> registered_ UMDEV_GUARDED_BY(mutex_);
+  Registration registration_ UMDEV_GUARDED_BY(mutex_);
+};
+
+// The services.
+::vfio_device* vfio_alloc_device(std::size_t size, ::device* dev, const ::umdev_device_ops* ops);
+void vfio_put_device(::vfio_device* object);
+int vfio_init_device(::vfio_device* object, ::device* dev, const ::umdev_device_ops* ops, unsigned rules);
+int vfio_init_data(::vfio_device* object, ::device* dev, const ::umdev_data_ops* ops, void* data,
+                   unsigned rules);
+void vfio_uninit_device(::vfio_device* object);
+int vfio_register_device(::vfio_device* object, bool emulated);
+void vfio_unregister_device(::vfio_device* object);
+
+}  // namespace umdev::kernel

@@ -1,0 +1,88 @@
+// What modules act on: one tree, one VFIO core, one mdev bus, and threads that may wait.
+//
+// A module reaches its world through the call that it is in (current_call()->module->world()), never through
+// a global: two worlds in one process have modules of their own.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "include/umdev/kernel/umdev/objects.h"
+#include "umdev/device/class.h"
+#include "umdev/kernel/calls.h"
+#include "umdev/mdev/bus.h"
+#include "umdev/support/host.h"
+#include "umdev/support/mutex.h"
+#include "umdev/vfio/core.h"
+
+namespace umdev::kernel {
+
+class ModuleDriver;
+
+// What stands behind objects of modules that have no place for it. Any thread.
+template <typename Key, typename Value>
+class PointerMap {
+ public:
+  // Null when there is none.
+  std::shared_ptr<Value> find(const Key* key) const UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    const auto found = values_.find(key);
+    return found == values_.end() ? nullptr : found->second;
+  }
+  void add(const Key* key, std::shared_ptr<Value> value) UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    values_[key] = std::move(value);
+  }
+  std::shared_ptr<Value> take(const Key* key) UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    auto node = values_.extract(key);
+    return node ? std::move(node.mapped()) : nullptr;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::map<const Key*, std::shared_ptr<Value>> values_ UMDEV_GUARDED_BY(mutex_);
+};
+
+struct WorldConfig {
+  vfio::Core* core = nullptr;
+  mdev::Bus* bus = nullptr;
+  DeviceHost* host = nullptr;
+  // Where calls that wait go on: an os::ThreadPool, which grows when all of its threads wait.
+  Executor* threads = nullptr;
+  // How long a call may take whose answer the core needs at once (SET_IRQS, mmap, ioctl,
+  // available_instances).
+  Duration answer_limit = std::chrono::seconds(5);
+};
+
+// Everything in the configuration outlives it; it outlives its modules. All members from any thread.
+class World {
+ public:
+  explicit World(const WorldConfig& config) : config_(config), calls_(*config.threads, config.answer_limit) {}
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  vfio::Core& core() const { return *config_.core; }
+  mdev::Bus& bus() const { return *config_.bus; }
+  device::Model& model() const { return config_.bus->model(); }
+  DeviceHost& host() const { return *config_.host; }
+  Log& log() const { return config_.host->log(); }
+  Calls& calls() { return calls_; }
+
+  // What modules have registered, by the structures that they did it with.
+  PointerMap<::device_driver, ModuleDriver>& drivers() { return drivers_; }
+  PointerMap<::class_, device::Class>& classes() { return classes_; }
+
+  // Majors for alloc_chrdev_region(); nothing is behind them.
+  unsigned next_major() UMDEV_EXCLUDES(mutex_);
+
+ private:
+  const WorldConfig config_;
+  Calls calls_;
+  PointerMap<::device_driver, ModuleDriver> drivers_;
+  PointerMap<::class_, device::Class> classes_;
+  Mutex mutex_;
+  unsigned next_major_ UMDEV_GUARDED_BY(mutex_) = 234;
+};
+
+}  // namespace umdev::kernel
