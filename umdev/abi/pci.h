@@ -100,5 +100,49 @@ inline constexpr std::uint16_t pci_msix_flags_maskall = 0x4000;
 inline constexpr std::uint16_t pci_msix_flags_enable = 0x8000;
 inline constexpr std::uint32_t pci_msix_table_bir = 0x00000007;
 inline constexpr std::uint16_t pci_msix_entry_size = 16;
+inline constexpr std::uint16_t pci_msix_entry_lower_addr = 0;
+inline constexpr std::uint16_t pci_msix_entry_upper_addr = 4;
+inline constexpr std::uint16_t pci_msix_entry_data = 8;
+inline constexpr std::uint16_t pci_msix_entry_vector_ctrl = 12;
+inline constexpr std::uint32_t pci_msix_entry_ctrl_maskbit = 0x1;
+
+// PCI Express.
+inline constexpr std::uint16_t pci_exp_flags = 0x02;
+inline constexpr std::uint16_t pci_exp_devcap = 0x04;
+inline constexpr std::uint16_t pci_exp_devctl = 0x08;
+inline constexpr std::uint16_t pci_exp_devsta = 0x0a;
+inline constexpr std::uint16_t pci_exp_lnkcap = 0x0c;
+inline constexpr std::uint16_t pci_exp_lnkctl = 0x10;
+inline constexpr std::uint16_t pci_exp_lnksta = 0x12;
+inline constexpr std::uint16_t pci_exp_devcap2 = 0x24;
+inline constexpr std::uint16_t pci_exp_devctl2 = 0x28;
+inline constexpr std::uint16_t pci_exp_sltsta2 = 0x3a;
+inline constexpr std::uint16_t pci_exp_flags_type = 0x00f0;
+inline constexpr std::uint16_t pci_exp_type_endpoint = 0x0;
+inline constexpr std::uint16_t pci_exp_type_rc_end = 0x9;
+inline constexpr std::uint32_t pci_exp_devcap_rber = 0x00008000;
+inline constexpr std::uint32_t pci_exp_devcap_flr = 0x10000000;
+inline constexpr std::uint16_t pci_exp_devctl_relax_en = 0x0010;
+inline constexpr std::uint16_t pci_exp_devctl_payload = 0x00e0;
+inline constexpr std::uint16_t pci_exp_devctl_nosnoop_en = 0x0800;
+inline constexpr std::uint16_t pci_exp_devctl_readrq = 0x7000;
+inline constexpr std::uint16_t pci_exp_devctl_bcr_flr = 0x8000;
+
+// Extended capabilities: id, version and the offset of the next one in a dword, from 0x100 on.
+inline constexpr std::uint16_t pci_ext_cap_first = 0x100;
+inline constexpr std::uint32_t pci_ext_cap_version_shift = 16;
+inline constexpr std::uint32_t pci_ext_cap_next_shift = 20;
+enum PciExtendedCapabilityId : std::uint16_t {
+  pci_ext_cap_id_err = 0x01,
+  pci_ext_cap_id_sriov = 0x10,
+};
+
+// Advanced error reporting.
+inline constexpr std::uint16_t pci_err_uncor_status = 0x04;
+inline constexpr std::uint16_t pci_err_uncor_mask = 0x08;
+inline constexpr std::uint16_t pci_err_uncor_sever = 0x0c;
+inline constexpr std::uint16_t pci_err_cor_status = 0x10;
+inline constexpr std::uint16_t pci_err_cor_mask = 0x14;
+inline constexpr std::uint16_t pci_err_cap = 0x18;
 
 }  // namespace umdev::abi

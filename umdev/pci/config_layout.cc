@@ -138,7 +138,8 @@ std::uint8_t ConfigLayout::add_msi(const MsiCapability& msi) {
     set<std::uint32_t>(mask, 0, static_cast<std::uint32_t>((1ULL << msi.vectors) - 1));
   }
   msi_vectors_ = msi.vectors;
-  watch(offset + abi::pci_msi_flags, 2);
+  msi_control_ = offset + abi::pci_msi_flags;
+  watch(msi_control_, 2);
   return offset;
 }
 
@@ -152,8 +153,61 @@ std::uint8_t ConfigLayout::add_msix(const MsixCapability& msix) {
                      abi::pci_msix_flags_enable | abi::pci_msix_flags_maskall);
   set<std::uint32_t>(offset + abi::pci_msix_table, msix.table_offset | msix.table_bar);
   set<std::uint32_t>(offset + abi::pci_msix_pba, msix.pba_offset | msix.pba_bar);
-  msix_vectors_ = msix.vectors;
-  watch(offset + abi::pci_msix_flags, 2);
+  msix_ = msix;
+  msix_control_ = offset + abi::pci_msix_flags;
+  watch(msix_control_, 2);
+  return offset;
+}
+
+std::uint8_t ConfigLayout::add_express(const ExpressCapability& express) {
+  UMDEV_ASSERT(size() == abi::pci_cfg_space_exp_size, "an express function has 4096 bytes");
+  constexpr std::uint16_t link_2_5_gt_x1 = 0x11;
+  constexpr std::uint16_t read_512_bytes = 0x2000;
+  constexpr std::uint16_t report_errors = 0x000f;
+  const std::array<std::byte, abi::pci_exp_sltsta2> body{};
+  const std::uint8_t offset = add_capability(abi::pci_cap_id_exp, body);
+  const std::uint16_t type = express.integrated ? abi::pci_exp_type_rc_end : abi::pci_exp_type_endpoint;
+  set<std::uint16_t>(offset + abi::pci_exp_flags, static_cast<std::uint16_t>(2 | (type << 4)));
+  set<std::uint32_t>(offset + abi::pci_exp_devcap,
+                     abi::pci_exp_devcap_rber | (express.function_level_reset ? abi::pci_exp_devcap_flr : 0));
+  set<std::uint16_t>(offset + abi::pci_exp_devctl,
+                     read_512_bytes | abi::pci_exp_devctl_relax_en | abi::pci_exp_devctl_nosnoop_en,
+                     report_errors | abi::pci_exp_devctl_relax_en | abi::pci_exp_devctl_payload |
+                         abi::pci_exp_devctl_nosnoop_en | abi::pci_exp_devctl_readrq);
+  set<std::uint16_t>(offset + abi::pci_exp_devsta, 0, 0, report_errors);
+  if (!express.integrated) {
+    set<std::uint32_t>(offset + abi::pci_exp_lnkcap, link_2_5_gt_x1);
+    set<std::uint16_t>(offset + abi::pci_exp_lnksta, link_2_5_gt_x1);
+  }
+  if (express.function_level_reset) function_level_reset_ = offset + abi::pci_exp_devctl;
+  return offset;
+}
+
+std::uint16_t ConfigLayout::add_extended_capability(std::uint16_t id, std::uint8_t version, ConstBytes body) {
+  const std::uint16_t offset = next_extended_;
+  UMDEV_ASSERT(range_fits(offset, body.size() + 4, size()), "no room for the extended capability");
+  const std::vector<std::byte> none(body.size());
+  const auto place = static_cast<std::uint32_t>(offset) << abi::pci_ext_cap_next_shift;
+  if (last_extended_ != 0)
+    set<std::uint32_t>(last_extended_, *load_le<std::uint32_t>(image_, last_extended_) | place);
+  set<std::uint32_t>(offset, id | (static_cast<std::uint32_t>(version) << abi::pci_ext_cap_version_shift));
+  set_bytes(offset + 4, body, none, none);
+  last_extended_ = offset;
+  next_extended_ = static_cast<std::uint16_t>((offset + 4 + body.size() + 3) & ~std::size_t{3});
+  return offset;
+}
+
+std::uint16_t ConfigLayout::add_error_reporting() {
+  constexpr std::uint32_t uncorrectable = 0x005ff030;  // the errors that there are
+  constexpr std::uint32_t fatal = 0x00062030;          // of these, the ones that are fatal at power-on
+  constexpr std::uint32_t correctable = 0x000031c1;
+  const std::array<std::byte, 0x44> body{};
+  const std::uint16_t offset = add_extended_capability(abi::pci_ext_cap_id_err, 2, body);
+  set<std::uint32_t>(offset + abi::pci_err_uncor_status, 0, 0, uncorrectable);
+  set<std::uint32_t>(offset + abi::pci_err_uncor_mask, 0, uncorrectable);
+  set<std::uint32_t>(offset + abi::pci_err_uncor_sever, fatal, uncorrectable);
+  set<std::uint32_t>(offset + abi::pci_err_cor_status, 0, 0, correctable);
+  set<std::uint32_t>(offset + abi::pci_err_cor_mask, 0x2000, correctable);
   return offset;
 }
 

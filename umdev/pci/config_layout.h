@@ -50,6 +50,12 @@ struct MsixCapability {
   std::uint32_t pba_offset = 0;
 };
 
+// `function_level_reset`: a write of devctl's FLR bit resets the function.
+struct ExpressCapability {
+  bool integrated = false;  // an endpoint of the root complex: it has no link
+  bool function_level_reset = true;
+};
+
 // A table of bytes, each with the bits that a write may set (`writable`) and the bits that writing 1 clears
 // (`write_1_clears`); everything else is read-only. Built once by a driver, then only read: safe from any
 // thread. What it is asked to hold is the driver's choice, never a client's, so a mistake is an assertion.
@@ -86,11 +92,20 @@ class ConfigLayout {
   // Each appends to the list and returns the offset of the capability. Its control register is watched.
   std::uint8_t add_power_management();
   std::uint8_t add_msi(const MsiCapability& msi);
+  // The framework keeps the table and the pending bits, in front of whatever the driver has behind the BAR.
   std::uint8_t add_msix(const MsixCapability& msix);
+  // Version 2, for a configuration space of 4096 bytes.
+  std::uint8_t add_express(const ExpressCapability& express);
   // `body` stands behind id, next and length, read-only.
   std::uint8_t add_vendor_capability(ConstBytes body);
   // Any other capability: `body` stands behind id and next, read-only until set() says otherwise.
   std::uint8_t add_capability(std::uint8_t id, ConstBytes body);
+
+  // The same in extended space, which begins at 0x100: `body` stands behind the dword of id and next. Needs a
+  // configuration space of 4096 bytes.
+  std::uint16_t add_extended_capability(std::uint16_t id, std::uint8_t version, ConstBytes body);
+  // Advanced error reporting, of a function that never has an error to report.
+  std::uint16_t add_error_reporting();
 
   // Asks for a ConfigChange whenever a write changes this register of 1, 2 or 4 bytes.
   void watch(std::uint16_t offset, std::uint8_t size);
@@ -104,7 +119,14 @@ class ConfigLayout {
   std::uint32_t rom_size() const { return rom_size_; }
   std::uint8_t interrupt_pin() const;
   std::uint32_t msi_vectors() const { return msi_vectors_; }
-  std::uint32_t msix_vectors() const { return msix_vectors_; }
+  std::uint32_t msix_vectors() const { return msix_.vectors; }
+  // Zero vectors: there is no such capability.
+  const MsixCapability& msix() const { return msix_; }
+  // Where the message control of MSI or MSI-X is; 0 without the capability.
+  std::uint16_t msi_control() const { return msi_control_; }
+  std::uint16_t msix_control() const { return msix_control_; }
+  // Where devctl is, of a function that has function level reset; else 0.
+  std::uint16_t function_level_reset() const { return function_level_reset_; }
 
  private:
   void set_bytes(std::uint16_t offset, ConstBytes value, ConstBytes writable, ConstBytes write_1_clears);
@@ -118,9 +140,14 @@ class ConfigLayout {
   std::array<Bar, abi::pci_std_num_bars> bars_;
   std::uint32_t rom_size_ = 0;
   std::uint32_t msi_vectors_ = 0;
-  std::uint32_t msix_vectors_ = 0;
+  MsixCapability msix_{.vectors = 0};
+  std::uint16_t msi_control_ = 0;
+  std::uint16_t msix_control_ = 0;
+  std::uint16_t function_level_reset_ = 0;
   std::uint16_t next_capability_ = abi::pci_std_header_sizeof;
   std::uint16_t last_link_ = abi::pci_capability_list;
+  std::uint16_t next_extended_ = abi::pci_ext_cap_first;
+  std::uint16_t last_extended_ = 0;
 };
 
 }  // namespace umdev::pci

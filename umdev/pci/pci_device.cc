@@ -10,6 +10,9 @@ constexpr std::uint32_t intx_flags =
     abi::vfio_irq_info_eventfd | abi::vfio_irq_info_maskable | abi::vfio_irq_info_automasked;
 constexpr std::uint32_t message_flags = abi::vfio_irq_info_eventfd | abi::vfio_irq_info_noresize;
 
+constexpr StreamTag msix_tag("msix");
+constexpr std::uint16_t msix_version = 1;
+
 bool is_bar(std::uint32_t region) {
   return region <= abi::vfio_pci_bar5_region_index;
 }
@@ -27,7 +30,8 @@ ModelRef share(Model model) {
   return std::make_shared<const Model>(std::move(model));
 }
 
-PciDevice::PciDevice(ModelRef model) : model_(std::move(model)), config_(model_->config) {}
+PciDevice::PciDevice(ModelRef model)
+    : model_(std::move(model)), config_(model_->config), msix_(model_->config.msix_vectors()) {}
 
 vfio::DeviceInfo PciDevice::info() const {
   return {.flags = abi::vfio_device_flags_pci | abi::vfio_device_flags_reset,
@@ -82,6 +86,7 @@ void PciDevice::close_device(vfio::User& user, Done<> done) {
     Lock lock(mutex_);
     std::erase(users_, &user);
     last = users_.empty();
+    if (last) msix_.set_enabled(false);
   }
   if (last) power_on();
   done();
@@ -91,6 +96,7 @@ void PciDevice::power_on() {
   {
     Lock lock(mutex_);
     config_.reset();
+    msix_.reset();
     for (vfio::User* user : users_) user->irqs().clear_pending();
   }
   // Last, so that a line that an access under way has raised in between is lowered again.
@@ -108,7 +114,11 @@ void PciDevice::request(unsigned) {
 
 void PciDevice::raise_irq(std::uint32_t index, std::uint32_t vector) {
   Lock lock(mutex_);
-  for (vfio::User* user : users_) user->irqs().raise(index, vector);
+  for (vfio::User* user : users_) {
+    if (index == abi::vfio_pci_msix_irq_index && user->irqs().enabled(index) && !msix_.may_send(vector))
+      continue;
+    user->irqs().raise(index, vector);
+  }
 }
 
 void PciDevice::lower_irq(std::uint32_t index, std::uint32_t vector) {
@@ -126,10 +136,15 @@ void PciDevice::read(vfio::ReadRequest request) {
 
 void PciDevice::write(vfio::WriteRequest request) {
   const Result<> result = write_region(request);
-  if (result)
-    request.complete_all();
-  else
-    request.complete(std::unexpected(result.error()));
+  if (!result) return request.complete(std::unexpected(result.error()));
+  if (!resets_function(request)) return request.complete_all();
+  vfio::User& user = request.user();
+  reset(user, [request = std::move(request)](Result<> done) mutable {
+    if (done)
+      request.complete_all();
+    else
+      request.complete(std::unexpected(done.error()));
+  });
 }
 
 Result<> PciDevice::read_region(vfio::ReadRequest& request) {
@@ -140,7 +155,28 @@ Result<> PciDevice::read_region(vfio::ReadRequest& request) {
     Lock lock(mutex_);
     return config_.read(request.offset(), request.data());
   }
-  return bar_read(request.user(), request.region(), request.offset(), request.data());
+  return read_bar(request);
+}
+
+Result<> PciDevice::read_bar(vfio::ReadRequest& request) {
+  const MsixCapability& msix = model_->config.msix();
+  std::uint64_t offset = request.offset();
+  for (Bytes left = request.data(); !left.empty();) {
+    const MsixPiece piece = first_piece(msix, request.region(), offset, left.size());
+    const Bytes into = left.first(piece.size);
+    if (piece.where == MsixPiece::Where::device) {
+      UMDEV_TRY(bar_read(request.user(), request.region(), piece.offset, into));
+    } else {
+      Lock lock(mutex_);
+      if (piece.where == MsixPiece::Where::table)
+        msix_.read_table(piece.offset, into);
+      else
+        msix_.read_pending(piece.offset, into);
+    }
+    left = left.subspan(piece.size);
+    offset += piece.size;
+  }
+  return {};
 }
 
 Result<> PciDevice::write_region(vfio::WriteRequest& request) {
@@ -148,7 +184,26 @@ Result<> PciDevice::write_region(vfio::WriteRequest& request) {
     return fail(EINVAL, "the write does not lie inside the region");
   if (request.region() == abi::vfio_pci_config_region_index) return write_config(request);
   if (!is_bar(request.region())) return fail(EINVAL, "the region cannot be written");
-  return bar_write(request.user(), request.region(), request.offset(), request.data());
+  return write_bar(request);
+}
+
+Result<> PciDevice::write_bar(vfio::WriteRequest& request) {
+  const MsixCapability& msix = model_->config.msix();
+  std::uint64_t offset = request.offset();
+  for (ConstBytes left = request.data(); !left.empty();) {
+    const MsixPiece piece = first_piece(msix, request.region(), offset, left.size());
+    const ConstBytes from = left.first(piece.size);
+    if (piece.where == MsixPiece::Where::device) {
+      UMDEV_TRY(bar_write(request.user(), request.region(), piece.offset, from));
+    } else if (piece.where == MsixPiece::Where::table) {
+      Lock lock(mutex_);
+      msix_.write_table(piece.offset, from);
+      send_what_may();
+    }
+    left = left.subspan(piece.size);
+    offset += piece.size;
+  }
+  return {};
 }
 
 Result<> PciDevice::write_config(vfio::WriteRequest& request) {
@@ -156,9 +211,67 @@ Result<> PciDevice::write_config(vfio::WriteRequest& request) {
   {
     Lock lock(mutex_);
     changes = UMDEV_TRY(config_.write(request.offset(), request.data()));
+    follow_function_mask();
   }
   for (const ConfigChange& change : changes) config_changed(request.user(), change);
   return {};
+}
+
+// The bit itself reads as 0 always, so nothing of it is stored.
+bool PciDevice::resets_function(const vfio::WriteRequest& request) const {
+  const std::uint16_t control = model_->config.function_level_reset();
+  if (control == 0 || request.region() != abi::vfio_pci_config_region_index) return false;
+  const std::uint64_t high_byte = control + 1U;
+  const ConstBytes data = request.data();
+  constexpr std::byte bit{abi::pci_exp_devctl_bcr_flr >> 8};
+  return request.offset() <= high_byte && high_byte - request.offset() < data.size() &&
+         (data[high_byte - request.offset()] & bit) != std::byte{0};
+}
+
+// As vfio-pci does with the hardware: who sets vectors up by SET_IRQS enables what sends them.
+Result<> PciDevice::set_irqs(vfio::User& user, vfio::IrqRequest& request) {
+  const Result<> result = user.irqs().set(request);
+  Lock lock(mutex_);
+  const auto follow = [&](std::uint16_t control, std::uint32_t index,
+                          std::uint16_t bit) UMDEV_REQUIRES(mutex_) {
+    if (control == 0 || request.index != index) return;
+    const auto before = config_.value<std::uint16_t>(control);
+    const std::uint16_t after = user.irqs().enabled(index) ? before | bit : before & ~bit;
+    if (after != before) config_.set_value<std::uint16_t>(control, after);
+  };
+  follow(model_->config.msi_control(), abi::vfio_pci_msi_irq_index, abi::pci_msi_flags_enable);
+  follow(model_->config.msix_control(), abi::vfio_pci_msix_irq_index, abi::pci_msix_flags_enable);
+  if (request.index == abi::vfio_pci_msix_irq_index) msix_.set_enabled(user.irqs().enabled(request.index));
+  return result;
+}
+
+void PciDevice::follow_function_mask() {
+  const std::uint16_t control = model_->config.msix_control();
+  if (control == 0) return;
+  const auto flags = config_.value<std::uint16_t>(control);
+  msix_.set_function_mask((flags & abi::pci_msix_flags_maskall) != 0);
+  send_what_may();
+}
+
+void PciDevice::send_what_may() {
+  while (const auto vector = msix_.take_sendable())
+    for (vfio::User* user : users_) user->irqs().raise(abi::vfio_pci_msix_irq_index, *vector);
+}
+
+void PciDevice::save_msix(StreamWriter& stream) const {
+  if (model_->config.msix_vectors() == 0) return;
+  Lock lock(mutex_);
+  stream.begin(msix_tag, msix_version);
+  stream.put_bytes(msix_.save());
+}
+
+Result<> PciDevice::load_msix(StreamReader& stream) {
+  if (model_->config.msix_vectors() == 0) return {};
+  SectionReader section = UMDEV_TRY(stream.take(msix_tag, msix_version));
+  const ConstBytes saved = UMDEV_TRY(section.get_bytes());
+  UMDEV_TRY(section.end());
+  Lock lock(mutex_);
+  return msix_.load(saved);
 }
 
 Result<> PciDevice::bar_read(vfio::User&, std::uint32_t, std::uint64_t, Bytes) {

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "umdev/pci/config_space.h"
+#include "umdev/pci/msix.h"
 #include "umdev/support/mutex.h"
+#include "umdev/support/state_stream.h"
 #include "umdev/vfio/device.h"
 
 namespace umdev::pci {
@@ -28,9 +30,10 @@ struct Model {
 using ModelRef = std::shared_ptr<const Model>;
 ModelRef share(Model model);
 
-// Regions lie at index << 40, config space has 256 or 4096 bytes, interrupts are those of vfio-pci. The MSI-X
-// table and its pending bits are no emulation of this class: vectors are set up through SET_IRQS, and a BAR
-// that shows them is the driver's as any other.
+// Regions lie at index << 40, config space has 256 or 4096 bytes, interrupts are those of vfio-pci. With an
+// MSI-X capability, the table and the pending bits are kept here (MsixTable): the driver never sees accesses
+// to them, and raises vectors with no thought of masks. The enable bits of MSI and MSI-X follow SET_IRQS. A
+// write of devctl's function level reset bit is a reset(); what it resets is the same.
 //
 // The device is at power-on whenever it has no user, so nothing of one user is seen by the next.
 //
@@ -47,6 +50,7 @@ class PciDevice : public vfio::Device {
   void read(vfio::ReadRequest request) override;
   void write(vfio::WriteRequest request) override;
   void reset(vfio::User& user, Done<> done) override;
+  Result<> set_irqs(vfio::User& user, vfio::IrqRequest& request) override;
   // Raises the REQ interrupt of every user that has set it up.
   void request(unsigned count) override;
 
@@ -65,6 +69,11 @@ class PciDevice : public vfio::Device {
 
   // A write changed a watched register. With writes running in parallel, config() may be further on already.
   virtual void config_changed(vfio::User& /*user*/, const ConfigChange& /*change*/) {}
+
+  // What a move of the device must carry of MSI-X: put into a section of its own, and taken from it. EINVAL,
+  // and nothing has changed, when it is not the state of this function. Nothing to do without MSI-X.
+  void save_msix(StreamWriter& stream) const UMDEV_EXCLUDES(mutex_);
+  Result<> load_msix(StreamReader& stream) UMDEV_EXCLUDES(mutex_);
 
   // The interrupts of whoever uses the device; nobody, nothing happens. Never block.
   void raise_irq(std::uint32_t index, std::uint32_t vector = 0) UMDEV_EXCLUDES(mutex_);
@@ -87,6 +96,11 @@ class PciDevice : public vfio::Device {
  private:
   Result<> read_region(vfio::ReadRequest& request);
   Result<> write_region(vfio::WriteRequest& request);
+  Result<> read_bar(vfio::ReadRequest& request) UMDEV_EXCLUDES(mutex_);
+  Result<> write_bar(vfio::WriteRequest& request) UMDEV_EXCLUDES(mutex_);
+  bool resets_function(const vfio::WriteRequest& request) const;
+  void follow_function_mask() UMDEV_REQUIRES(mutex_);
+  void send_what_may() UMDEV_REQUIRES(mutex_);
   Result<> write_config(vfio::WriteRequest& request) UMDEV_EXCLUDES(mutex_);
   std::uint64_t region_size(std::uint32_t index) const;
   void power_on() UMDEV_EXCLUDES(mutex_);
@@ -94,6 +108,7 @@ class PciDevice : public vfio::Device {
   const ModelRef model_;
   mutable Mutex mutex_;  // a leaf: no function of the driver is called inside it
   ConfigSpace config_ UMDEV_GUARDED_BY(mutex_);
+  MsixTable msix_ UMDEV_GUARDED_BY(mutex_);
   std::vector<vfio::User*> users_ UMDEV_GUARDED_BY(mutex_);
 };
 

@@ -42,6 +42,10 @@ ConfigLayout make_layout(StepReader& reader) {
   if ((looks & 64) != 0)
     layout.add_msix({.vectors = 1U + size, .table_bar = 1, .pba_bar = 1, .pba_offset = 2048});
   if ((looks & 128) != 0) layout.add_vendor_capability(bytes_of(std::uint64_t{0x1122334455667788}));
+  if (layout.size() == abi::pci_cfg_space_exp_size) {
+    layout.add_express({.integrated = (size & 1) != 0, .function_level_reset = (size & 2) != 0});
+    layout.add_error_reporting();
+  }
   return layout;
 }
 

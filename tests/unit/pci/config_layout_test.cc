@@ -149,5 +149,42 @@ TEST(ConfigLayoutDeathTest, what_a_driver_cannot_mean_is_an_assertion) {
   EXPECT_DEATH(ConfigLayout().add_vendor_capability(std::vector<std::byte>(250)), "no room");
 }
 
+TEST(ConfigLayout, express_says_what_it_is_and_that_it_resets) {
+  for (const bool integrated : {false, true}) {
+    ConfigLayout layout(abi::pci_cfg_space_exp_size);
+    const std::uint8_t express = layout.add_express({.integrated = integrated});
+    EXPECT_EQ(express + 0x3c, layout.add_vendor_capability({})) << "its size in version 2";
+    EXPECT_EQ(at<std::uint16_t>(layout.image(), express + abi::pci_exp_flags), integrated ? 0x92 : 0x02);
+    EXPECT_EQ(at<std::uint32_t>(layout.image(), express + abi::pci_exp_devcap), 0x10008000U);
+    EXPECT_EQ(at<std::uint32_t>(layout.image(), express + abi::pci_exp_lnkcap), integrated ? 0U : 0x11U);
+    EXPECT_EQ(layout.function_level_reset(), express + abi::pci_exp_devctl);
+    ConfigSpace space(layout);
+    ASSERT_TRUE(space.write(express + abi::pci_exp_devctl, bytes_of<std::uint16_t>(0xffff)));
+    EXPECT_EQ(space.value<std::uint16_t>(express + abi::pci_exp_devctl), 0x78ff) << "the reset bit reads 0";
+  }
+  ConfigLayout plain(abi::pci_cfg_space_exp_size);
+  const std::uint8_t express = plain.add_express({.function_level_reset = false});
+  EXPECT_EQ(at<std::uint32_t>(plain.image(), express + abi::pci_exp_devcap), 0x00008000U);
+  EXPECT_EQ(plain.function_level_reset(), 0);
+}
+
+TEST(ConfigLayout, extended_capabilities_form_a_list_from_0x100) {
+  ConfigLayout layout(abi::pci_cfg_space_exp_size);
+  EXPECT_EQ(layout.add_error_reporting(), 0x100);
+  const std::vector<std::byte> body(9, std::byte{0x5a});
+  EXPECT_EQ(layout.add_extended_capability(0x0b, 1, body), 0x148);
+  EXPECT_EQ(layout.add_extended_capability(0x03, 2, {}), 0x158);
+  EXPECT_EQ(at<std::uint32_t>(layout.image(), 0x100), 0x14820001U);
+  EXPECT_EQ(at<std::uint32_t>(layout.image(), 0x148), 0x1581000bU);
+  EXPECT_EQ(at<std::uint32_t>(layout.image(), 0x158), 0x00020003U);
+  EXPECT_EQ(at<std::uint8_t>(layout.image(), 0x154), 0x5a);
+  ConfigSpace space(layout);
+  space.set_value<std::uint32_t>(0x104, 0xffffffff);
+  ASSERT_TRUE(space.write(0x104, bytes_of<std::uint32_t>(0x10)));
+  EXPECT_EQ(space.value<std::uint32_t>(0x104), 0xffffffefU) << "an error's status clears by writing one";
+  ASSERT_TRUE(space.write(0x100, bytes_of<std::uint32_t>(0)));
+  EXPECT_EQ(space.value<std::uint32_t>(0x100), 0x14820001U);
+}
+
 }  // namespace
 }  // namespace umdev::pci

@@ -256,7 +256,8 @@ RC_GTEST_PROP(ConfigSpace, behaves_as_three_arrays, ()) {
 // Whatever capabilities a function has and whatever is written, nobody can take the list apart or change who
 // the function is, and a BAR stays aligned to its size.
 RC_GTEST_PROP(ConfigSpace, no_write_breaks_the_structure, ()) {
-  ConfigLayout layout;
+  const bool is_express = *rc::gen::arbitrary<bool>();
+  ConfigLayout layout(is_express ? abi::pci_cfg_space_exp_size : abi::pci_cfg_space_size);
   layout.identify({.vendor = 0x1234, .device = 0x5678, .class_code = 0x020000});
   const auto size = std::uint64_t{1} << *rc::gen::inRange(4, 40);
   layout.add_bar(0, {.kind = size > (1ULL << 31) ? Bar::Kind::memory64 : Bar::Kind::memory32, .size = size});
@@ -272,10 +273,15 @@ RC_GTEST_PROP(ConfigSpace, no_write_breaks_the_structure, ()) {
     if (kind == 3)
       layout.add_vendor_capability(std::vector<std::byte>(*rc::gen::inRange<std::size_t>(0, 10)));
   }
+  if (is_express) {
+    layout.add_express({});
+    layout.add_error_reporting();
+    layout.add_extended_capability(abi::pci_ext_cap_id_sriov, 1, std::vector<std::byte>(60));
+  }
   ConfigSpace space(layout);
   for (int step = 0; step < 30; ++step) {
     const auto data = arbitrary_bytes(*rc::gen::inRange<std::size_t>(1, 257));
-    const auto offset = *rc::gen::inRange<std::size_t>(0, 257 - data.size());
+    const auto offset = *rc::gen::inRange<std::size_t>(0, layout.size() + 1 - data.size());
     RC_ASSERT(space.write(offset, std::as_bytes(std::span(data))).has_value());
     RC_ASSERT(space.value<std::uint32_t>(0) == 0x56781234U);
     RC_ASSERT(space.bar_address(0) % size == 0U);
@@ -283,7 +289,11 @@ RC_GTEST_PROP(ConfigSpace, no_write_breaks_the_structure, ()) {
     for (auto at = space.value<std::uint8_t>(abi::pci_capability_list); at != 0;
          at = space.value<std::uint8_t>(at + 1))
       ++found;
-    RC_ASSERT(found == wanted.size());
+    RC_ASSERT(found == wanted.size() + (is_express ? 1 : 0));
+    if (is_express) {
+      RC_ASSERT(space.value<std::uint32_t>(0x100) == 0x14820001U);
+      RC_ASSERT(space.value<std::uint32_t>(0x148) == 0x00010010U);
+    }
   }
 }
 

@@ -30,11 +30,11 @@ ModelRef make_model() {
   ConfigLayout layout;
   layout.identify({.vendor = 0x1234, .device = 0x5678, .class_code = 0xff0000});
   layout.add_bar(0, {.kind = Bar::Kind::memory32, .size = memory_size});
-  layout.add_bar(2, {.kind = Bar::Kind::io, .size = 8});
+  layout.add_bar(2, {.kind = Bar::Kind::memory32, .size = 128});
   layout.add_rom(2048);
   layout.add_interrupt_pin(1);
   layout.add_msi({.vectors = 4});
-  layout.add_msix({.vectors = 3});
+  layout.add_msix({.vectors = 3, .table_bar = 2, .table_offset = 8, .pba_bar = 2, .pba_offset = 64});
   return share(Model(std::move(layout)));
 }
 
@@ -115,7 +115,7 @@ TEST_F(PciDeviceTest, B8_regions_lie_at_their_index_shifted_by_40) {
     std::uint32_t flags;
   } regions[] = {{4096, read_write},
                  {0, 0},
-                 {8, read_write},
+                 {128, read_write},
                  {0, 0},
                  {0, 0},
                  {0, 0},
@@ -164,7 +164,7 @@ TEST_F(PciDeviceTest, what_does_not_lie_inside_a_region_never_reaches_the_driver
     std::uint64_t offset;
     std::size_t size;
   } accesses[] = {{0, 4096, 1},     {0, 4093, 4}, {0, ~0ULL, 1}, {0, ~0ULL - 1, 8}, {1, 0, 1},
-                  {2, 7, 2},        {3, 0, 4},    {5, 0, 1},     {rom, 2048, 1},    {config, 256, 1},
+                  {2, 127, 2},      {3, 0, 4},    {5, 0, 1},     {rom, 2048, 1},    {config, 256, 1},
                   {config, 253, 4}, {8, 0, 1},    {9, 0, 1},     {~0U, 0, 4}};
   for (const auto& access : accesses) {
     EXPECT_EQ(error_of(read_bytes(device, user, access.region, access.offset, access.size)), EINVAL)
