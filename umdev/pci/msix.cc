@@ -57,8 +57,8 @@ std::optional<std::uint32_t> MsixTable::take_sendable() {
 }
 
 void MsixTable::set_enabled(bool enabled) {
+  if (enabled_ && !enabled) forget_pending();
   enabled_ = enabled;
-  if (!enabled) forget_pending();
 }
 
 void MsixTable::read_table(std::uint64_t offset, Bytes into) const {

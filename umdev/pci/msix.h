@@ -53,6 +53,7 @@ class MsixTable {
   // Back to power-on, but enabled as it was.
   void reset();
 
+  bool enabled() const { return enabled_; }
   std::uint32_t vectors() const { return static_cast<std::uint32_t>(entries_.size()); }
   // What a user has set up and what waits, for who moves the function: the table as it was written, and the
   // pending bits, 64 to a word.

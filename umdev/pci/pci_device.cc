@@ -265,13 +265,21 @@ void PciDevice::save_msix(StreamWriter& stream) const {
   stream.put_bytes(msix_.save());
 }
 
-Result<> PciDevice::load_msix(StreamReader& stream) {
-  if (model_->config.msix_vectors() == 0) return {};
+Result<MsixTable> PciDevice::load_msix(StreamReader& stream) const {
+  MsixTable table(model_->config.msix_vectors());
+  if (table.vectors() == 0) return table;
   SectionReader section = UMDEV_TRY(stream.take(msix_tag, msix_version));
   const ConstBytes saved = UMDEV_TRY(section.get_bytes());
   UMDEV_TRY(section.end());
+  UMDEV_TRY(table.load(saved));
+  return table;
+}
+
+void PciDevice::set_msix(MsixTable table) {
   Lock lock(mutex_);
-  return msix_.load(saved);
+  table.set_enabled(msix_.enabled());
+  msix_ = std::move(table);
+  follow_function_mask();
 }
 
 Result<> PciDevice::bar_read(vfio::User&, std::uint32_t, std::uint64_t, Bytes) {

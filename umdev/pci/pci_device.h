@@ -70,10 +70,11 @@ class PciDevice : public vfio::Device {
   // A write changed a watched register. With writes running in parallel, config() may be further on already.
   virtual void config_changed(vfio::User& /*user*/, const ConfigChange& /*change*/) {}
 
-  // What a move of the device must carry of MSI-X: put into a section of its own, and taken from it. EINVAL,
-  // and nothing has changed, when it is not the state of this function. Nothing to do without MSI-X.
+  // What a move of the device must carry of MSI-X: put into a section of its own; taken from it, EINVAL when
+  // it is not the state of this function; made the function's own. Nothing to do without MSI-X.
   void save_msix(StreamWriter& stream) const UMDEV_EXCLUDES(mutex_);
-  Result<> load_msix(StreamReader& stream) UMDEV_EXCLUDES(mutex_);
+  Result<MsixTable> load_msix(StreamReader& stream) const;
+  void set_msix(MsixTable table) UMDEV_EXCLUDES(mutex_);
 
   // The interrupts of whoever uses the device; nobody, nothing happens. Never block.
   void raise_irq(std::uint32_t index, std::uint32_t vector = 0) UMDEV_EXCLUDES(mutex_);

@@ -56,6 +56,7 @@ class Function final : public PciDevice {
   using PciDevice::load_msix;
   using PciDevice::raise_irq;
   using PciDevice::save_msix;
+  using PciDevice::set_msix;
 
   std::vector<std::uint8_t> memory = std::vector<std::uint8_t>(4096);
   bool holds_reset = false;
@@ -238,7 +239,9 @@ TEST_F(MsixDevice, table_and_pending_bits_move) {
   Function other;
   auto reader = StreamReader::open(*writer.bytes(), "test");
   ASSERT_TRUE(reader);
-  ASSERT_TRUE(other.load_msix(*reader));
+  auto table_of_other = other.load_msix(*reader);
+  ASSERT_TRUE(table_of_other);
+  other.set_msix(*std::move(table_of_other));
   EXPECT_EQ(*read_register<std::uint64_t>(other, user, 0, pending_bits), 2U);
   EXPECT_EQ(*read_register<std::uint32_t>(other, user, 0, table + 28), 1U);
 }
