@@ -2,12 +2,18 @@
 
 #include <array>
 
+#include "drivers/ioat/parent.h"
 #include "drivers/mtty/parent.h"
 #include "drivers/null/parent.h"
 
 namespace umdev::daemon {
 namespace {
 
+constexpr std::array ioat_options{DriverOption{.key = "channels",
+                                               .fallback = ioat::IoatParent::default_channels,
+                                               .min = 1,
+                                               .max = 65536,
+                                               .meaning = "DMA channels"}};
 constexpr std::array mtty_options{DriverOption{.key = "ports",
                                                .fallback = mtty::MttyParent::default_ports,
                                                .min = 1,
@@ -24,6 +30,11 @@ constexpr std::array null_options{
 
 // A new driver is a line here, and a link edge in CMakeLists.txt.
 constexpr std::array drivers{
+    DriverEntry{.name = "ioat",
+                .options = ioat_options,
+                .make = [](std::span<const std::uint32_t> values) -> MadeParent {
+                  return {ioat::IoatParent::spec(values[0]), std::make_unique<ioat::IoatParent>()};
+                }},
     DriverEntry{.name = "mtty",
                 .options = mtty_options,
                 .make = [](std::span<const std::uint32_t> values) -> MadeParent {

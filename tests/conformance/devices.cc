@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "drivers/ioat/parent.h"
 #include "drivers/mtty/parent.h"
 #include "drivers/null/parent.h"
 #include "umdev/os/event_fd.h"
@@ -17,6 +18,8 @@ std::unique_ptr<mdev::ParentDriver> make() {
 }  // namespace
 
 const std::vector<Subject> subjects = {
+    {"ioat", "ioat-1", [] { return ioat::IoatParent::spec(); }, make<ioat::IoatParent>},
+    {"ioat", "ioat-4", [] { return ioat::IoatParent::spec(); }, make<ioat::IoatParent>},
     {"mtty", "mtty-1", [] { return mtty::MttyParent::spec(); }, make<mtty::MttyParent>},
     {"mtty", "mtty-2", [] { return mtty::MttyParent::spec(); }, make<mtty::MttyParent>},
     {"null", "null-1", [] { return null::NullParent::spec(); }, make<null::NullParent>},

@@ -43,7 +43,7 @@ class CommandLine(unittest.TestCase):
 
     def test_parents(self) -> None:
         self.assertEqual(self.daemon.umdev("parents").splitlines()[1].split()[:3], ["mtty", "mtty-1,mtty-2", "0"])
-        self.assertEqual([parent["name"] for parent in self.daemon.json("parents")], ["mtty", "null"])
+        self.assertEqual([parent["name"] for parent in self.daemon.json("parents")], ["ioat", "mtty", "null"])
 
     def test_types(self) -> None:
         self.make()

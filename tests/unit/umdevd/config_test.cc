@@ -8,13 +8,15 @@
 namespace umdev::daemon {
 namespace {
 
-TEST(DefaultConfig, Has_an_mtty_with_24_ports_and_a_null_with_65536_instances) {
+TEST(DefaultConfig, Has_one_parent_of_each_driver) {
   const Config config = default_config();
-  ASSERT_EQ(config.parents.size(), 2U);
-  EXPECT_EQ(config.parents[0].name, "mtty");
-  EXPECT_EQ(config.parents[0].options, std::vector<std::uint32_t>{24});
-  EXPECT_EQ(config.parents[1].name, "null");
-  EXPECT_EQ(config.parents[1].options, (std::vector<std::uint32_t>{65536, 1}));
+  ASSERT_EQ(config.parents.size(), 3U);
+  EXPECT_EQ(config.parents[0].name, "ioat");
+  EXPECT_EQ(config.parents[0].options, std::vector<std::uint32_t>{64});
+  EXPECT_EQ(config.parents[1].name, "mtty");
+  EXPECT_EQ(config.parents[1].options, std::vector<std::uint32_t>{24});
+  EXPECT_EQ(config.parents[2].name, "null");
+  EXPECT_EQ(config.parents[2].options, (std::vector<std::uint32_t>{65536, 1}));
 }
 
 TEST(ParseConfig, Takes_several_parents_of_one_driver) {
@@ -123,7 +125,7 @@ constexpr BadConfig bad_configs[] = {
     {"unknown_table", "[[parent]]\ndriver = \"null\"\n[log]\nlevel = 1\n", "umdev.toml:3: log: unknown key"},
     {"one_bracket", "[parent]\ndriver = \"null\"\n", "umdev.toml:1: parent: write [[parent]]"},
     {"no_driver", "\n[[parent]]\nname = \"x\"\n",
-     R"(umdev.toml:2: driver: is missing; one of "mtty", "null")"},
+     R"(umdev.toml:2: driver: is missing; one of "ioat", "mtty", "null")"},
     {"unknown_driver", "[[parent]]\ndriver = \"gpu\"\n", "umdev.toml:2: driver: not one of"},
     {"driver_number", "[[parent]]\ndriver = 1\n", "umdev.toml:2: driver: not one of"},
     {"unknown_key", "[[parent]]\ndriver = \"mtty\"\nport = 2\n",

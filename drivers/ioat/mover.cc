@@ -1,0 +1,123 @@
+#include "drivers/ioat/mover.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+namespace umdev::ioat {
+namespace {
+
+constexpr std::size_t pattern_size = sizeof(std::uint64_t);
+
+std::uint32_t source_error(const Error& error) {
+  return memory_error(error, spec::chanerr_src_addr, spec::chanerr_read_data);
+}
+
+std::uint32_t destination_error(const Error& error) {
+  return memory_error(error, spec::chanerr_dest_addr, spec::chanerr_write_data);
+}
+
+// May the same access be made without a pin?
+bool goes_unpinned(const Error& error) {
+  return error.code == EOPNOTSUPP || error.code == ENOTTY || error.code == ENOMEM || error.code == E2BIG;
+}
+
+// Two pins of the same size, which need not be cut at the same places.
+void copy(const iommu::DmaPin& source, const iommu::DmaPin& destination) {
+  auto from = source.segments();
+  auto to = destination.segments();
+  std::size_t from_at = 0;
+  std::size_t to_at = 0;
+  while (!from.empty() && !to.empty()) {
+    const std::size_t count = std::min(from.front().length - from_at, to.front().length - to_at);
+    // The ranges do not overlap, but the memory behind them may be the same.
+    std::memmove(to.front().data + to_at, from.front().data + from_at, count);
+    from_at += count;
+    to_at += count;
+    if (from_at == from.front().length) from = from.subspan(1), from_at = 0;
+    if (to_at == to.front().length) to = to.subspan(1), to_at = 0;
+  }
+}
+
+// The byte at position n of all is byte n mod 8 of the pattern.
+void fill(std::uint64_t pattern, std::size_t position, Bytes into) {
+  const std::uint64_t turned = std::rotr(pattern, static_cast<int>(8 * (position % pattern_size)));
+  while (!into.empty()) {
+    const std::size_t count = std::min(into.size(), pattern_size);
+    std::memcpy(into.data(), &turned, count);
+    into = into.subspan(count);
+  }
+}
+
+}  // namespace
+
+std::uint32_t memory_error(const Error& error, std::uint32_t address_bit, std::uint32_t data_bit) {
+  return error.code == EINVAL || error.code == EPERM ? address_bit : data_bit;
+}
+
+void Mover::move(vfio::User& user, const Descriptor& descriptor, Moved done) {
+  if (descriptor.is_null()) return done(0);
+  std::uint32_t error = 0;
+  if (move_in_place(user, descriptor, error)) return done(error);
+  descriptor_ = descriptor;
+  done_ = std::move(done);
+  buffer_.resize(descriptor.size);
+  if (descriptor.is_fill())
+    fill_by_buffer(user);
+  else
+    copy_by_buffer(user);
+}
+
+// False when it cannot be done by pins.
+bool Mover::move_in_place(vfio::User& user, const Descriptor& descriptor, std::uint32_t& error) {
+  if (!descriptor.is_fill() && descriptor.overlaps()) return false;
+  Result<iommu::DmaPin> source = iommu::DmaPin();
+  if (!descriptor.is_fill()) {
+    source = user.pin({descriptor.source, descriptor.size}, iommu::Access::read);
+    if (!source) {
+      error = source_error(source.error());
+      return !goes_unpinned(source.error());
+    }
+  }
+  const auto destination = user.pin({descriptor.destination, descriptor.size}, iommu::Access::write);
+  if (!destination) {
+    error = destination_error(destination.error());
+    return !goes_unpinned(destination.error());
+  }
+  if (descriptor.is_fill()) {
+    std::size_t position = 0;
+    for (const iommu::DmaSegment& segment : destination->segments()) {
+      fill(descriptor.source, position, {segment.data, segment.length});
+      position += segment.length;
+    }
+  } else {
+    copy(*source, *destination);
+  }
+  return true;
+}
+
+void Mover::fill_by_buffer(vfio::User& user) {
+  fill(descriptor_.source, 0, buffer_);
+  write_buffer(user);
+}
+
+void Mover::copy_by_buffer(vfio::User& user) {
+  user.dma_read(descriptor_.source, buffer_, [this, &user](Result<> read) {
+    if (!read) return end(source_error(read.error()));
+    write_buffer(user);
+  });
+}
+
+void Mover::write_buffer(vfio::User& user) {
+  user.dma_write(descriptor_.destination, buffer_,
+                 [this](Result<> written) { end(written ? 0 : destination_error(written.error())); });
+}
+
+void Mover::end(std::uint32_t error) {
+  buffer_ = std::vector<std::byte>();
+  Moved done = std::move(done_);
+  done(error);
+}
+
+}  // namespace umdev::ioat

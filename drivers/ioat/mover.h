@@ -1,0 +1,42 @@
+// Moves the bytes of one descriptor in its user's memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "drivers/ioat/descriptor.h"
+#include "umdev/support/inline_function.h"
+#include "umdev/vfio/user.h"
+
+namespace umdev::ioat {
+
+// Memory that can be pinned is copied in place, in one step. Everything else, and two ranges that overlap,
+// goes by a buffer of the descriptor's size, which is at most spec::transfer_max: so a copy is always as if
+// all of the source was read before the first byte was written.
+//
+// One descriptor at a time. No pin is held when `done` is called. The object must stay until then.
+class Mover {
+ public:
+  // With the bits of CHANERR, 0 for success. Inside the call or later, on any thread.
+  using Moved = InlineFunction<void(std::uint32_t), 32>;
+
+  // Precondition: descriptor.error() == 0.
+  void move(vfio::User& user, const Descriptor& descriptor, Moved done);
+
+ private:
+  bool move_in_place(vfio::User& user, const Descriptor& descriptor, std::uint32_t& error);
+  void fill_by_buffer(vfio::User& user);
+  void copy_by_buffer(vfio::User& user);
+  void write_buffer(vfio::User& user);
+  void end(std::uint32_t error);
+
+  Descriptor descriptor_;
+  std::vector<std::byte> buffer_;
+  Moved done_;
+};
+
+// What an error of a user's memory is to CHANERR: the bit of the address for one that is not there, or not
+// for this access, the bit of the data for everything else.
+std::uint32_t memory_error(const Error& error, std::uint32_t address_bit, std::uint32_t data_bit);
+
+}  // namespace umdev::ioat
