@@ -68,13 +68,19 @@ def is_image(package: debian.Package) -> bool:
     return re.match(r"linux-(image|binary)-\d", package.name) is not None
 
 
-def build_vmlinux(apt: debian.PrivateApt, suite: str, folder: Path) -> tuple[str, list[debian.Package]]:
-    packages = [package for package in apt.closure("linux-image-cloud-amd64", suite) if is_image(package)]
+def unpack(apt: debian.PrivateApt, name: str, suite: str, folder: Path) -> list[debian.Package]:
+    """The packages of a kernel in folder/root, and its vmlinux in the folder."""
+    packages = [package for package in apt.closure(name, suite) if is_image(package)]
     apt.unpack(packages, folder / "root")
     images = [path for path in (folder / "root").rglob("vmlinuz*") if path.is_file()]
     if len(images) != 1:
         raise debian.Unavailable(f"expected one kernel image in {suite}'s packages, found {len(images)}")
     (folder / "vmlinux").write_bytes(extract_vmlinux(images[0].read_bytes()))
+    return packages
+
+
+def build_vmlinux(apt: debian.PrivateApt, suite: str, folder: Path) -> tuple[str, list[debian.Package]]:
+    packages = unpack(apt, "linux-image-cloud-amd64", suite, folder)
     shutil.rmtree(folder / "root")
     return packages[0].version, packages
 
