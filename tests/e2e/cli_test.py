@@ -42,14 +42,14 @@ class CommandLine(unittest.TestCase):
     # --- each subcommand
 
     def test_parents(self) -> None:
-        self.assertEqual(self.daemon.umdev("parents").splitlines()[1].split()[:3], ["mtty", "mtty-1,mtty-2", "0"])
+        self.assertEqual(self.daemon.umdev("parents").splitlines()[2].split()[:3], ["mtty", "mtty-1,mtty-2", "0"])
         self.assertEqual([parent["name"] for parent in self.daemon.json("parents")], ["ioat", "mtty", "null"])
 
     def test_types(self) -> None:
         self.make()
         lines = self.daemon.umdev("types").splitlines()
         self.assertEqual(lines[0].split(), ["PARENT", "TYPE", "NAME", "API", "AVAILABLE", "INSTANCES"])
-        self.assertEqual(lines[2].split(), ["mtty", "mtty-2", "Dual", "port", "serial", "vfio-pci", "11", "1"])
+        self.assertEqual(lines[4].split(), ["mtty", "mtty-2", "Dual", "port", "serial", "vfio-pci", "11", "1"])
         types = {entry["type"]: entry for entry in self.daemon.json("types")}
         self.assertEqual(types["mtty-1"]["available_instances"], 22)
         self.assertEqual(types["null-1"]["available_instances"], 65536)
@@ -94,7 +94,7 @@ class CommandLine(unittest.TestCase):
 
     def test_status(self) -> None:
         self.make()
-        self.assertIn(f"process {self.daemon.process.pid}: 2 parents, 1 instances", self.daemon.umdev("status"))
+        self.assertIn(f"process {self.daemon.process.pid}: 3 parents, 1 instances", self.daemon.umdev("status"))
         with harness.open_device(self.daemon.socket_of(uuid)):
             status = self.daemon.json("status")
             self.assertEqual(status["sessions"][0]["uuid"], uuid)
