@@ -29,6 +29,9 @@ struct MapRequest {
   std::uint64_t vaddr = 0;  // where the user has the memory, checked for alignment and wrap only
   std::shared_ptr<Backing> backing;
   std::uint64_t backing_offset = 0;  // where in the backing the mapping begins
+  // Not 0: why the user's memory could not be had. The answer where the back end needs_memory(), after its
+  // own checks.
+  int memory_error = 0;
 };
 
 // VFIO_IOMMU_UNMAP_DMA.
@@ -90,9 +93,15 @@ class IommuInstance {
   virtual void detach_group(const GroupAttachment& group) = 0;
   virtual Result<IommuInfo> info() const = 0;
   virtual Result<> map(MapRequest request) = 0;
+  // True where map() wants memory that is there, and counts as locked, because a device may reach it at once.
+  virtual bool needs_memory() const { return false; }
   // Completes with the number of bytes unmapped when the last pin of the range is gone (or was taken away at
   // the deadline).
   virtual void unmap(const UnmapRequest& request, Done<std::uint64_t> done) = 0;
+  // May dirty pages be asked for at all? ENOTTY, EACCES.
+  virtual Result<> tracks_dirty_pages() const {
+    return fail(ENOTTY, "this IOMMU driver tracks no dirty pages");
+  }
   // VFIO_IOMMU_DIRTY_PAGES with START, STOP and GET_BITMAP: ENOTTY where a back end has no such thing.
   // `bitmap` is filled, and what it says is forgotten.
   virtual Result<> start_dirty_pages() { return fail(ENOTTY, "this IOMMU driver tracks no dirty pages"); }

@@ -1,11 +1,13 @@
 #include "umdev/iommu/type1.h"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "umdev/abi/vfio.h"
 #include "umdev/iommu/address_space.h"
 #include "umdev/iommu/dirty_pages.h"
+#include "umdev/iommu/translated.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::iommu {
@@ -76,6 +78,14 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
     if (std::find(groups_.begin(), groups_.end(), group.iommu_group) != groups_.end()) {
       return fail(EINVAL, "the group is attached already");
     }
+    if (!group.emulated) {
+      // From here on, what maps is checked; what is mapped already must fit.
+      physical_groups_.fetch_add(1);
+      if (has_untranslated_mapping()) {
+        physical_groups_.fetch_sub(1);
+        return fail(EINVAL, "something is mapped that the group's device cannot reach");
+      }
+    }
     groups_.push_back(group.iommu_group);
     return {};
   }
@@ -83,15 +93,19 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
   void detach_group(const GroupAttachment& group) override {
     {
       Lock lock(mutex_);
-      if (std::erase(groups_, group.iommu_group) == 0 || !groups_.empty()) return;
+      if (std::erase(groups_, group.iommu_group) == 0) return;
+      if (!group.emulated) physical_groups_.fetch_sub(1);
+      if (!groups_.empty()) return;
     }
     space_.drop_all();
   }
 
   Result<IommuInfo> info() const override {
+    std::vector<IovaRange> valid;
+    if (needs_memory()) valid.assign(translated.begin(), translated.end());
     return IommuInfo{.page_sizes = page_mask,
                      .dma_available = space_.mappings_available(),
-                     .valid_iova = {},
+                     .valid_iova = std::move(valid),
                      .dirty_page_sizes = page_size,
                      .dirty_bitmap_max = limits_.dirty_bitmap_bytes};
   }
@@ -119,12 +133,15 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
     // What an earlier mapping left in the log is not this one's; mapping one at a time, what is forgotten is
     // nobody's.
     Lock lock(map_mutex_);
+    if (needs_memory()) UMDEV_TRY(check_for_physical(request, range));
     if (dirty_.on() && !space_.is_mapped(range)) dirty_.forget(range);
     return space_.map({.range = range,
                        .access = access_of(request.flags),
                        .backing = std::move(request.backing),
                        .backing_offset = request.backing_offset});
   }
+
+  bool needs_memory() const override { return physical_groups_.load() != 0; }
 
   void unmap(const UnmapRequest& request, Done<std::uint64_t> done) override {
     if (Result<> checked = check_unmap(request); !checked) return done(std::unexpected(checked.error()));
@@ -140,18 +157,22 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
   }
 
   // VFIO_IOMMU_DIRTY_PAGES.
-  Result<> start_dirty_pages() override {
+  Result<> tracks_dirty_pages() const override {
     if (!v2_) return fail(EACCES, "type1 v1 tracks no dirty pages");
+    return {};
+  }
+  Result<> start_dirty_pages() override {
+    UMDEV_TRY(tracks_dirty_pages());
     dirty_.start();
     return {};
   }
   Result<> stop_dirty_pages() override {
-    if (!v2_) return fail(EACCES, "type1 v1 tracks no dirty pages");
+    UMDEV_TRY(tracks_dirty_pages());
     dirty_.stop();
     return {};
   }
   Result<> dirty_pages(IovaRange range, std::uint64_t bitmap_page_size, Bytes bitmap) override {
-    if (!v2_) return fail(EACCES, "type1 v1 tracks no dirty pages");
+    UMDEV_TRY(tracks_dirty_pages());
     if (range.size == 0 || !range.valid()) return fail(EINVAL, "the range is empty, or wraps");
     UMDEV_TRY(check_bitmap(range.size, bitmap_page_size, bitmap.size(), limits_));
     if (misaligned(range.iova | range.size)) return fail(EINVAL, "not page aligned");
@@ -184,6 +205,19 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
   std::uint32_t pin_count() const override { return space_.pin_count(); }
 
  private:
+  // What the kernel's pinning finds out, in its order behind the checks of a mapping's place.
+  Result<> check_for_physical(const MapRequest& request, IovaRange range) const {
+    if (space_.is_mapped(range)) return fail(EEXIST, "something is mapped there");
+    if (space_.mappings_available() == 0) return fail(ENOSPC, "no mapping is left");
+    if (!is_translated(range)) return fail(EINVAL, "the device cannot reach this address");
+    if (request.memory_error != 0) return fail(request.memory_error, "the memory cannot be had");
+    if (!request.backing) return fail(EFAULT, "there is no memory");
+    return {};
+  }
+  bool has_untranslated_mapping() const {
+    return std::ranges::any_of(untranslated, [&](IovaRange range) { return space_.is_mapped(range); });
+  }
+
   // When the last pin is gone everything that was written there is in the log.
   void unmap_and_report(IovaRange range, UnmapRule rule, Bytes bitmap, Done<std::uint64_t> done) {
     struct Unmapping {
@@ -206,6 +240,7 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
   const Limits limits_;
   Mutex mutex_;
   std::vector<std::uint32_t> groups_ UMDEV_GUARDED_BY(mutex_);
+  std::atomic<std::uint32_t> physical_groups_ = 0;
   Mutex map_mutex_;  // outside of the space's own
   AddressSpace space_;
   DirtyPages dirty_{space_};

@@ -1,9 +1,10 @@
 // The type1 IOMMU driver: VFIO_TYPE1_IOMMU (v1) and VFIO_TYPE1v2_IOMMU, with the answers of Linux 7.2's
-// vfio_iommu_type1 for a container of emulated groups (nothing is pinned by mapping, every IOVA is valid).
-// Dirty pages are those that devices have written or pinned for writing (dirty_pages.h). What is said of
-// memory that is not mapped means nothing. Not offered: VFIO_UPDATE_VADDR (memory is reached through
-// backings, so there is no vaddr to replace). Its extension is 0 and an unmap with VADDR is EBUSY, as in the
-// kernel for a container with an emulated group.
+// vfio_iommu_type1. In a container of emulated groups nothing is pinned by mapping and every IOVA is valid;
+// with a group in it whose device has DMA of its own, memory must be there and the addresses are those of an
+// Intel IOMMU of 48 bits. Dirty pages are those that devices have written or pinned for writing
+// (dirty_pages.h). What is said of memory that is not mapped means nothing. Not offered: VFIO_UPDATE_VADDR
+// (memory is reached through backings, so there is no vaddr to replace). Its extension is 0 and an unmap with
+// VADDR is EBUSY, as in the kernel for a container with an emulated group.
 #pragma once
 
 #include <memory>
@@ -20,7 +21,8 @@ namespace umdev::iommu {
 // VADDR,
 //   or VADDR with one of the others; EINVAL size, iova or vaddr misaligned; for VADDR: ENOENT nothing is
 //   mapped there, EINVAL otherwise (no mapping ever lost its vaddr); EEXIST overlap; ENOSPC no mapping left;
-//   EFAULT the backing is shorter than the mapping.
+//   with a physical group EINVAL an address that is not translated, MapRequest::memory_error, EFAULT no
+//   memory; EFAULT the backing is shorter than the mapping.
 // unmap: EINVAL unknown flags, or GET_DIRTY_BITMAP with ALL or VADDR; EBUSY VADDR; EINVAL iova misaligned;
 //   EINVAL ALL with iova or size; EINVAL size 0 or misaligned; EOVERFLOW it wraps; EINVAL GET_DIRTY_BITMAP
 //   while dirty pages are not tracked, with another page size than 4096, or a bitmap that is too short or

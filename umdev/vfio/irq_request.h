@@ -26,6 +26,8 @@ struct IrqRequest {
   std::uint32_t count = 0;
   ConstBytes bools;
   std::span<os::UniqueFd> eventfds;
+  // Not 0: one of the descriptors could not be had, and why. The request fails as for a bad descriptor.
+  int eventfd_error = 0;
 
   std::uint32_t data_type() const;
   std::uint32_t action() const;

@@ -47,6 +47,7 @@ bool selects(const IrqRequest& request, std::uint32_t offset) {
 
 // Takes the request's descriptors; an empty one becomes an empty eventfd.
 Result<std::vector<os::EventFd>> adopt_eventfds(const IrqRequest& request) {
+  if (request.eventfd_error != 0) return fail(request.eventfd_error, "a descriptor could not be had");
   std::vector<os::EventFd> events(request.count);
   for (std::uint32_t offset = 0; offset < request.count; ++offset) {
     if (request.eventfds[offset])

@@ -4,6 +4,7 @@
 #include "umdev/abi/vfio.h"
 #include "umdev/iommu/client_memory.h"
 #include "umdev/os/unique_fd.h"
+#include "umdev/vfio/region_memory.h"
 #include "umdev/vfio_user/operation.h"
 #include "umdev/vfio_user/quirks.h"
 #include "umdev/vfio_user/session.h"
@@ -26,13 +27,7 @@ Result<> Session::get_info(const Frame& frame) {
 Result<> Session::region_info(const Frame& frame) {
   const abi::VfioUserRegionInfo asked = UMDEV_TRY(decode_region_info(frame.payload));
   const vfio::RegionInfo region = UMDEV_TRY(device_->region_info(asked.index));
-  std::vector<vfio::MmapExtent> extents;
-  if ((region.flags & abi::vfio_region_info_flag_mmap) != 0) {
-    const bool writable = (region.flags & abi::vfio_region_info_flag_write) != 0;
-    auto memory =
-        device_->mmap({.region = asked.index, .offset = 0, .length = region.size, .writable = writable});
-    if (memory) extents = std::move(*memory);
-  }
+  const auto extents = vfio::memory_of_region(*device_, asked.index, region);
   const WireRegion wire = make_wire_region(asked.index, region, extents);
   const RegionReply answer = fit_region_reply(wire, asked.argsz);
   std::vector<os::UniqueFd> fds;
