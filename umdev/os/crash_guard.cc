@@ -147,6 +147,13 @@ std::optional<Crash> CrashGuard::call(const GuardedCode& code, const char* reque
   return std::nullopt;
 }
 
+void CrashGuard::leave() {
+  Frame* frame = innermost;
+  if (frame == nullptr) return;
+  frame->crash = {};
+  siglongjmp(frame->back, 1);
+}
+
 CrashGuard::Frame* CrashGuard::exchange(Frame* calls) {
   return exchange_innermost(calls);
 }

@@ -45,6 +45,10 @@ class CrashGuard {
   static std::optional<Crash> call(const GuardedCode& code, const char* request, void (*function)(void*),
                                    void* context);
 
+  // Leaves the innermost call of this thread as if it had crashed (with signal 0), where it has to be given
+  // up. Without one this does nothing.
+  static void leave();
+
   // The calls under way on this thread, for whoever leaves a stack in the middle of a call and goes on with
   // it on another thread: they belong to the stack. Gives this thread others (null: none) and returns those
   // it had.
