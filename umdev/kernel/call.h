@@ -8,12 +8,14 @@
 
 #include "umdev/os/unique_fd.h"
 #include "umdev/support/bytes.h"
+#include "umdev/support/error.h"
 
 namespace umdev::kernel {
 
 class Calls;
 class Fiber;
 class Module;
+class VfioRecord;
 
 // What is known of the call that runs on this thread. A signal handler may look at the one that
 // current_call() gives: nothing in it is freed while it is current.
@@ -33,6 +35,9 @@ struct Call {
   // Descriptors that came with the request: what eventfd_ctx_fdget() may take.
   std::span<const os::UniqueFd> descriptors = {};
 
+  // The device whose callback the call is inside, if it is.
+  VfioRecord* inside = nullptr;
+
   // Where a wait may leave the thread to others; null where the thread itself may wait.
   Fiber* fiber = nullptr;
 };
@@ -42,6 +47,9 @@ struct Call {
 Call* current_call();
 // Returns the one before.
 Call* set_current_call(Call* call);
+
+// The answer to a call whose module has crashed, in it or before.
+std::unexpected<Error> module_crashed();
 
 // Makes bytes user memory for as long as it lives.
 class UserMemory {

@@ -1,5 +1,8 @@
 #include "umdev/kernel/calls.h"
 
+#include "umdev/kernel/module.h"
+#include "umdev/kernel/vfio_record.h"
+
 namespace umdev::kernel {
 namespace {
 
@@ -33,6 +36,22 @@ Calls::Slot* Calls::prepare(const CallName& name) {
   slot->call_.callback = name.callback;
   slot->call_.device = name.device;
   return slot.release();
+}
+
+void Calls::Slot::run() {
+  Module& module = *call_.module;
+  if (module.has_crashed()) return task_->crashed();
+  const auto crash = os::CrashGuard::call(
+      module.code(), call_.callback,
+      [](void* raw) {
+        auto& slot = *static_cast<Slot*>(raw);
+        slot.task_->run(slot.call_);
+      },
+      this);
+  if (!crash) return;
+  module.note_crash(call_, *crash);
+  if (call_.inside != nullptr) std::exchange(call_.inside, nullptr)->leave();
+  task_->crashed();
 }
 
 void Calls::run_here(Slot* slot) {

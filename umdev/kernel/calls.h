@@ -30,6 +30,8 @@ class Task {
  public:
   virtual ~Task() = default;
   virtual void run(Call& call) = 0;
+  // The module has crashed: in run(), which has not come back, or before, and then run() was not called.
+  virtual void crashed() {}
   virtual void finish() = 0;
 };
 
@@ -85,7 +87,7 @@ class Calls {
       task_ = std::construct_at(reinterpret_cast<T*>(storage_), std::move(task));
     }
     // ^Fiber::Body
-    void run() override { task_->run(call_); }
+    void run() override;
 
    private:
     friend class Calls;
@@ -126,6 +128,7 @@ class Calls {
     std::shared_ptr<Asking<Answer>> asking;
     std::optional<Answer> answer;
     void run(Call& call) override { answer.emplace(body(call)); }
+    void crashed() override { answer.emplace(module_crashed()); }
     void finish() override { asking->set(std::move(*answer)); }
   };
 

@@ -144,7 +144,10 @@ bool Fiber::start(Body& body) {
 
 bool Fiber::resume() {
   beginning = this;
+  // What is guarded on this stack comes and goes with it.
+  auto* const guarded = os::CrashGuard::exchange(guarded_);
   switch_to_fiber();
+  guarded_ = os::CrashGuard::exchange(guarded);
   return done_;
 }
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "umdev/os/crash_guard.h"
 #include "umdev/support/error.h"
 
 namespace umdev::kernel {
@@ -53,6 +54,7 @@ class Fiber {
   void* carrier_stack_pointer_ = nullptr;
   Body* body_ = nullptr;
   bool done_ = true;
+  os::CrashGuard::Frame* guarded_ = nullptr;  // while it is suspended
 
   // What sanitizers want to know of a stack; unused without them.
   void* sanitizer_fiber_ = nullptr;

@@ -69,6 +69,10 @@ struct ModuleDriver::ProbeTask final : Task {
     result = to_result(answer, "the module's probe failed");
     if (!result) instance->set_driver_data(nullptr);
   }
+  void crashed() override {
+    result = module_crashed();
+    instance->set_driver_data(nullptr);
+  }
   void finish() override { done(std::move(result)); }
 };
 
@@ -98,6 +102,8 @@ void ModuleDriver::remove_instance(mdev::Instance& instance, RemovePolicy policy
   auto shared = std::static_pointer_cast<mdev::Instance>(instance.shared_from_this());
   auto record = std::static_pointer_cast<MdevRecord>(instance.driver_data());
   record->set_removal(policy);
+  // Nobody asks what has crashed: its VFIO device is taken away from outside.
+  if (module_.crash() && record->vfio()) return record->vfio()->unregister(policy, std::move(done));
   auto removed = std::make_shared<Done<>>(std::move(done));
   auto go_on = [this, shared, removed](Result<> result) {
     if (!result) return (*removed)(std::move(result));
@@ -121,7 +127,7 @@ int mdev_register_driver(::module* owner, ::device_driver* driver, const ::umdev
   if (module.world().drivers().find(driver)) return -EBUSY;
   auto made = std::make_shared<ModuleDriver>(module, *driver, *callbacks);
   auto registered = wait_for<>([&](Done<> done) {
-    auto registration = module.world().bus().register_driver(made, std::move(done));
+    auto registration = module.world().bus().register_driver(module.world().wrap(made), std::move(done));
     if (registration) made->set_registration(std::move(*registration));
   });
   // A registration that fails drops its Done, one that succeeds completes it.

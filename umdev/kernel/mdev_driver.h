@@ -57,6 +57,7 @@ class ModuleParent final : public mdev::ParentDriver {
   ModuleParent(std::shared_ptr<ModuleDriver> driver, std::vector<::mdev_type*> types)
       : driver_(std::move(driver)), types_(std::move(types)) {}
 
+  Module& module() const { return driver_->module(); }
   // The module's structure for a type of the parent; null when it is none of its own.
   ::mdev_type* find_type(const mdev::Type& type) const;
 

@@ -1,11 +1,16 @@
 #include "umdev/kernel/module.h"
 
+#include <dlfcn.h>
+
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <limits>
 
 #include "umdev/kernel/belongings.h"
+#include "umdev/kernel/mdev_driver.h"
 #include "umdev/kernel/services.h"
+#include "umdev/mdev/parent.h"
 
 namespace umdev::kernel {
 namespace {
@@ -88,7 +93,27 @@ Result<> set_value(const ::umdev_parameter& parameter, std::string_view text) {
   return fail(EINVAL, "the parameter has a type that is not known here");
 }
 
+std::string to_hex_number(std::uintptr_t number) {
+  std::array<char, 2 * sizeof(number)> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
+  return "0x" + std::string(digits.data(), end);
+}
+
+// As addr2line takes it: the file's name, and where in it.
+std::string place_of(std::uintptr_t instruction) {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(instruction), &info) == 0 || info.dli_fname == nullptr)
+    return to_hex_number(instruction);
+  const std::string_view path = info.dli_fname;
+  const auto offset = instruction - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  return std::string(path.substr(path.rfind('/') + 1)) + "+" + to_hex_number(offset);
+}
+
 }  // namespace
+
+std::unexpected<Error> module_crashed() {
+  return fail(EIO, "the module has crashed");
+}
 
 Result<std::unique_ptr<Module>> Module::create(World& world, const ::umdev_module& object) {
   if (object.abi != UMDEV_MODULE_ABI) return fail(ENOEXEC, "the module was compiled for other headers");
@@ -136,14 +161,22 @@ Result<> Module::init() {
   if (state_ != State::loaded) return fail(EBUSY, "the module has begun");
   state_ = State::running;
   int answer = 0;
-  if (object_.init != nullptr) {
-    const CallScope scope(*this, "module_init");
-    answer = object_.init();
-  }
-  if (answer >= 0) return {};
+  if (object_.init != nullptr) call_guarded("module_init", [&] { answer = object_.init(); });
+  if (answer >= 0 && !has_crashed()) return {};
   take_back();
   state_ = State::ended;
+  if (has_crashed()) return module_crashed();
   return fail(-answer, "module_init failed");
+}
+
+template <typename Function>
+bool Module::call_guarded(const char* callback, Function function) {
+  if (has_crashed()) return false;
+  CallScope scope(*this, callback);
+  const auto crash =
+      os::CrashGuard::call(code_, callback, [](void* raw) { (*static_cast<Function*>(raw))(); }, &function);
+  if (crash) note_crash(scope.call(), *crash);
+  return !crash;
 }
 
 Result<> Module::exit(bool forced) {
@@ -151,10 +184,7 @@ Result<> Module::exit(bool forced) {
   if (object_.exit == nullptr && !forced) return fail(EBUSY, "the module has no module_exit");
   if (!forced && open_devices() > 0) return fail(EBUSY, "a device of the module is open");
   forced_ = forced;
-  if (object_.exit != nullptr) {
-    const CallScope scope(*this, "module_exit");
-    object_.exit();
-  }
+  if (object_.exit != nullptr) call_guarded("module_exit", object_.exit);
   take_back();
   state_ = State::ended;
   return {};
@@ -162,6 +192,38 @@ Result<> Module::exit(bool forced) {
 
 std::size_t Module::open_devices() const {
   return open_devices_.load();
+}
+
+Result<> Module::guard(const os::GuardedCode& code) {
+  code_ = code;
+  return os::CrashGuard::install();
+}
+
+std::optional<std::string> Module::crash() const {
+  if (!has_crashed()) return std::nullopt;
+  Lock lock(mutex_);
+  return crash_;
+}
+
+void Module::note_crash(const Call& call, const os::Crash& crash) {
+  const std::string device = *call.device != '\0' ? std::string(" of ") + call.device : std::string();
+  std::string text = std::string(call.callback) + device + ": " + os::name_of_signal(crash.signal) + " at " +
+                     to_hex_number(crash.address) + ", ";
+  const bool is_own = crash.instruction >= code_.begin && crash.instruction < code_.end;
+  text += is_own ? "at " + place_of(crash.instruction) : std::string("in a function that it called");
+  world_.log().error("module " + name_ + " has crashed in " + text + "; it is not called any more");
+  Lock lock(mutex_);
+  if (crash_.empty()) crash_ = std::move(text);
+  has_crashed_ = true;
+}
+
+std::vector<std::string> Module::parents() const {
+  std::vector<std::string> names;
+  for (const auto& parent : world_.bus().parents())
+    if (const auto* of_module = dynamic_cast<const ModuleParent*>(&parent->driver());
+        of_module != nullptr && &of_module->module() == this)
+      names.push_back(parent->name());
+  return names;
 }
 
 void Module::take_back() {

@@ -9,12 +9,15 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "include/umdev/kernel/umdev/module.h"
 #include "umdev/kernel/world.h"
+#include "umdev/os/crash_guard.h"
 #include "umdev/support/error.h"
 
 namespace umdev::kernel {
@@ -60,12 +63,31 @@ class Module {
   // Whether what is being removed now is to be taken from its users.
   bool is_forced() const { return forced_; }
 
+  // --- Crashes. A call in which it crashes is answered with EIO, as every call from then on: the module is
+  // not called any more, and what waits in it is let go.
+
+  // Where its code lies, before init(): what crashes there ends the call instead of the process
+  // (os::CrashGuard).
+  Result<> guard(const os::GuardedCode& code);
+  const os::GuardedCode& code() const { return code_; }
+  bool has_crashed() const { return has_crashed_.load(std::memory_order_relaxed); }
+  // Where and how; nothing as long as it has not.
+  std::optional<std::string> crash() const UMDEV_EXCLUDES(mutex_);
+  void note_crash(const Call& call, const os::Crash& crash) UMDEV_EXCLUDES(mutex_);
+
+  bool has_exit() const { return object_.exit != nullptr; }
+  // What instances can be made of at the moment.
+  std::vector<std::string> parents() const;
+
   // What it has registered.
   Belongings& belongings() { return *belongings_; }
 
  private:
   Module(World& world, const ::umdev_module& object);
   void take_back();
+  // Calls it, if it has not crashed; false when it has now.
+  template <typename Function>
+  bool call_guarded(const char* callback, Function function);
 
   World& world_;
   const ::umdev_module& object_;
@@ -74,6 +96,10 @@ class Module {
   std::atomic<State> state_ = State::loaded;
   std::atomic<bool> forced_ = false;
   std::atomic<std::size_t> open_devices_ = 0;
+  os::GuardedCode code_;
+  std::atomic<bool> has_crashed_ = false;
+  mutable Mutex mutex_;
+  std::string crash_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::kernel

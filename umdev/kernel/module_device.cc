@@ -32,12 +32,19 @@ Bytes bytes_of(Structure& structure) {
 // A callback is inside the module.
 class Inside {
  public:
-  explicit Inside(VfioRecord& record) : record_(record) { record_.enter(); }
-  ~Inside() { record_.leave(); }
+  Inside(Call& call, VfioRecord& record) : call_(call), record_(record) {
+    record_.enter();
+    call_.inside = &record_;
+  }
+  ~Inside() {
+    call_.inside = nullptr;
+    record_.leave();
+  }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
 
  private:
+  Call& call_;
   VfioRecord& record_;
 };
 
@@ -136,7 +143,7 @@ struct ModuleDevice::OpenTask final : Task {
   Result<> result;
 
   void run(Call& call) override {
-    const Inside inside(*device.record_);
+    const Inside inside(call, *device.record_);
     result = open(call);
   }
   Result<> open(Call& call) {
@@ -161,6 +168,7 @@ struct ModuleDevice::OpenTask final : Task {
     device.answers_ = std::move(*answers);
     return {};
   }
+  void crashed() override { result = module_crashed(); }
   void finish() override { done(std::move(result)); }
 };
 
@@ -173,8 +181,8 @@ struct ModuleDevice::CloseTask final : Task {
   ModuleDevice& device;
   Done<> done;
 
-  void run(Call&) override {
-    const Inside inside(*device.record_);
+  void run(Call& call) override {
+    const Inside inside(call, *device.record_);
     std::visit(
         [](const auto& form) {
           if (form.ops.close) form.ops.close(form.self);
@@ -182,6 +190,7 @@ struct ModuleDevice::CloseTask final : Task {
         device.record_->callbacks());
     device.record_->module().count_open(-1);
   }
+  void crashed() override { device.record_->module().count_open(-1); }
   void finish() override { done(); }
 };
 
@@ -198,7 +207,7 @@ struct ModuleDevice::ReadTask final : Task {
   ssize_t answer = 0;
 
   void run(Call& call) override {
-    const Inside inside(*device.record_);
+    const Inside inside(call, *device.record_);
     const Bytes data = request.data();
     const UserMemory memory(call, data);
     auto position = static_cast<umdev_loff_t>(device.region_offsets_[request.region()] + request.offset());
@@ -209,6 +218,7 @@ struct ModuleDevice::ReadTask final : Task {
         },
         device.record_->callbacks());
   }
+  void crashed() override { answer = -EIO; }
   void finish() override { request.complete(to_count(answer, request.data().size())); }
 };
 
@@ -223,7 +233,7 @@ struct ModuleDevice::WriteTask final : Task {
   ssize_t answer = 0;
 
   void run(Call& call) override {
-    const Inside inside(*device.record_);
+    const Inside inside(call, *device.record_);
     const ConstBytes data = request.data();
     const UserMemory memory(call, data);
     auto position = static_cast<umdev_loff_t>(device.region_offsets_[request.region()] + request.offset());
@@ -235,6 +245,7 @@ struct ModuleDevice::WriteTask final : Task {
         },
         device.record_->callbacks());
   }
+  void crashed() override { answer = -EIO; }
   void finish() override { request.complete(to_count(answer, request.data().size())); }
 };
 
@@ -249,10 +260,11 @@ struct ModuleDevice::ResetTask final : Task {
   Result<> result;
 
   void run(Call& call) override {
-    const Inside inside(*device.record_);
+    const Inside inside(call, *device.record_);
     if (const auto answer = device.call_ioctl(call, VFIO_DEVICE_RESET, {}); !answer)
       result = std::unexpected(answer.error());
   }
+  void crashed() override { result = module_crashed(); }
   void finish() override { done(std::move(result)); }
 };
 
@@ -294,7 +306,7 @@ Result<> ModuleDevice::set_irqs(vfio::User&, vfio::IrqRequest& request) {
   }
   return record_->module().world().calls().ask(
       call_name("ioctl SET_IRQS"), [this, message](Call& call) -> Result<> {
-        const Inside inside(*record_);
+        const Inside inside(call, *record_);
         call.descriptors = message->descriptors;
         UMDEV_TRY(call_ioctl(call, VFIO_DEVICE_SET_IRQS, message->bytes));
         return {};
@@ -306,8 +318,8 @@ void ModuleDevice::request(unsigned count) {
     RequestTask(std::shared_ptr<VfioRecord> of, unsigned times) : record(std::move(of)), count(times) {}
     std::shared_ptr<VfioRecord> record;
     unsigned count;
-    void run(Call&) override {
-      const Inside inside(*record);
+    void run(Call& call) override {
+      const Inside inside(call, *record);
       std::visit(
           [this](const auto& form) {
             if (form.ops.request) form.ops.request(form.self, count);
@@ -324,8 +336,8 @@ int ModuleDevice::match(std::string_view registered_name, std::string_view name)
       std::visit([](const auto& form) { return form.ops.match != nullptr; }, record_->callbacks());
   if (!asks) return Device::match(registered_name, name);
   const auto answer = record_->module().world().calls().ask(
-      call_name("match"), [record = record_, text = std::string(name)](Call&) mutable -> Result<int> {
-        const Inside inside(*record);
+      call_name("match"), [record = record_, text = std::string(name)](Call& call) mutable -> Result<int> {
+        const Inside inside(call, *record);
         return std::visit([&](const auto& form) { return form.ops.match(form.self, text.data()); },
                           record->callbacks());
       });
@@ -336,7 +348,7 @@ Result<std::uint32_t> ModuleDevice::ioctl(vfio::User&, vfio::IoctlRequest reques
   auto argument = std::make_shared<std::vector<std::byte>>(request.argument.begin(), request.argument.end());
   const auto answer = record_->module().world().calls().ask(
       call_name("ioctl"), [this, argument, command = request.command](Call& call) -> Result<long> {
-        const Inside inside(*record_);
+        const Inside inside(call, *record_);
         return call_ioctl(call, command, *argument);
       });
   if (!answer) return std::unexpected(answer.error());

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "umdev/kernel/calls.h"
+#include "umdev/kernel/module.h"
 #include "umdev/kernel/services.h"
 
 namespace umdev::kernel {
@@ -15,6 +16,15 @@ namespace {
 // A lock is held for moments, as a rule: to look again for that long costs less than to move to another
 // thread.
 constexpr int looks = 200;
+
+// How long a call waits at most for what a call that has crashed holds.
+constexpr timespec crash_watch{.tv_sec = 1, .tv_nsec = 0};
+
+// Whoever would have woken this call may have crashed; then it never comes back.
+void leave_after_crash() {
+  const Call* const call = current_call();
+  if (call != nullptr && call->module->has_crashed()) os::CrashGuard::leave();
+}
 
 bool has_changed(const int* word, int expected) {
   return __atomic_load_n(word, __ATOMIC_ACQUIRE) != expected;
@@ -32,9 +42,13 @@ bool wait(const int* word, int expected, umdev_u64 nanoseconds) {
   Calls::about_to_wait();
   const timespec limit{.tv_sec = static_cast<time_t>(nanoseconds / 1'000'000'000),
                        .tv_nsec = static_cast<long>(nanoseconds % 1'000'000'000)};
-  const long answer = ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected,
-                                nanoseconds == 0 ? nullptr : &limit, nullptr, 0);
-  return !(answer != 0 && errno == ETIMEDOUT);
+  while (true) {
+    const long answer = ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected,
+                                  nanoseconds == 0 ? &crash_watch : &limit, nullptr, 0);
+    if (answer == 0 || errno != ETIMEDOUT) return true;
+    leave_after_crash();
+    if (nanoseconds != 0) return false;
+  }
 }
 
 void wake(const int* word, bool all) {

@@ -44,6 +44,14 @@ class PointerMap {
   std::map<const Key*, std::shared_ptr<Value>> values_ UMDEV_GUARDED_BY(mutex_);
 };
 
+// What the bus has for the driver that a module registers: the driver, or something round it (the daemon's
+// puts a socket beside each instance).
+class DriverWrapper {
+ public:
+  virtual ~DriverWrapper() = default;
+  virtual std::shared_ptr<mdev::BusDriver> wrap(std::shared_ptr<mdev::BusDriver> driver) = 0;
+};
+
 struct WorldConfig {
   vfio::Core* core = nullptr;
   mdev::Bus* bus = nullptr;
@@ -53,6 +61,7 @@ struct WorldConfig {
   // How long a call may take whose answer the core needs at once (SET_IRQS, mmap, ioctl,
   // available_instances).
   Duration answer_limit = std::chrono::seconds(5);
+  DriverWrapper* wrapper = nullptr;  // null: drivers are registered as they are
 };
 
 // Everything in the configuration outlives it; it outlives its modules. All members from any thread.
@@ -68,6 +77,9 @@ class World {
   DeviceHost& host() const { return *config_.host; }
   Log& log() const { return config_.host->log(); }
   Calls& calls() { return calls_; }
+  std::shared_ptr<mdev::BusDriver> wrap(std::shared_ptr<mdev::BusDriver> driver) const {
+    return config_.wrapper != nullptr ? config_.wrapper->wrap(std::move(driver)) : driver;
+  }
 
   // What modules have registered, by the structures that they did it with.
   PointerMap<::device_driver, ModuleDriver>& drivers() { return drivers_; }

@@ -51,11 +51,11 @@ static inline struct vfio_device* _vfio_alloc_device(size_t size, struct device*
 }
 /* Zeroed memory of the driver's own structure, whose first member is the struct vfio_device; ops.init has
  * run. */
-#define vfio_alloc_device(dev_struct, member, dev, ops)                                               \
-  container_of(_vfio_alloc_device(sizeof(__typeof__(*(dev_struct))) +                                 \
-                                      BUILD_BUG_ON_ZERO(offsetof(__typeof__(*(dev_struct)), member)), \
-                                  dev, ops),                                                          \
-               __typeof__(*(dev_struct)), member)
+#define vfio_alloc_device(dev_struct, member, dev, ops)                                                      \
+  container_of(                                                                                              \
+      _vfio_alloc_device(sizeof(struct dev_struct) + BUILD_BUG_ON_ZERO(offsetof(struct dev_struct, member)), \
+                         dev, ops),                                                                          \
+      struct dev_struct, member)
 static inline void vfio_put_device(struct vfio_device* vdev) {
   umdev_kernel->vfio_put_device(vdev);
 }

@@ -106,7 +106,7 @@ static int page_probe(struct mdev_device* mdev) {
   struct page_device* page;
   int result;
   if (fail_at == 6) return -EXDEV;
-  page = vfio_alloc_device(page, vdev, &mdev->dev, &page_ops);
+  page = vfio_alloc_device(page_device, vdev, &mdev->dev, &page_ops);
   if (IS_ERR(page)) return (int)PTR_ERR(page);
   result = vfio_register_emulated_iommu_dev(&page->vdev);
   if (result) {
