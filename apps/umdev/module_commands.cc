@@ -18,21 +18,21 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* module_footer =
-    R"(A module is a driver that was written against the kernel's interface, compiled by `umdev cc`. It runs in
-the daemon, with the daemon's rights, so only root and the daemon's own user may load one. A first one:
+    R"(A module is a driver that was written against the kernel's interface, compiled by `umdev cc`. It runs
+in the daemon, with the daemon's rights, so only root and the daemon's own user may load one. A first one:
   umdev module new card && cd card && make load
   umdev create card card-1)";
 
 constexpr const char* add_footer =
-    R"(Loads the module and runs what it begins with (module_init). Its parents are there when this returns: see
-`umdev types`. Where it cannot begin, nothing of it is left. Parameters are the module's own (module_param):
+    R"(Loads the module and runs what it begins with (module_init). Its parents are there when this returns:
+see `umdev types`. Where it cannot begin, nothing of it is left. Parameters are the module's own:
   umdev module add ./mdpy.so count=2
 A module that was built with --sanitize address can only be loaded by a daemon that began with one:
 umdevd --module.)";
 
 constexpr const char* remove_footer =
-    R"(Runs what the module ends with (module_exit) and unloads it; its instances go with it. Refused (EBUSY) while
-a device of it is open; --force takes that away from its users. A module that has crashed, or has no
+    R"(Runs what the module ends with (module_exit) and unloads it; its instances go with it. Refused (EBUSY)
+while a device of it is open; --force takes that away from its users. A module that has crashed, or has no
 module_exit, can only be removed with --force: what it had is taken away, its code stays in the daemon until
 that ends.)";
 

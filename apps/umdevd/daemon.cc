@@ -12,6 +12,7 @@
 #include "umdev/device/class.h"
 #include "umdev/device/model.h"
 #include "umdev/iommu/type1.h"
+#include "umdev/mdev/vfio_mdev.h"
 #include "umdev/os/thread.h"
 
 namespace umdev::daemon {
@@ -25,6 +26,19 @@ constexpr std::uint64_t own_descriptors = 256;
 std::unexpected<std::string> explain(std::string_view what, const Error& error) {
   return std::unexpected(fmt::format("{}: {} ({})", what, error.text, errno_name(error.code)));
 }
+
+// Every driver that a module registers serves its instances on sockets, as the daemon's own do.
+class SocketWrapper final : public kernel::DriverWrapper {
+ public:
+  SocketWrapper(InstanceSockets& sockets, manage::KeptStates& kept) : sockets_(sockets), kept_(kept) {}
+  std::shared_ptr<mdev::BusDriver> wrap(std::shared_ptr<mdev::BusDriver> driver) override {
+    return std::make_shared<ServedMdev>(std::move(driver), sockets_, kept_);
+  }
+
+ private:
+  InstanceSockets& sockets_;
+  manage::KeptStates& kept_;
+};
 
 std::string first_word_of(const std::string& path) {
   std::ifstream file(path);
@@ -161,7 +175,23 @@ Result<> Daemon::build_doors() {
       manage::KeyedFiles(state_->kept(), state_->scratch(), os::system_file_calls(),
                          manage::moved_instance_max),
       *mover_, log_);
-  bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(*core_, *sockets_, *kept_)));
+  bus_driver_ = UMDEV_TRY(bus_->register_driver(
+      std::make_shared<ServedMdev>(std::make_shared<mdev::VfioMdev>(*core_), *sockets_, *kept_)));
+  wrapper_ = std::make_unique<SocketWrapper>(*sockets_, *kept_);
+  world_ = std::make_unique<kernel::World>(kernel::WorldConfig{.core = core_.get(),
+                                                               .bus = bus_.get(),
+                                                               .host = host_.get(),
+                                                               .threads = device_work_.get(),
+                                                               .wrapper = wrapper_.get()});
+  loader_ = std::make_unique<kernel::Loader>(*world_);
+  return {};
+}
+
+Daemon::Started Daemon::load_modules() {
+  for (const ModuleOption& module : options_.modules)
+    if (const auto name = loader_->add(module.path, module.parameters); !name)
+      return std::unexpected(
+          fmt::format("module {} ({})", name.error().text, errno_name(name.error().error.code)));
   return {};
 }
 
@@ -251,12 +281,14 @@ Daemon::Started Daemon::serve() {
   if (auto prepared = prepare_uevents(); !prepared) return prepared;
   for (const ParentConfig& parent : options_.config.parents)
     if (auto added = add_parent(parent); !added) return added;
+  if (auto loaded = load_modules(); !loaded) return loaded;
   if (options_.mount_tree) mount_tree();
   if (uevents_)
     if (auto started = uevents_->start(); !started) return explain("uevents", started.error());
   auto calls = os::ThreadPool::create("umdev-call");
   if (!calls) return explain("cannot start", calls.error());
   calls_ = std::move(*calls);
+  modules_ = std::make_unique<LoadedModules>(*loader_, *calls_, log_);
   news_ = std::make_unique<control::News>(model_->events());
   begin_automatic_starts();
   if (auto published = publish_metrics(); !published) return explain("cannot start", published.error());
@@ -271,7 +303,8 @@ Daemon::Started Daemon::serve() {
                                                                        .news = news_.get(),
                                                                        .metrics = &metrics_,
                                                                        .clock = loop_.get(),
-                                                                       .mover = mover_.get()});
+                                                                       .mover = mover_.get(),
+                                                                       .modules = modules_.get()});
   metrics_.add(*management_);
   dispatcher_ = std::make_unique<control::Dispatcher>(*management_);
   const std::string path = control::control_socket(runtime_directory());
@@ -305,6 +338,7 @@ bool Daemon::stop(Duration limit) {
   if (tree_mount_) tree_mount_->detach();
   if (kept_ && definitions_) keep_states(deadline);
   if (bus_) remove_instances(deadline);
+  if (loader_) remove_modules(deadline);
   if (bus_) remove_parents(deadline);
   if (tree_mount_ && !tree_mount_->end(limit / 4)) stuck_ = true;
   if (stuck_) {
@@ -339,6 +373,25 @@ void Daemon::remove_instances(Time deadline) {
   for (const auto& instance : bus_->instances())
     bus_->remove(instance->uuid(), RemovePolicy::force, ends(endings));
   if (!endings->wait_until(*loop_, deadline)) stuck_ = true;
+}
+
+// A module may take its time, so on a thread that can be left behind.
+void Daemon::remove_modules(Time deadline) {
+  if (stuck_ || loader_->list().empty()) return;
+  const auto pool = os::ThreadPool::create("umdev-end");
+  if (!pool) {
+    stuck_ = true;
+    return;
+  }
+  const auto endings = std::make_shared<Endings>();
+  endings->begin();
+  (*pool)->post([loader = loader_.get(), endings] {
+    loader->end_all();
+    endings->end();
+  });
+  if (endings->wait_until(*loop_, deadline)) return;
+  stuck_ = true;
+  (*pool)->abandon_stuck(Duration::zero());
 }
 
 void Daemon::remove_parents(Time deadline) {

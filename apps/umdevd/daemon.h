@@ -19,8 +19,10 @@
 #include "apps/umdevd/counted_iommu.h"
 #include "apps/umdevd/definition_news.h"
 #include "apps/umdevd/instance_sockets.h"
+#include "apps/umdevd/loaded_modules.h"
 #include "apps/umdevd/loop_watcher.h"
 #include "apps/umdevd/metrics_file.h"
+#include "apps/umdevd/module_options.h"
 #include "apps/umdevd/served_mdev.h"
 #include "apps/umdevd/tree_mount.h"
 #include "apps/umdevd/uevent_sender.h"
@@ -52,6 +54,7 @@ struct DaemonOptions {
   std::string runtime_directory;  // is made when it is missing
   std::string state_directory;    // the same; empty: "state" in the runtime directory
   Config config;
+  std::vector<ModuleOption> modules;  // in this order
   std::string uevents;      // the network namespace that is sent them: a path, "self", or empty: none
   bool mount_tree = false;  // at RUNTIME/sys; goes on without where FUSE cannot be had
   std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
@@ -114,6 +117,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   Result<> build_doors();
   Result<> take_sockets();
   Started add_parent(const ParentConfig& parent);
+  Started load_modules();
   void begin_automatic_starts();
   Started prepare_uevents();
   Started serve();
@@ -123,6 +127,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
 
   void keep_states(Time deadline);
   void remove_instances(Time deadline);
+  void remove_modules(Time deadline);
   void remove_parents(Time deadline);
   void end_loops();
 
@@ -151,6 +156,9 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<manage::Mover> mover_;
   std::unique_ptr<manage::KeptStates> kept_;
   Registration bus_driver_;
+  std::unique_ptr<kernel::DriverWrapper> wrapper_;
+  std::unique_ptr<kernel::World> world_;
+  std::unique_ptr<kernel::Loader> loader_;
   std::map<std::string_view, std::shared_ptr<device::Class>> classes_;
   std::vector<std::shared_ptr<device::Device>> devices_;
   std::vector<Registration> parents_;
@@ -163,6 +171,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<control::Management> management_;
   std::unique_ptr<control::Dispatcher> dispatcher_;
   std::unique_ptr<os::ThreadPool> calls_;
+  std::unique_ptr<LoadedModules> modules_;
   std::unique_ptr<control::Server> control_;
   std::unique_ptr<TreeMount> tree_mount_;
   std::unique_ptr<UeventSender> uevents_;

@@ -14,6 +14,7 @@
 
 #include "apps/umdevd/daemon.h"
 #include "apps/umdevd/log.h"
+#include "apps/umdevd/module_options.h"
 #include "umdev/control/paths.h"
 #include "umdev/os/notify.h"
 #include "umdev/os/process_limits.h"
@@ -42,6 +43,10 @@ one's own, "state" in that) are the definitions of devices: mdevctl.d/PARENT/UUI
 Sockets may be handed over: by --fd UUID=N, and by systemd (socket units with FileDescriptorName=UUID, or
 control for the control socket). An instance of that UUID is then served there, whenever it is made.
 
+Modules are drivers of the kernel's kind, compiled by `umdev cc`. One with the name of a driver below stands
+in that one's place, where there is no configuration:
+  umdev cc mdpy.c -o mdpy.so && umdevd --module ./mdpy.so --module-param count=2
+
 The configuration names the parents of which instances are made. Without one there is one parent of each
 driver. Drivers and their keys:
 {}
@@ -67,6 +72,8 @@ struct Arguments {
   std::string config;
   std::string uevents;
   std::vector<std::string> sockets;  // UUID=N
+  std::vector<std::string> modules;
+  std::vector<std::string> module_parameters;  // [MODULE.]NAME=VALUE
   bool no_tree = false;
   LogLevel log_level = LogLevel::info;
 };
@@ -118,10 +125,12 @@ std::expected<std::vector<os::PassedDescriptor>, std::string> take_sockets(const
   return std::move(*sockets);
 }
 
-DaemonOptions make_options(const Arguments& arguments, Config config, Log& log) {
+DaemonOptions make_options(const Arguments& arguments, Config config, std::vector<ModuleOption> modules,
+                           Log& log) {
   DaemonOptions options{.runtime_directory = arguments.runtime_directory,
                         .state_directory = arguments.state_directory,
                         .config = std::move(config),
+                        .modules = std::move(modules),
                         .uevents = arguments.uevents,
                         .mount_tree = !arguments.no_tree};
   const auto descriptors = os::raise_descriptor_limit();
@@ -133,7 +142,7 @@ DaemonOptions make_options(const Arguments& arguments, Config config, Log& log) 
   return options;
 }
 
-int serve(const Arguments& arguments, Config config) {
+int serve(const Arguments& arguments, Config config, std::vector<ModuleOption> modules) {
   auto sockets = take_sockets(arguments);
   if (!sockets) return complain(sockets.error(), exit_usage);
   // Before any thread runs: none of them shall get these.
@@ -141,7 +150,8 @@ int serve(const Arguments& arguments, Config config) {
   if (!signals) return complain(signals.error().text, exit_failure);
   std::signal(SIGPIPE, SIG_IGN);
   StderrLog log(arguments.log_level);
-  auto daemon = Daemon::start(make_options(arguments, std::move(config), log), log, std::move(*sockets));
+  auto daemon = Daemon::start(make_options(arguments, std::move(config), std::move(modules), log), log,
+                              std::move(*sockets));
   if (!daemon) return complain(daemon.error(), exit_failure);
   if (!(*daemon)->wait_for_automatic_starts(automatic_starts_wait))
     log.warning("not everything that is defined has been started yet; going on without it");
@@ -168,12 +178,17 @@ Result<> find_directories(Arguments& arguments) {
   return {};
 }
 
-int run(const Arguments& given) {
+int run(const Arguments& given, char** words) {
   Arguments arguments = given;
   if (auto found = find_directories(arguments); !found) return complain(found.error().text, exit_usage);
   auto config = arguments.config.empty() ? default_config() : read_config(arguments.config);
   if (!config) return complain(config.error(), exit_usage);
-  return serve(arguments, std::move(*config));
+  auto modules = parse_modules(arguments.modules, arguments.module_parameters);
+  if (!modules) return complain(modules.error(), exit_usage);
+  if (const auto started = start_with_sanitizer(*modules, words); !started)
+    return complain(started.error(), exit_failure);
+  if (arguments.config.empty()) leave_place(*config, *modules);
+  return serve(arguments, std::move(*config), std::move(*modules));
 }
 
 }  // namespace
@@ -194,6 +209,11 @@ int main(int count, char** values) {
   app.add_option("--fd", arguments.sockets,
                  "serve this instance on a socket that was handed over: listening, or connected")
       ->type_name("UUID=N");
+  app.add_option("--module", arguments.modules, "load a driver that `umdev cc` has made; may be repeated")
+      ->type_name("FILE.so");
+  app.add_option("--module-param", arguments.module_parameters,
+                 "a parameter of a module: with several modules MODULE.NAME=VALUE; may be repeated")
+      ->type_name("NAME=VALUE");
   app.add_flag("--no-tree", arguments.no_tree, "do not mount the tree at RUNTIME/sys");
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error")
@@ -211,5 +231,5 @@ int main(int count, char** values) {
                                                {"warning", LogLevel::warning},
                                                {"error", LogLevel::error}};
   arguments.log_level = levels.at(level);
-  return umdev::daemon::run(arguments);
+  return umdev::daemon::run(arguments, values);
 }

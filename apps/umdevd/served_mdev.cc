@@ -29,12 +29,12 @@ void ServedMdev::probe_instance(mdev::Instance& instance, Done<> done) {
     Done<> done;
   };
   auto probe = std::make_shared<Probe>(Probe{share(instance), std::move(done)});
-  vfio_.probe_instance(instance, [this, probe](Result<> bound) {
+  inner_->probe_instance(instance, [this, probe](Result<> bound) {
     if (!bound) return probe->done(bound);
     kept_.bring_back(*probe->instance);
     const Result<> listening = sockets_.open(*probe->instance);
     if (listening) return probe->done({});
-    vfio_.remove_instance(
+    inner_->remove_instance(
         *probe->instance, RemovePolicy::force,
         [probe, error = listening.error()](Result<>) { probe->done(std::unexpected(error)); });
   });
@@ -44,7 +44,7 @@ void ServedMdev::remove_instance(mdev::Instance& instance, RemovePolicy policy, 
   if (policy == RemovePolicy::busy) return remove_if_unused(instance, std::move(done));
   auto halves = std::make_shared<Halves>(std::move(done));
   sockets_.close(instance.uuid(), policy, [halves](Result<>) { halves->end(); });
-  vfio_.remove_instance(instance, policy, [halves](Result<> result) {
+  inner_->remove_instance(instance, policy, [halves](Result<> result) {
     halves->result = std::move(result);
     halves->end();
   });
@@ -57,7 +57,7 @@ void ServedMdev::remove_if_unused(mdev::Instance& instance, Done<> done) {
     Done<> done;
   };
   auto removal = std::make_shared<Removal>(Removal{*this, share(instance), std::move(done)});
-  vfio_.remove_instance(instance, RemovePolicy::busy, [removal](Result<> result) {
+  inner_->remove_instance(instance, RemovePolicy::busy, [removal](Result<> result) {
     if (!result) return removal->done(result);
     // Nobody has the device, so who is still connected has nothing to lose.
     removal->driver.sockets_.close(removal->instance->uuid(), RemovePolicy::force,

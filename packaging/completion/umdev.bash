@@ -102,9 +102,9 @@ _umdevd() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   case $previous in
     --runtime-dir | --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
-    --config | --uevents) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --config | --uevents | --module) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --uevents --fd --log-level --version --help" \
+    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --uevents --module --module-param --fd --log-level --version --help" \
       -- "$current") ;;
   esac
 }

@@ -58,9 +58,17 @@ class Install(unittest.TestCase):
             with self.subTest(name=name):
                 self.assertEqual(oct((self.root / name).stat().st_mode & 0o7777), oct(mode))
 
-    def test_nothing_else_is_there_but_documents(self):
+    def test_nothing_else_is_there_but_documents_and_the_kernels_headers(self):
         found = {str(path.relative_to(self.root)) for path in self.root.rglob("*") if not path.is_dir()}
-        self.assertEqual(sorted(f for f in found - expected.keys() if not f.startswith("share/doc/umdev/")), [])
+        others = ("share/doc/umdev/", "include/umdev/kernel/")
+        self.assertEqual(sorted(f for f in found - expected.keys() if not f.startswith(others)), [])
+
+    def test_the_kernels_headers_are_where_the_installed_umdev_looks_for_them(self):
+        source = Path(self.scratch.name) / "driver.c"
+        source.write_text("#include <linux/module.h>\n#include <linux/vfio.h>\n")
+        command = [self.root / "bin/umdev", "cc", source, "-o", source.with_suffix(".so")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_programs_named_by_the_units_are_installed(self):
         for unit in self.root.rglob("*.service"):
