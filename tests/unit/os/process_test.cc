@@ -1,132 +1,145 @@
+#include "umdev/os/process.h"
+
+#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
-#include <set>
+#include <cstring>
 
-#include "tests/support/test_host.h"
-#include "tests/unit/os/fixtures.h"
-#include "umdev/os/notify.h"
-#include "umdev/os/process_limits.h"
-#include "umdev/os/random_uuid.h"
-#include "umdev/os/signal_fd.h"
-#include "umdev/os/system_host.h"
+#include "umdev/os/event_fd.h"
+#include "umdev/os/mapping.h"
+#include "umdev/os/memfd.h"
 
 namespace umdev::os {
 namespace {
 
-TEST(ProcessLimits, raises_the_soft_limit_of_descriptors_to_the_hard_one) {
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const rlimit low{.rlim_cur = 256, .rlim_max = before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
-  EXPECT_EQ(raise_descriptor_limit(), before.rlim_max);
-  rlimit after{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &after), 0);
-  EXPECT_EQ(after.rlim_cur, before.rlim_max);
-  ::setrlimit(RLIMIT_NOFILE, &before);
+constexpr std::string_view maps =
+    "00400000-00401000 r-xp 00000000 fe:01 1234                             /usr/bin/a program\n"
+    "7f0000000000-7f0000002000 rw-s 00001000 00:01 77                         /memfd:a (deleted)\n"
+    "7f0000002000-7f0000003000 ---p 00000000 00:00 0 \n"
+    "7fff00000000-7fff00001000 rw-p 00000000 00:00 0                          [stack]\n";
+
+TEST(MemoryAreas, are_read_from_the_kernels_text) {
+  const auto areas = parse_areas(maps, 0x7f0000001000, 0x7f0000002001);
+  ASSERT_EQ(areas.size(), 2U);
+  EXPECT_EQ(areas[0].begin, 0x7f0000000000U);
+  EXPECT_EQ(areas[0].end, 0x7f0000002000U);
+  EXPECT_TRUE(areas[0].readable && areas[0].writable && areas[0].shared);
+  EXPECT_EQ(areas[0].offset, 0x1000U);
+  EXPECT_EQ(areas[0].file, (FileIdentity{.device = 1, .inode = 77}));
+  EXPECT_FALSE(areas[1].readable || areas[1].writable || areas[1].shared);
+  EXPECT_EQ(areas[1].file, FileIdentity{});
 }
 
-TEST(ProcessLimits, knows_how_many_mappings_there_may_be) {
-  EXPECT_GE(mapping_limit(), 1000U);
+TEST(MemoryAreas, outside_the_range_are_left_out) {
+  EXPECT_TRUE(parse_areas(maps, 0x401000, 0x7f0000000000).empty());
+  EXPECT_EQ(parse_areas(maps, 0, UINT64_MAX).size(), 4U);
 }
 
-bool is_blocked(int signal) {
-  sigset_t set;
-  ::pthread_sigmask(SIG_BLOCK, nullptr, &set);
-  return sigismember(&set, signal) == 1;
+TEST(MemoryAreas, end_at_a_line_that_makes_no_sense) {
+  for (const std::string_view text : {"", "\n", "nonsense", "1-", "1-2", "1-2 rw-p", "1-2 rw-p 0",
+                                      "1-2 rw-p 0 1", "1-2 rw-p 0 1:", "1-2 rw-p 0 1:2", "1-2 rw-p 0 1:2 x"})
+    EXPECT_TRUE(parse_areas(text, 0, UINT64_MAX).empty()) << text;
 }
 
-TEST(SignalFd, catches_its_signals_one_by_one) {
-  const auto signals = SignalFd::create({SIGUSR1, SIGUSR2});
-  ASSERT_TRUE(signals);
-  EXPECT_TRUE(is_close_on_exec(signals->get()));
-  EXPECT_EQ(signals->take(), std::nullopt);
-  ::raise(SIGUSR1);
-  ::raise(SIGUSR2);
-  pollfd entry{.fd = signals->get(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(::poll(&entry, 1, 0), 1);
-  EXPECT_EQ(signals->take(), SIGUSR1);
-  EXPECT_EQ(signals->take(), SIGUSR2);
-  EXPECT_EQ(signals->take(), std::nullopt);
-}
-
-TEST(SignalFd, unblocks_at_its_end_what_it_blocked) {
-  ASSERT_FALSE(is_blocked(SIGUSR1));
-  {
-    const auto signals = SignalFd::create({SIGUSR1});
-    ASSERT_TRUE(signals);
-    EXPECT_TRUE(is_blocked(SIGUSR1));
+// A child that waits to be killed.
+class AnotherProcess : public testing::Test {
+ protected:
+  AnotherProcess() {
+    if (child_ == 0)
+      for (;;) ::pause();
   }
-  EXPECT_FALSE(is_blocked(SIGUSR1));
-}
+  ~AnotherProcess() override { end(); }
 
-TEST(SignalFd, what_is_no_signal_is_einval_and_blocks_nothing) {
-  for (const int bad : {0, -1, 65, 1000})
-    EXPECT_EQ(SignalFd::create({SIGUSR1, bad}).error().code, EINVAL) << bad;
-  EXPECT_FALSE(is_blocked(SIGUSR1));
-}
-
-TEST(RandomUuid, is_of_version_4_and_never_the_same) {
-  std::set<Uuid> seen;
-  for (int round = 0; round < 1000; ++round) {
-    const Uuid uuid = random_uuid();
-    EXPECT_TRUE(seen.insert(uuid).second);
-    EXPECT_EQ(uuid.bytes()[6] >> 4, 4);
-    EXPECT_EQ(uuid.bytes()[8] >> 6, 2);
-    EXPECT_EQ(Uuid::parse(uuid.to_string()), uuid);
+  void end() {
+    if (child_ == 0) return;
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+    child_ = 0;
   }
-}
+  std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(memory_.data()); }
+  static Bytes bytes_of_text(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 
-class Notify : public testing::Test {
- public:
-  void TearDown() override { ::unsetenv("NOTIFY_SOCKET"); }
+  Mapping memory_ = Mapping::anonymous(8192).value();
+  UniqueFd file_ = create_memfd("a-file", 4096).value();
+  EventFd event_ = EventFd::create().value();
+  pid_t child_ = ::fork();
 };
 
-TEST_F(Notify, without_a_service_manager_nobody_is_told) {
-  ::unsetenv("NOTIFY_SOCKET");
-  EXPECT_EQ(notify_service_manager("READY=1"), false);
+TEST_F(AnotherProcess, has_memory_that_is_read_and_written) {
+  const auto process = Process::open(child_).value();
+  EXPECT_EQ(process->id(), child_);
+  EXPECT_EQ(process->user(), ::geteuid());
+  std::string text = "something";
+  ASSERT_TRUE(process->write(address() + 4090, bytes_of_text(text)));
+  EXPECT_EQ(memory_.data()[4090], std::byte{});  // the child's own copy
+  std::string read(9, '\0');
+  ASSERT_TRUE(process->read(address() + 4090, bytes_of_text(read)));
+  EXPECT_EQ(read, text);
 }
 
-TEST_F(Notify, tells_the_service_manager) {
-  const ScratchDirectory scratch;
-  const UniqueFd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string path = scratch / "notify";
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  ASSERT_EQ(::bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
-  EXPECT_EQ(notify_service_manager("READY=1"), true);
-  std::array<char, 64> text{};
-  EXPECT_EQ(::recv(manager.get(), text.data(), text.size(), 0), 7);
-  EXPECT_STREQ(text.data(), "READY=1");
+TEST_F(AnotherProcess, memory_that_is_not_there_is_efault) {
+  const auto process = Process::open(child_).value();
+  std::string text(8192, '\0');
+  EXPECT_EQ(process->read(0, bytes_of_text(text)).error().code, EFAULT);
+  EXPECT_EQ(process->read(UINT64_MAX - 8, bytes_of_text(text)).error().code, EFAULT);
+  EXPECT_EQ(process->write(0, bytes_of_text(text)).error().code, EFAULT);
+  EXPECT_TRUE(process->read(0, {}));
 }
 
-TEST_F(Notify, a_service_manager_that_is_gone_is_an_error) {
-  const ScratchDirectory scratch;
-  ::setenv("NOTIFY_SOCKET", (scratch / "nobody").c_str(), 1);
-  EXPECT_EQ(notify_service_manager("READY=1").error().code, ENOENT);
+TEST_F(AnotherProcess, has_descriptors_that_can_be_told_and_taken) {
+  const auto process = Process::open(child_).value();
+  const UniqueFd taken = process->take_fd(file_.get()).value();
+  EXPECT_EQ(identity_of(taken.get()).value(), identity_of(file_.get()).value());
+  EXPECT_EQ(process->identity_of_fd(file_.get()).value(), identity_of(file_.get()).value());
+  EXPECT_TRUE(process->name_of_fd(file_.get()).value().starts_with("/memfd:a-file"));
+  EXPECT_EQ(process->name_of_fd(event_.get()).value(), "anon_inode:[eventfd]");
+  for (const int wrong : {-1, 9999}) {
+    EXPECT_EQ(process->take_fd(wrong).error().code, EBADF);
+    EXPECT_EQ(process->identity_of_fd(wrong).error().code, EBADF);
+    EXPECT_EQ(process->name_of_fd(wrong).error().code, EBADF);
+  }
 }
 
-TEST(SystemHost, lends_what_it_was_given) {
-  test::ManualClock clock;
-  test::QueueExecutor executor;
-  test::RecordingLog log;
-  SystemHost host(clock, executor, log);
-  bool ran = false;
-  host.post([&] { ran = true; });
-  host.log().warning("careful");
-  EXPECT_FALSE(ran);
-  EXPECT_EQ(executor.run(), 1U);
-  EXPECT_TRUE(ran);
-  EXPECT_TRUE(log.contains("careful"));
-  EXPECT_EQ(&host.clock(), &clock);
+TEST_F(AnotherProcess, after_its_end_everything_is_an_error) {
+  const auto process = Process::open(child_).value();
+  const UniqueFd memory = process->open_memory().value();
+  EXPECT_TRUE(process->is_alive());
+  EXPECT_TRUE(is_address_space_alive(memory.get()));
+  end();
+  std::string text(1, '\0');
+  EXPECT_FALSE(process->is_alive());
+  EXPECT_FALSE(is_address_space_alive(memory.get()));
+  EXPECT_EQ(process->read(address(), bytes_of_text(text)).error().code, ESRCH);
+  EXPECT_EQ(process->write(address(), bytes_of_text(text)).error().code, ESRCH);
+  EXPECT_EQ(process->take_fd(file_.get()).error().code, ESRCH);
+  EXPECT_EQ(process->areas(0, UINT64_MAX).error().code, ESRCH);
+}
+
+TEST(Processes, that_cannot_be_seen_are_esrch) {
+  for (const pid_t thread : {-1, 0, 0x7fffffff}) EXPECT_EQ(Process::open(thread).error().code, ESRCH);
+}
+
+TEST(Processes, the_file_of_shared_memory_is_found) {
+  const UniqueFd file = create_memfd("shared", 8192).value();
+  const Mapping mapping = Mapping::of_fd(file.get(), 4096, 4096, Protection::read_write).value();
+  const auto own = Process::open(::getpid()).value();
+  const auto begin = reinterpret_cast<std::uint64_t>(mapping.data());
+  const auto areas = own->areas(begin, begin + 4096).value();
+  ASSERT_EQ(areas.size(), 1U);
+  EXPECT_EQ(areas[0].offset, 4096U);
+  const UniqueFd found = own->open_file_of(areas[0], true).value();
+  EXPECT_EQ(identity_of(found.get()).value(), identity_of(file.get()).value());
+}
+
+TEST(Processes, private_memory_has_no_file) {
+  const Mapping mapping = Mapping::anonymous(4096).value();
+  const auto own = Process::open(::getpid()).value();
+  const auto begin = reinterpret_cast<std::uint64_t>(mapping.data());
+  EXPECT_EQ(own->open_file_of(own->areas(begin, begin + 4096).value()[0], false).error().code, ENOENT);
 }
 
 }  // namespace
