@@ -7,6 +7,7 @@
 // attributes that are given here (default_permissions), root's exceptions included.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -64,6 +65,14 @@ class File {
   // `from` is valid until this returns. A caller that is interrupted by a signal is told EINTR; the write
   // goes on, and its completion is then heard by nobody.
   virtual void write(const Caller& caller, std::uint64_t offset, ConstBytes from, Done<std::size_t> done) = 0;
+  // Of a command whose number says no size (_IO), for which the kernel copies nothing: `argument` is a
+  // number, or an address in the caller's memory. Answers as write() does.
+  virtual void ioctl(const Caller&, std::uint32_t /*command*/, std::uint64_t /*argument*/,
+                     Done<std::int32_t> done) {
+    done(fail(ENOTTY, "the file has no commands"));
+  }
+  // True for a file without a position: lseek, pread and pwrite are ESPIPE.
+  virtual bool is_stream() const { return false; }
 };
 
 class DirectorySink {
@@ -92,7 +101,8 @@ class FileSystem {
   virtual Result<Attributes> attributes(NodeId id) = 0;
   virtual Result<Attributes> change(NodeId id, const Change& change) = 0;
   virtual Result<std::string> read_link(NodeId id) = 0;
-  virtual Result<std::shared_ptr<File>> open(NodeId id, bool for_reading, bool for_writing) = 0;
+  virtual Result<std::shared_ptr<File>> open(const Caller& caller, NodeId id, bool for_reading,
+                                             bool for_writing) = 0;
   virtual Result<std::shared_ptr<Directory>> open_directory(NodeId id) = 0;
   // Why no file can be made in it. (Directories, links and nodes, removal and renaming are all EPERM.)
   virtual Error refuse_creation(NodeId directory) = 0;

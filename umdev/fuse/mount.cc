@@ -8,14 +8,13 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
-#include <thread>
 #include <utility>
 
 #include "umdev/fuse/left_behind.h"
+#include "umdev/fuse/readers.h"
 #include "umdev/fuse/server.h"
 #include "umdev/os/event_fd.h"
 #include "umdev/os/system_error.h"
-#include "umdev/os/thread.h"
 
 namespace umdev::fuse {
 namespace {
@@ -46,10 +45,10 @@ Result<os::UniqueFd> mount_directly(const MountOptions& options) {
 
 }  // namespace
 
-class Mount::Server {
+class Mount::Server final : public RequestSource {
  public:
   Server(FileSystem& file_system, Log& log) : state_(file_system), log_(log) {}
-  ~Server();
+  ~Server() override;
 
   Result<> start(const MountOptions& options);
   void detach();
@@ -60,8 +59,11 @@ class Mount::Server {
   Result<> open_session(std::string options);
   Result<> mount(const MountOptions& options);
   Result<> mount_by_helper(const MountOptions& options, bool for_everyone);
-  void serve();
-  bool wait_for_request() const;
+
+  // ^RequestSource
+  bool wait() override;
+  bool receive(fuse_buf& buffer) override;
+  void process(const fuse_buf& buffer) override { fuse_session_process_buf(session_, &buffer); }
 
   ServerState state_;
   Log& log_;
@@ -71,7 +73,7 @@ class Mount::Server {
   bool by_helper_ = false;
   std::atomic<bool> attached_ = false;
   os::EventFd stop_;
-  std::thread thread_;
+  std::unique_ptr<Readers> readers_;
 };
 
 Result<> Mount::Server::open_session(std::string options) {
@@ -114,36 +116,33 @@ Result<> Mount::Server::mount(const MountOptions& options) {
 }
 
 Result<> Mount::Server::start(const MountOptions& options) {
-  options_ = {.path = UMDEV_TRY(resolve_mount_point(options.path)), .name = options.name};
+  options_ = {
+      .path = UMDEV_TRY(resolve_mount_point(options.path)), .name = options.name, .readers = options.readers};
   UMDEV_TRY(detach_left_behind(options_.path, options_.name));
   UMDEV_TRY(mount(options_));
   attached_ = true;
   if (::fcntl(fuse_session_fd(session_), F_SETFL, O_NONBLOCK) != 0)
     return os::fail_errno("the descriptor cannot be made non-blocking");
   stop_ = UMDEV_TRY(os::EventFd::create());
-  thread_ = UMDEV_TRY(os::start_thread(options_.name.c_str(), [this] { serve(); }));
+  readers_ = UMDEV_TRY(Readers::start(*this, options_.name, options.readers));
   return {};
 }
 
-bool Mount::Server::wait_for_request() const {
+bool Mount::Server::wait() {
+  if (fuse_session_exited(session_)) return false;
   std::array<pollfd, 2> fds{pollfd{.fd = fuse_session_fd(session_), .events = POLLIN, .revents = 0},
                             pollfd{.fd = stop_.get(), .events = POLLIN, .revents = 0}};
   os::retry_interrupted([&] { return ::poll(fds.data(), fds.size(), -1); });
   return fds[1].revents == 0;
 }
 
-void Mount::Server::serve() {
-  fuse_buf buffer = {};
-  while (!fuse_session_exited(session_) && wait_for_request()) {
-    const int size = fuse_session_receive_buf(session_, &buffer);
-    if (size == -EINTR || size == -EAGAIN) continue;
-    if (size <= 0) {
-      if (attached_) log_.warning("the mount is gone: somebody has unmounted it");
-      break;
-    }
-    fuse_session_process_buf(session_, &buffer);
-  }
-  std::free(buffer.mem);
+bool Mount::Server::receive(fuse_buf& buffer) {
+  const int size = fuse_session_receive_buf(session_, &buffer);
+  if (size > 0) return true;
+  buffer.size = 0;
+  if (size == -EINTR || size == -EAGAIN) return true;
+  if (attached_) log_.warning("the mount is gone: somebody has unmounted it");
+  return false;
 }
 
 void Mount::Server::detach() {
@@ -155,9 +154,9 @@ void Mount::Server::detach() {
 
 void Mount::Server::end() {
   detach();
-  if (thread_.joinable()) {
+  if (readers_) {
     stop_.signal();
-    thread_.join();
+    readers_.reset();
   }
   if (session_ == nullptr) return;
   state_.pending->end();

@@ -14,9 +14,13 @@ struct MountOptions {
   // What /proc/mounts says the mount is of (fuse.<name>), by which a later process knows what an earlier one
   // left behind.
   std::string name;
+  // How many threads may hang in requests before the others wait for them; with 1, every request waits for
+  // the one before it.
+  std::size_t readers = 1;
 };
 
-// Serves a file system at a path, on a thread of its own. Needs /dev/fuse, and root or fusermount3.
+// Serves a file system at a path, on threads of its own (one at a time, as a rule). Needs /dev/fuse, and root
+// or fusermount3.
 //
 // Everyone on the machine may use it, as far as the permissions of its files let them; where that is refused
 // (a user whom /etc/fuse.conf does not allow it), only the user who mounted it.

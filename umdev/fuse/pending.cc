@@ -69,6 +69,17 @@ Done<std::size_t> PendingRequests::expect_write(fuse_req_t request) {
   };
 }
 
+Done<std::int32_t> PendingRequests::expect_ioctl(fuse_req_t request) {
+  return [entry = add(request)](Result<std::int32_t> value) {
+    answer(*entry, [&](fuse_req_t req) {
+      if (value)
+        fuse_reply_ioctl(req, *value, nullptr, 0);
+      else
+        fuse_reply_err(req, value.error().code);
+    });
+  };
+}
+
 void PendingRequests::end() {
   std::vector<std::shared_ptr<Entry>> left;
   {

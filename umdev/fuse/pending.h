@@ -22,6 +22,7 @@ class PendingRequests : public std::enable_shared_from_this<PendingRequests> {
   // What answers the request; to be called on the thread that got it.
   Done<std::string> expect_read(fuse_req_t request);
   Done<std::size_t> expect_write(fuse_req_t request);
+  Done<std::int32_t> expect_ioctl(fuse_req_t request);
 
   // Answers whatever is left, and returns when nobody touches a request any more.
   void end() UMDEV_EXCLUDES(mutex_);

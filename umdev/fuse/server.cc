@@ -105,11 +105,13 @@ void on_readlink(fuse_req_t request, fuse_ino_t id) {
 void on_open(fuse_req_t request, fuse_ino_t id, fuse_file_info* info) {
   ServerState& state = state_of(request);
   const int access = info->flags & O_ACCMODE;
-  auto file = state.file_system.open(id, access != O_WRONLY, access != O_RDONLY);
+  auto file = state.file_system.open(caller_of(request), id, access != O_WRONLY, access != O_RDONLY);
   if (!file) return reply_error(request, file.error());
+  const bool is_stream = (*file)->is_stream();
   info->fh = state.files.add(std::move(*file));
   // Each read and each write comes here as it was made.
   info->direct_io = 1;
+  info->nonseekable = is_stream ? 1 : 0;
   if (fuse_reply_open(request, info) == -ENOENT) state.files.close(info->fh);
 }
 
@@ -129,6 +131,16 @@ void on_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off
   const Caller caller = caller_of(request);
   file->write(caller, static_cast<std::uint64_t>(offset), std::as_bytes(std::span(data, size)),
               state.pending->expect_write(request));
+}
+
+void on_ioctl(fuse_req_t request, fuse_ino_t, unsigned command, void* argument, fuse_file_info* info,
+              unsigned, const void*, size_t, size_t) {
+  ServerState& state = state_of(request);
+  const auto file = state.files.find(info->fh);
+  if (!file) return reply_error(request, Error{EBADF, "no such file is open"});
+  const Caller caller = caller_of(request);
+  file->ioctl(caller, command, reinterpret_cast<std::uint64_t>(argument),
+              state.pending->expect_ioctl(request));
 }
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
@@ -219,6 +231,7 @@ fuse_lowlevel_ops make_operations() {
   operations.open = on_open;
   operations.read = on_read;
   operations.write = on_write;
+  operations.ioctl = on_ioctl;
   operations.release = on_release;
   operations.opendir = on_opendir;
   operations.readdir = on_readdir;

@@ -76,7 +76,8 @@ Result<std::string> FileSystem::read_link(fuse::NodeId id) {
   return tree_.read_link(UMDEV_TRY(nodes_.find(id)));
 }
 
-Result<std::shared_ptr<fuse::File>> FileSystem::open(fuse::NodeId id, bool for_reading, bool for_writing) {
+Result<std::shared_ptr<fuse::File>> FileSystem::open(const fuse::Caller&, fuse::NodeId id, bool for_reading,
+                                                     bool for_writing) {
   const tree::NodeRef node = UMDEV_TRY(nodes_.find(id));
   UMDEV_TRY(tree_.check_open(node, for_reading, for_writing));
   return std::make_shared<TimedFile>(

@@ -31,7 +31,8 @@ class FileSystem final : public fuse::FileSystem {
   Result<fuse::Attributes> attributes(fuse::NodeId id) override;
   Result<fuse::Attributes> change(fuse::NodeId id, const fuse::Change& change) override;
   Result<std::string> read_link(fuse::NodeId id) override;
-  Result<std::shared_ptr<fuse::File>> open(fuse::NodeId id, bool for_reading, bool for_writing) override;
+  Result<std::shared_ptr<fuse::File>> open(const fuse::Caller& caller, fuse::NodeId id, bool for_reading,
+                                           bool for_writing) override;
   Result<std::shared_ptr<fuse::Directory>> open_directory(fuse::NodeId id) override;
   Error refuse_creation(fuse::NodeId directory) override;
 

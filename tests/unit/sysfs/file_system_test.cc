@@ -101,7 +101,7 @@ TEST_F(SysfsFileSystem, a_number_that_is_forgotten_is_estale) {
   EXPECT_TRUE(files.attributes(fuse::root_id));
   for (const fuse::NodeId nobodys : {fuse::NodeId(0), fuse::NodeId(12345), ~fuse::NodeId(0)}) {
     EXPECT_EQ(error_of(files.attributes(nobodys)), ESTALE);
-    EXPECT_EQ(error_of(files.open(nobodys, true, false)), ESTALE);
+    EXPECT_EQ(error_of(files.open({}, nobodys, true, false)), ESTALE);
     EXPECT_EQ(error_of(files.read_link(nobodys)), ESTALE);
   }
 }
@@ -111,7 +111,7 @@ TEST_F(SysfsFileSystem, what_is_gone_keeps_its_attributes_for_who_knows_it) {
   const fuse::NodeId id = lookup("name").id;
   name.remove();
   EXPECT_EQ(files.attributes(id).value().size, 4096U);
-  EXPECT_EQ(error_of(files.open(id, true, false)), ENODEV);
+  EXPECT_EQ(error_of(files.open({}, id, true, false)), ENODEV);
   EXPECT_EQ(error_of(files.change(id, {.permissions = 0600, .uid = {}, .gid = {}})), ENODEV);
 }
 
@@ -142,12 +142,12 @@ TEST_F(SysfsFileSystem, a_reader_of_small_pieces_sees_one_state) {
                                           return "state " + std::to_string(++shows);
                                         })})
                         .value();
-  const auto file = files.open(lookup("count").id, true, false).value();
+  const auto file = files.open({}, lookup("count").id, true, false).value();
   EXPECT_EQ(read(*file, 0, 3).value(), "sta");
   EXPECT_EQ(read(*file, 3, 100).value(), "te 1");
   EXPECT_EQ(read(*file, 100, 100).value(), "");
   EXPECT_EQ(read(*file).value(), "state 2");
-  const auto another = files.open(lookup("count").id, true, false).value();
+  const auto another = files.open({}, lookup("count").id, true, false).value();
   EXPECT_EQ(read(*another, 6, 100).value(), "3") << "the first read of a file shows, wherever it begins";
 }
 
@@ -155,7 +155,7 @@ TEST_F(SysfsFileSystem, a_show_runs_on_the_executor_and_may_end_after_the_file) 
   const auto name = add("name", 0444, "x\n");
   test::Outcome<std::string> outcome;
   {
-    const auto file = files.open(lookup("name").id, true, false).value();
+    const auto file = files.open({}, lookup("name").id, true, false).value();
     file->read({}, 0, 100, outcome.done());
   }
   EXPECT_FALSE(outcome.is_done());
@@ -177,7 +177,7 @@ TEST_F(SysfsFileSystem, a_store_gets_the_writer_and_a_page) {
   auto keeper = std::make_unique<Keeper>();
   Keeper& kept = *keeper;
   const auto node = tree.root().add_attribute({"create", 0200, std::move(keeper)}).value();
-  const auto file = files.open(lookup("create").id, false, true).value();
+  const auto file = files.open({}, lookup("create").id, false, true).value();
   test::Outcome<std::size_t> outcome;
   {
     const std::vector<std::byte> text(5000);  // gone when the store runs
@@ -241,8 +241,8 @@ TEST_F(SysfsFileSystem, a_directory_that_is_gone_is_empty_and_takes_no_files) {
 TEST_F(SysfsFileSystem, a_directory_and_a_link_have_no_content) {
   const auto link = tree.root().add_link("link", tree.root()).value();
   EXPECT_EQ(files.read_link(lookup("link").id).value(), ".");
-  EXPECT_EQ(error_of(files.open(fuse::root_id, true, false)), EISDIR);
-  EXPECT_EQ(error_of(files.open(lookup("link").id, true, false)), ELOOP);
+  EXPECT_EQ(error_of(files.open({}, fuse::root_id, true, false)), EISDIR);
+  EXPECT_EQ(error_of(files.open({}, lookup("link").id, true, false)), ELOOP);
   EXPECT_EQ(error_of(files.read_link(fuse::root_id)), EINVAL);
 }
 

@@ -1,0 +1,97 @@
+#include "umdev/fuse/readers.h"
+
+#include <cstdlib>
+
+#include "umdev/os/thread.h"
+
+namespace umdev::fuse {
+
+Result<std::unique_ptr<Readers>> Readers::start(RequestSource& source, std::string name, std::size_t most) {
+  std::unique_ptr<Readers> readers(new Readers(source, std::move(name), most));
+  {
+    Lock lock(readers->mutex_);
+    UMDEV_TRY(readers->add_reader());
+  }
+  if (most > 1)
+    readers->watcher_ =
+        UMDEV_TRY(os::start_thread(readers->name_.c_str(), [r = readers.get()] { r->watch(); }));
+  return readers;
+}
+
+Readers::~Readers() {
+  std::vector<std::unique_ptr<Reader>> readers;
+  {
+    Lock lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  if (watcher_.joinable()) watcher_.join();
+  {
+    Lock lock(mutex_);
+    readers = std::move(readers_);
+  }
+  for (const auto& reader : readers) reader->thread.join();
+}
+
+Result<> Readers::add_reader() {
+  auto reader = std::make_unique<Reader>();
+  reader->thread = UMDEV_TRY(os::start_thread(name_.c_str(), [this, self = reader.get()] { read(*self); }));
+  readers_.push_back(std::move(reader));
+  return {};
+}
+
+void Readers::read(Reader& self) {
+  fuse_buf buffer = {};
+  while (!self.replaced && source_.wait() && source_.receive(buffer)) {
+    if (buffer.size == 0) continue;
+    ++self.steps;
+    if (watcher_sleeps_.load()) wake_watcher();
+    source_.process(buffer);
+    ++self.steps;
+  }
+  std::free(buffer.mem);
+  self.ended = true;
+}
+
+void Readers::wake_watcher() {
+  if (!watcher_sleeps_.exchange(false)) return;
+  Lock lock(mutex_);
+  something_came_ = true;
+  changed_.notify_all();
+}
+
+// Looks from time to time while requests come, and sleeps when none do.
+void Readers::watch() {
+  constexpr int quiet_looks = 50;
+  Lock lock(mutex_);
+  std::uint64_t before = 0;
+  int quiet = 0;
+  while (!stopping_) {
+    if (quiet >= quiet_looks) {
+      something_came_ = false;
+      watcher_sleeps_ = true;
+      while (!something_came_ && !stopping_) changed_.wait(mutex_);
+      quiet = 0;
+    }
+    changed_.wait_for(mutex_, patience);
+    std::erase_if(readers_, [](const auto& reader) {
+      if (!reader->replaced || !reader->ended) return false;
+      reader->thread.join();
+      return true;
+    });
+    Reader& reader = *readers_.back();
+    const std::uint64_t steps = reader.steps;
+    quiet = steps == before ? quiet + 1 : 0;
+    const bool hangs = steps == before && steps % 2 != 0;
+    before = steps;
+    if (hangs && !stopping_) take_over(reader);
+  }
+}
+
+// With no thread left, whoever comes now waits.
+void Readers::take_over(Reader& late) {
+  if (readers_.size() >= most_) return;
+  if (add_reader()) late.replaced = true;
+}
+
+}  // namespace umdev::fuse
