@@ -6,9 +6,12 @@
 #include <cstdlib>
 #include <expected>
 #include <filesystem>
+#include <optional>
 
+#include "umdev/control/paths.h"
 #include "umdev/run/namespaces.h"
 #include "umdev/run/program.h"
+#include "umdev/run/supervisor.h"
 
 namespace umdev::cli {
 namespace {
@@ -24,11 +27,15 @@ std::string real_path(const std::string& path) {
   return error ? std::string() : found.string();
 }
 
+std::string nodes_directory(const std::string& directory) {
+  return directory + "/" + std::string(control::nodes_directory_name);
+}
+
 bool is_mdevctl(const RunOptions& options) {
   return !options.program.empty() && std::filesystem::path(options.program.front()).filename() == "mdevctl";
 }
 
-// What mdevctl and its users look for besides /sys. Device nodes will be such places too.
+// What mdevctl and its users look for besides /sys, and what VFIO programs open.
 std::vector<run::Place> places_of(const std::string& directory, const RunOptions& options) {
   const bool cover = options.cover || is_mdevctl(options);
   std::vector<run::Place> places;
@@ -38,6 +45,15 @@ std::vector<run::Place> places_of(const std::string& directory, const RunOptions
   const std::string scripts = "/usr/lib/mdevctl/scripts.d";
   if (const auto ours = real_path(directory + scripts); !ours.empty() && real_path(scripts).empty())
     places.push_back({.path = scripts, .source = ours, .may_cover = cover});
+  // Every open of /dev/iommu looks its name up: only so the daemon can tell one from the other. Of one file
+  // that is mounted alone no name is looked up.
+  if (const auto nodes = real_path(nodes_directory(directory) + "/vfio"); !nodes.empty()) {
+    places.push_back({.path = "/dev/vfio", .source = nodes, .may_cover = true});
+    places.push_back({.path = "/dev/iommu",
+                      .source = nodes_directory(directory) + "/iommu",
+                      .type = run::EntryType::link,
+                      .may_cover = true});
+  }
   return places;
 }
 
@@ -58,6 +74,15 @@ void explain(const run::Plan& plan) {
   for (const run::Step& step : plan.steps) fmt::print("{}\n", run::describe(step));
   for (const std::string& path : plan.hidden) fmt::print("hides {}\n", path);
   for (const std::string& path : plan.missing) fmt::print("lacks {} (--cover makes it)\n", path);
+}
+
+// None where the daemon has no device nodes.
+Outcome<std::optional<run::Supervisor>> start_supervisor(const std::string& directory) {
+  if (real_path(nodes_directory(directory) + "/vfio").empty()) return std::optional<run::Supervisor>();
+  auto supervisor = run::Supervisor::start(nodes_directory(directory));
+  if (supervisor) return std::move(*supervisor);
+  return std::unexpected(
+      not_run(fmt::format("{} ({})", supervisor.error().text, errno_name(supervisor.error().code))));
 }
 
 Failure refused(const run::Problem& problem) {
@@ -115,8 +140,14 @@ Outcome<> run_program(const Options& options, const RunOptions& run) {
     explain(*plan);
     return {};
   }
+  auto supervisor = start_supervisor(directory);
+  if (!supervisor) return std::unexpected(std::move(supervisor).error());
   if (auto entered = run::enter_namespaces(); !entered) return std::unexpected(refused(entered.error()));
   if (auto done = run::carry_out(*plan); !done) return std::unexpected(refused(done.error()));
+  if (*supervisor)
+    if (auto taken = (*supervisor)->take_charge(); !taken)
+      return std::unexpected(
+          not_run(fmt::format("{} ({})", taken.error().text, errno_name(taken.error().code))));
   // So that the umdev commands of the program find the same daemon; and libudev believes what is no sysfs.
   ::setenv("UMDEV_RUNTIME_DIR", directory.c_str(), 1);
   ::setenv("SYSTEMD_DEVICE_VERIFY_SYSFS", "0", 0);

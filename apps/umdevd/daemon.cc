@@ -242,6 +242,18 @@ void Daemon::mount_tree() {
                            mounted.error().text, errno_name(mounted.error().code)));
 }
 
+// The same for programs.
+void Daemon::mount_nodes() {
+  const std::string path = runtime_directory() + "/" + std::string(control::nodes_directory_name);
+  auto mounted = DeviceNodes::create(tree_, *core_, path, log_);
+  if (mounted) {
+    nodes_ = std::move(*mounted);
+    return;
+  }
+  log_.warning(fmt::format("no device nodes are mounted at {}: {} ({})", path, mounted.error().text,
+                           errno_name(mounted.error().code)));
+}
+
 void Daemon::begin_automatic_starts() {
   definition_news_ = std::make_unique<DefinitionNews>(*news_, *kept_);
   definitions_ =
@@ -282,7 +294,10 @@ Daemon::Started Daemon::serve() {
   for (const ParentConfig& parent : options_.config.parents)
     if (auto added = add_parent(parent); !added) return added;
   if (auto loaded = load_modules(); !loaded) return loaded;
-  if (options_.mount_tree) mount_tree();
+  if (options_.mount_tree) {
+    mount_tree();
+    mount_nodes();
+  }
   if (uevents_)
     if (auto started = uevents_->start(); !started) return explain("uevents", started.error());
   auto calls = os::ThreadPool::create("umdev-call");
@@ -336,6 +351,8 @@ bool Daemon::stop(Duration limit) {
   // Whoever waits for the end of a removal hears of it still.
   metrics_link_.remove();
   if (tree_mount_) tree_mount_->detach();
+  // Programs are told by every call from now on, and let go by that.
+  if (nodes_) nodes_->end();
   if (kept_ && definitions_) keep_states(deadline);
   if (bus_) remove_instances(deadline);
   if (loader_) remove_modules(deadline);
@@ -412,6 +429,7 @@ void Daemon::remove_parents(Time deadline) {
 void Daemon::end_loops() {
   uevents_.reset();
   tree_mount_.reset();
+  nodes_.reset();
   vfio_user_.reset();
   if (workers_) workers_->stop();
   calls_.reset();

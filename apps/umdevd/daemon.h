@@ -18,6 +18,7 @@
 #include "apps/umdevd/config.h"
 #include "apps/umdevd/counted_iommu.h"
 #include "apps/umdevd/definition_news.h"
+#include "apps/umdevd/device_nodes.h"
 #include "apps/umdevd/instance_sockets.h"
 #include "apps/umdevd/loaded_modules.h"
 #include "apps/umdevd/loop_watcher.h"
@@ -55,8 +56,9 @@ struct DaemonOptions {
   std::string state_directory;    // the same; empty: "state" in the runtime directory
   Config config;
   std::vector<ModuleOption> modules;  // in this order
-  std::string uevents;      // the network namespace that is sent them: a path, "self", or empty: none
-  bool mount_tree = false;  // at RUNTIME/sys; goes on without where FUSE cannot be had
+  std::string uevents;  // the network namespace that is sent them: a path, "self", or empty: none
+  // At RUNTIME/sys, and nodes at RUNTIME/dev; goes on without where FUSE cannot be had.
+  bool mount_tree = false;
   std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
   Limits limits;
   vfio_user::Limits vfio_user_limits;
@@ -122,6 +124,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   Started prepare_uevents();
   Started serve();
   void mount_tree();
+  void mount_nodes();
   // Last of what is reported on: it may be read at once.
   Result<> publish_metrics();
 
@@ -174,6 +177,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<LoadedModules> modules_;
   std::unique_ptr<control::Server> control_;
   std::unique_ptr<TreeMount> tree_mount_;
+  std::unique_ptr<DeviceNodes> nodes_;
   std::unique_ptr<UeventSender> uevents_;
   std::thread loop_thread_;
   std::shared_ptr<Endings> starts_;

@@ -131,14 +131,18 @@ class Daemon:
 
     def unmount_left_behind(self) -> None:
         """What a daemon that was killed leaves: the next one in its directory takes it over, the last one's stays."""
-        if self.has_tree():
-            path = f"{self.directory.resolve()}/sys"
-            command = ["umount", "-l", path] if os.geteuid() == 0 else ["fusermount3", "-u", "-z", path]
-            subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+        for name in ("sys", "dev"):
+            if self.has_mount(name):
+                path = f"{self.directory.resolve()}/{name}"
+                command = ["umount", "-l", path] if os.geteuid() == 0 else ["fusermount3", "-u", "-z", path]
+                subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
 
     def has_tree(self) -> bool:
-        """Whether something is mounted at RUNTIME/sys. (Another user's is closed to root too, so it is not asked.)"""
-        path = f"{self.directory.resolve()}/sys"
+        return self.has_mount("sys")
+
+    def has_mount(self, name: str) -> bool:
+        """Whether something is mounted at RUNTIME/NAME. (Another user's is closed to root too, so it is not asked.)"""
+        path = f"{self.directory.resolve()}/{name}"
         return any(line.split()[4] == path for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
     def is_running(self) -> bool:

@@ -22,9 +22,9 @@ import private_mounts
 from harness import Daemon
 
 nobody = 65534
-hidden_or_shown = ("/sys/class/mdev_bus", "/sys/class/vfio", "/sys/class/mtty", "/sys/class/null", "/sys/bus/mdev",
-                   "/sys/devices/virtual/mtty", "/sys/devices/virtual/null", "/sys/devices/virtual/vfio",
-                   "/sys/kernel/iommu_groups")
+hidden_or_shown = ("/sys/class/mdev_bus", "/sys/class/vfio", "/sys/class/mtty", "/sys/class/null", "/sys/class/ioat",
+                   "/sys/bus/mdev", "/sys/devices/virtual/mtty", "/sys/devices/virtual/null",
+                   "/sys/devices/virtual/ioat", "/sys/devices/virtual/vfio", "/sys/kernel/iommu_groups")
 
 
 def stand_in(directory: Path) -> None:

@@ -10,6 +10,7 @@ namespace umdev::control {
 inline constexpr std::string_view control_socket_name = "control.sock";
 inline constexpr std::string_view vfio_user_directory_name = "vfio-user";
 inline constexpr std::string_view tree_directory_name = "sys";
+inline constexpr std::string_view nodes_directory_name = "dev";
 inline constexpr std::string_view lock_file_name = "umdevd.lock";
 
 // /run/umdev for root, $XDG_RUNTIME_DIR/umdev for everybody else; ENOENT when that variable is not set. Reads

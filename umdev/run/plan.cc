@@ -106,12 +106,23 @@ class Planner {
   }
 
   Result<> add(const Place& place) {
+    if (place.type == EntryType::link) return add_link(place);
     if (host_.type_of(place.source) != place.type) return {};
     if (host_.type_of(place.path) != place.type && !place.may_cover) {
       plan_.missing.push_back(place.path);
       return {};
     }
     return show({.path = place.path, .source = place.source, .type = place.type});
+  }
+
+  // A link that leads nowhere is left out.
+  Result<> add_link(const Place& place) {
+    if (!host_.type_of(place.source)) return {};
+    const std::string directory = parent_of(place.path);
+    if (host_.type_of(place.path)) plan_.hidden.push_back(place.path);
+    UMDEV_TRY(cover(directory));
+    covered_[directory][place.path.substr(directory.size() + 1)] = place.source;
+    return {};
   }
 
   Result<> show(Show step) {

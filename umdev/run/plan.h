@@ -60,7 +60,7 @@ std::string describe(const Step& step);
 // Something outside the tree that is to be seen at a place of the host: mdevctl's definitions, device nodes.
 struct Place {
   std::string path;
-  std::string source;
+  std::string source;  // with the type link: where the link leads
   EntryType type = EntryType::directory;
   bool may_cover = false;  // where the place is missing: cover the directory above it; else leave it out
   friend bool operator==(const Place&, const Place&) = default;

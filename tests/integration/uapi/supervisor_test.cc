@@ -1,0 +1,198 @@
+// What a file system cannot carry, carried by a supervisor: a child becomes a supervised program and does
+// with the nodes what a program does.
+#include "umdev/run/supervisor.h"
+
+#include <sys/mman.h>
+#include <sys/time.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "tests/integration/uapi/node_world.h"
+
+namespace umdev::test {
+namespace {
+
+class Supervised : public NodeWorld {
+ protected:
+  // This process, a child, under supervision, with nothing of the server's but the descriptors below `first`.
+  bool come_under_supervision(unsigned first = 3) const {
+    ::close_range(first, ~0U, 0);
+    auto supervisor = run::Supervisor::start(mount_directory_);
+    return supervisor && supervisor->take_charge();
+  }
+
+  // in_child() of a supervised one.
+  template <typename Body>
+  int supervised(Body body) {
+    return in_child([&] {
+      CHECK_OR_FAIL(come_under_supervision());
+      return body();
+    });
+  }
+
+  int open_group() const { return ::open(node("vfio/4").c_str(), O_RDWR); }
+};
+
+TEST_F(Supervised, C25_a_new_descriptor_is_a_file_of_the_mount) {
+  EXPECT_EQ(supervised([&] {
+              const int group = open_group();
+              const int device = ::ioctl(group, plain_give, "a-device");
+              CHECK_OR_FAIL(device > group);
+              CHECK_OR_FAIL((::fcntl(device, F_GETFD) & FD_CLOEXEC) != 0);
+              std::uint32_t value = 0;
+              CHECK_OR_FAIL(::pread(device, &value, 4, 5L << 40) == 4 && value == 0x05050505);
+              CHECK_OR_FAIL(::ioctl(group, plain_kind_of, device) == 3);
+              CHECK_OR_FAIL(::ioctl(group, plain_give, nullptr) < 0 && errno == EFAULT);
+              return 0;
+            }),
+            0);
+  EXPECT_TRUE(all_files_close());
+}
+
+TEST_F(Supervised, calls_on_other_files_are_the_kernels) {
+  EXPECT_EQ(supervised([&] {
+              int ends[2];
+              CHECK_OR_FAIL(::pipe(ends) == 0);
+              CHECK_OR_FAIL(::ioctl(ends[0], plain_give, "a-device") < 0 && errno == ENOTTY);
+              CHECK_OR_FAIL(::ioctl(-1, plain_give, "a-device") < 0 && errno == EBADF);
+              const int memory = ::memfd_create("own", 0);
+              CHECK_OR_FAIL(::ftruncate(memory, 4096) == 0);
+              void* mapped = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+              CHECK_OR_FAIL(mapped != MAP_FAILED);
+              std::memcpy(mapped, "text", 5);
+              char text[5] = {};
+              CHECK_OR_FAIL(::pread(memory, text, 4, 0) == 4 && std::strcmp(text, "text") == 0);
+              return 0;
+            }),
+            0);
+}
+
+TEST_F(Supervised, a_region_is_mapped_where_the_program_wants_it) {
+  EXPECT_EQ(supervised([&] {
+              const int device = ::ioctl(open_group(), plain_give, "a-device");
+              for (const off_t offset : {off_t{0}, off_t{2} << 40}) {
+                void* place = ::mmap(nullptr, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                auto* mapped = static_cast<volatile int*>(
+                    ::mmap(place, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, device, offset));
+                CHECK_OR_FAIL(mapped == place);
+                mapped[1] = 4711;
+                auto* other =
+                    static_cast<volatile int*>(::mmap(nullptr, 8192, PROT_READ, MAP_SHARED, device, offset));
+                CHECK_OR_FAIL(other != MAP_FAILED && other != mapped && other[1] == 4711);
+              }
+              // No descriptor of a helper's is left.
+              CHECK_OR_FAIL(::dup(device) == device + 1);
+              return 0;
+            }),
+            0);
+  EXPECT_TRUE(all_files_close());
+}
+
+TEST_F(Supervised, what_cannot_be_mapped_has_the_kernels_errors) {
+  EXPECT_EQ(supervised([&] {
+              const int group = open_group();
+              const int device = ::ioctl(group, plain_give, "a-device");
+              const auto error_of = [](std::size_t size, int flags, int fd, off_t offset) {
+                return ::mmap(nullptr, size, PROT_READ, flags, fd, offset) == MAP_FAILED ? errno : 0;
+              };
+              CHECK_OR_FAIL(error_of(4096, MAP_SHARED, group, 0) == ENODEV);
+              CHECK_OR_FAIL(error_of(16384, MAP_SHARED, device, 0) == EINVAL);
+              CHECK_OR_FAIL(error_of(4096, MAP_PRIVATE, device, off_t{1} << 40) == EINVAL);
+              return 0;
+            }),
+            0);
+}
+
+TEST_F(Supervised, children_are_supervised_too) {
+  EXPECT_EQ(supervised([&] {
+              const int group = open_group();
+              return in_child([&] {
+                CHECK_OR_FAIL(::ioctl(group, plain_give, "a-device") >= 0);
+                return 0;
+              });
+            }),
+            0);
+  EXPECT_TRUE(all_files_close());
+}
+
+TEST_F(Supervised, a_signal_does_not_begin_a_call_again) {
+  EXPECT_EQ(supervised([&] {
+              static volatile int signals = 0;
+              ::signal(SIGALRM, [](int) { signals = signals + 1; });
+              const itimerval often{.it_interval = {.tv_sec = 0, .tv_usec = 1000},
+                                    .it_value = {.tv_sec = 0, .tv_usec = 300}};
+              const int group = open_group();
+              ::setitimer(ITIMER_REAL, &often, nullptr);
+              for (int round = 0; round < 100; ++round) {
+                const int device = ::ioctl(group, plain_give, "a-device");
+                CHECK_OR_FAIL(device >= 0);
+                void* mapped = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, device, 0);
+                CHECK_OR_FAIL(mapped != MAP_FAILED && ::munmap(mapped, 4096) == 0);
+                CHECK_OR_FAIL(::close(device) == 0);
+              }
+              CHECK_OR_FAIL(signals > 0);
+              return 0;
+            }),
+            0);
+  EXPECT_TRUE(all_files_close());
+}
+
+TEST_F(Supervised, a_program_may_be_killed_at_any_moment) {
+  for (int round = 0; round < 60; ++round) {
+    int ends[2] = {-1, -1};
+    ASSERT_EQ(::pipe(ends), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(ends[1], 3);
+      if (!come_under_supervision(4)) ::_exit(1);
+      [[maybe_unused]] const auto said = ::write(3, "", 1);
+      for (;;) {
+        const int group = open_group();
+        const int device = ::ioctl(group, plain_give, "a-device");
+        ::munmap(::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, device, 0), 4096);
+        ::close(device);
+        ::close(group);
+      }
+    }
+    ::close(ends[1]);
+    char byte = 0;
+    EXPECT_EQ(::read(ends[0], &byte, 1), 1);
+    ::close(ends[0]);
+    ::usleep(static_cast<useconds_t>(round * 97 % 4000));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+  }
+  EXPECT_TRUE(all_files_close());
+}
+
+TEST_F(Supervised, after_the_daemons_end_calls_fail_and_the_program_goes_on) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[0], 3);
+    if (!come_under_supervision(4)) ::_exit(1);
+    const int group = open_group();
+    const int device = ::ioctl(group, plain_give, "a-device");
+    char byte = 0;
+    if (device < 0 || ::read(3, &byte, 1) != 1) ::_exit(2);
+    if (::ioctl(group, plain_give, "a-device") >= 0 || errno != ENOTCONN) ::_exit(3);
+    if (::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, device, 0) != MAP_FAILED) ::_exit(4);
+    if (::pread(device, &byte, 1, 0) >= 0) ::_exit(5);
+    ::_exit(0);
+  }
+  ::close(ends[0]);
+  for (int attempt = 0; attempt < 500 && plain_.open_files < 2; ++attempt) ::usleep(10'000);
+  mount_->end();
+  ASSERT_EQ(::write(ends[1], "", 1), 1);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0) << "status " << WEXITSTATUS(status);
+  ::close(ends[1]);
+}
+
+}  // namespace
+}  // namespace umdev::test

@@ -1,0 +1,64 @@
+// What `umdev run` says to the mount of device nodes about calls that a file system cannot carry: those whose
+// result is a new descriptor, and mmap. The program's call is stopped; whoever supervises it makes the same
+// call with a descriptor of the same open file, and gives the program what comes of it.
+//
+// Our own words, not the kernel's. Both ends come from one build.
+#pragma once
+
+#include <cstdint>
+
+namespace umdev::abi {
+
+// The node in the root of the mount on which these calls are made, one at a time; any other call on it is
+// ENOTTY. What a call gave and nobody has opened is dropped with its file.
+inline constexpr char supervisor_node_name[] = "supervisor";
+// The directory in the root in which a new file is found: by its token in 16 hexadecimal digits, once.
+inline constexpr char new_files_directory_name[] = "new";
+
+// _IO('U', n): the argument is the address of the structure.
+inline constexpr std::uint32_t supervised_ioctl = 0x5501;
+inline constexpr std::uint32_t supervised_mmap = 0x5502;
+
+// An ioctl on `fd`, a descriptor of the supervisor's. `argument` is as the program's, but an address in the
+// supervisor's memory.
+struct SupervisedIoctl {
+  std::int32_t fd;
+  std::uint32_t command;
+  std::uint64_t argument;
+  // A socket of the supervisor's, to which a descriptor that is none of the mount's files is sent.
+  std::int32_t channel;
+  // --- The answer.
+  std::int32_t value;         // of the call, where it succeeded
+  std::uint32_t kind;         // supervised_answer_*
+  std::uint32_t has_address;  // the number of the new descriptor goes there, not into the result
+  std::uint64_t address;      // as the supervisor gave it
+  std::uint64_t token;
+};
+inline constexpr std::uint32_t supervised_answer_value = 0;
+inline constexpr std::uint32_t supervised_answer_file = 1;        // `token` finds it
+inline constexpr std::uint32_t supervised_answer_descriptor = 2;  // is on the channel
+static_assert(sizeof(SupervisedIoctl) == 48);
+
+// A piece of a mapping: as ioctl::MappedPiece, its descriptor is on the channel, one for each piece in order.
+struct SupervisedPiece {
+  std::uint64_t position;
+  std::uint64_t fd_offset;
+  std::uint64_t length;
+};
+inline constexpr std::uint32_t supervised_pieces_max = 16;
+
+struct SupervisedMmap {
+  std::int32_t fd;
+  std::int32_t channel;
+  std::uint64_t offset;
+  std::uint64_t length;
+  std::uint32_t shared;
+  std::uint32_t writable;
+  // --- The answer.
+  std::uint32_t count;
+  std::uint32_t padding;
+  SupervisedPiece pieces[supervised_pieces_max];
+};
+static_assert(sizeof(SupervisedMmap) == 40 + supervised_pieces_max * sizeof(SupervisedPiece));
+
+}  // namespace umdev::abi

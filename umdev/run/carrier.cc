@@ -1,0 +1,161 @@
+#include "umdev/run/carrier.h"
+
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/vfio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <cstring>
+
+#include "umdev/run/injection.h"
+
+namespace umdev::run {
+namespace {
+
+// Newer than the headers of Debian 12.
+constexpr std::uint32_t feature_dma_buf = 11;
+constexpr std::uint32_t group_of_files = 1;  // KVM_DEV_VFIO_FILE
+
+// What a kernel copies of a device's name at most.
+constexpr std::size_t name_max = 4096;
+// Of the argument of VFIO_DEVICE_FEATURE; the features that are carried need far less.
+constexpr std::size_t feature_max = 65536;
+constexpr std::size_t page = 4096;
+
+int fd_of(const StoppedCall& call) {
+  return static_cast<int>(call.number == SYS_mmap ? call.arguments[4] : call.arguments[0]);
+}
+
+std::uint32_t command_of(const StoppedCall& call) {
+  return static_cast<std::uint32_t>(call.arguments[1]);
+}
+
+// A text with its NUL, a page at a time since what lies behind it may not be there. EFAULT.
+Result<std::vector<std::byte>> read_text(const os::Process& process, std::uint64_t address) {
+  std::vector<std::byte> text;
+  while (text.size() < name_max) {
+    const std::size_t begin = text.size();
+    const std::size_t size = std::min(name_max - begin, page - (address + begin) % page);
+    text.resize(begin + size);
+    if (!process.read(address + begin, std::span(text).subspan(begin))) return fail(EFAULT, "no such text");
+    if (std::memchr(text.data() + begin, 0, size) != nullptr) break;
+  }
+  return text;
+}
+
+bool gives_a_descriptor(std::uint32_t flags) {
+  const std::uint32_t feature = flags & VFIO_DEVICE_FEATURE_MASK;
+  return (feature == VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE && (flags & VFIO_DEVICE_FEATURE_SET) != 0) ||
+         (feature == feature_dma_buf && (flags & VFIO_DEVICE_FEATURE_GET) != 0);
+}
+
+}  // namespace
+
+bool Carrier::is_ours(const StoppedCall& call, int fd) const {
+  const auto identity = os::identity_of_fd_of(call.thread, fd);
+  return identity && identity->device == devices_.device();
+}
+
+// Calls on other files have not to wait for a thread.
+void Carrier::take(const StoppedCall& call) {
+  if (call.number == SYS_ioctl && command_of(call) == KVM_SET_DEVICE_ATTR) {
+    if (is_file_for_kvm(call))
+      (void)listener_.answer(call, 0);
+    else
+      listener_.go_on(call);
+    return;
+  }
+  if (!is_ours(call, fd_of(call))) return listener_.go_on(call);
+  executor_.post([this, kept = std::make_shared<const StoppedCall>(call)] { carry(*kept); });
+}
+
+Result<Carrier::Caller> Carrier::look_at(const StoppedCall& call, int fd) const {
+  Caller caller;
+  caller.process = UMDEV_TRY(os::Process::open(call.thread));
+  // From here on the number means the thread that waits.
+  if (!listener_.is_waiting(call)) return fail(ESRCH, "nobody waits for this call");
+  caller.file = UMDEV_TRY(caller.process->take_fd(fd));
+  if (UMDEV_TRY(os::identity_of(caller.file.get())).device != devices_.device())
+    return fail(EBADF, "the descriptor is another file's by now");
+  return caller;
+}
+
+void Carrier::carry(const StoppedCall& call) {
+  const auto caller = look_at(call, fd_of(call));
+  if (!caller) return (void)listener_.refuse(call, caller.error().code);
+  if (call.number == SYS_mmap)
+    carry_mmap(call, *caller);
+  else
+    carry_ioctl(call, *caller);
+}
+
+void Carrier::carry_ioctl(const StoppedCall& call, const Caller& caller) {
+  const std::uint64_t address = call.arguments[2];
+  if (command_of(call) == VFIO_DEVICE_FEATURE) return carry_feature(call, caller);
+  if (command_of(call) == VFIO_GROUP_GET_DEVICE_FD) {
+    auto name = read_text(*caller.process, address);
+    if (!name) return (void)listener_.refuse(call, EFAULT);
+    return carry_argument(call, caller, std::move(*name), /*goes_back=*/false);
+  }
+  std::vector<std::byte> plane(sizeof(std::uint32_t));
+  if (!caller.process->read(address, plane)) return (void)listener_.refuse(call, EFAULT);
+  carry_argument(call, caller, std::move(plane), /*goes_back=*/false);
+}
+
+void Carrier::carry_feature(const StoppedCall& call, const Caller& caller) {
+  vfio_device_feature head{};
+  const Bytes into = std::as_writable_bytes(std::span(&head, 1));
+  // Whatever gives no descriptor, and whatever is wrong, the file system can answer by itself.
+  if (!caller.process->read(call.arguments[2], into.first(sizeof head)) || head.argsz < sizeof head ||
+      head.argsz > feature_max || !gives_a_descriptor(head.flags))
+    return listener_.go_on(call);
+  std::vector<std::byte> argument(head.argsz);
+  if (!caller.process->read(call.arguments[2], argument)) return listener_.go_on(call);
+  // Looked at once: the program may be changing it.
+  std::memcpy(argument.data(), &head, sizeof head);
+  carry_argument(call, caller, std::move(argument), /*goes_back=*/true);
+}
+
+void Carrier::carry_argument(const StoppedCall& call, const Caller& caller, std::vector<std::byte> argument,
+                             bool goes_back) {
+  auto answer = devices_.ioctl(caller.file.get(), command_of(call), argument);
+  const std::uint64_t address = call.arguments[2];
+  int number = -1;
+  if (answer && answer->fd) {
+    const bool is_result = !answer->number_at;
+    const auto given = listener_.give(call, answer->fd.get(), is_result);
+    if (!given) return (void)listener_.refuse(call, given.error().code);
+    if (is_result) return;
+    number = *given;
+    if (*answer->number_at <= argument.size() && argument.size() - *answer->number_at >= sizeof number)
+      std::memcpy(argument.data() + *answer->number_at, &number, sizeof number);
+  }
+  if (goes_back && !caller.process->write(address, argument)) return (void)listener_.refuse(call, EFAULT);
+  if (!answer) return (void)listener_.refuse(call, answer.error().code);
+  (void)listener_.answer(call, answer->value);
+}
+
+// A KVM of the kernel takes only the kernel's own VFIO files, and a VMM that has an iommufd gives up over
+// that. Nothing of a device here depends on its being told.
+bool Carrier::is_file_for_kvm(const StoppedCall& call) const {
+  const auto process = os::Process::open(call.thread);
+  if (!process) return false;
+  kvm_device_attr attribute{};
+  std::int32_t fd = -1;
+  return (*process)->read(call.arguments[2], std::as_writable_bytes(std::span(&attribute, 1))) &&
+         attribute.group == group_of_files &&
+         (*process)->read(attribute.addr, std::as_writable_bytes(std::span(&fd, 1))) &&
+         listener_.is_waiting(call) && is_ours(call, fd);
+}
+
+void Carrier::carry_mmap(const StoppedCall& call, const Caller& caller) {
+  const std::uint64_t length = call.arguments[1];
+  const auto flags = static_cast<int>(call.arguments[3]);
+  auto pieces = devices_.mmap(caller.file.get(), call.arguments[5], length, (flags & MAP_SHARED) != 0,
+                              (call.arguments[2] & PROT_WRITE) != 0);
+  if (!pieces) return (void)listener_.refuse(call, pieces.error().code);
+  map_in_place_of(listener_, call, *pieces);
+}
+
+}  // namespace umdev::run

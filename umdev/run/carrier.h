@@ -1,0 +1,46 @@
+// Answers the calls that the filter has stopped.
+#pragma once
+
+#include <memory>
+
+#include "umdev/os/process.h"
+#include "umdev/os/thread_pool.h"
+#include "umdev/run/device_mount.h"
+#include "umdev/run/listener.h"
+
+namespace umdev::run {
+
+// What is called on files of the daemon's mount it does by the mount; all else the kernel does. take() is one
+// thread's; a call that waits for a device waits on the pool.
+class Carrier {
+ public:
+  // What it is lent outlives the work that it has posted.
+  Carrier(const Listener& listener, DeviceMount& devices, Executor& executor)
+      : listener_(listener), devices_(devices), executor_(executor) {}
+
+  void take(const StoppedCall& call);
+
+ private:
+  // The stopped thread, and its descriptor of a file of the mount as one of ours.
+  struct Caller {
+    std::shared_ptr<os::Process> process;
+    os::UniqueFd file;
+  };
+
+  bool is_ours(const StoppedCall& call, int fd) const;
+  Result<Caller> look_at(const StoppedCall& call, int fd) const;
+  void carry(const StoppedCall& call);
+  void carry_ioctl(const StoppedCall& call, const Caller& caller);
+  // Makes the call with a copy of the argument, of which `size` bytes go back.
+  void carry_argument(const StoppedCall& call, const Caller& caller, std::vector<std::byte> argument,
+                      bool goes_back);
+  void carry_feature(const StoppedCall& call, const Caller& caller);
+  void carry_mmap(const StoppedCall& call, const Caller& caller);
+  bool is_file_for_kvm(const StoppedCall& call) const;
+
+  const Listener& listener_;
+  DeviceMount& devices_;
+  Executor& executor_;
+};
+
+}  // namespace umdev::run

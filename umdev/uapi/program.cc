@@ -1,0 +1,155 @@
+#include "umdev/uapi/program.h"
+
+#include <linux/capability.h>
+
+#include <array>
+
+#include "umdev/uapi/copied_memory.h"
+
+namespace umdev::uapi {
+namespace {
+
+bool may(std::uint64_t capabilities, unsigned capability) {
+  return (capabilities >> capability & 1U) != 0;
+}
+
+// What an IOMMU would find when it pinned [address, end) at once.
+Result<> check_presence(const std::vector<os::MemoryArea>& areas, std::uint64_t address, std::uint64_t end,
+                        bool for_writing) {
+  for (const os::MemoryArea& area : areas) {
+    if (area.begin > address) break;
+    if (!area.readable || (for_writing && !area.writable))
+      return fail(EFAULT, "the memory does not allow it");
+    address = area.end;
+    if (address >= end) return {};
+  }
+  return fail(EFAULT, "a part of the memory is not there");
+}
+
+}  // namespace
+
+Result<> CallingProgram::read(ioctl::UserAddress address, Bytes into) {
+  if (!process_->read(address, into)) return fail(EFAULT, "the caller has no such memory");
+  return {};
+}
+
+Result<> CallingProgram::write(ioctl::UserAddress address, ConstBytes from) {
+  if (!process_->write(address, from)) return fail(EFAULT, "the caller has no such memory to write");
+  return {};
+}
+
+Result<os::UniqueFd> CallingProgram::take(int fd, std::span<const std::string_view> kinds) const {
+  const auto name = process_->name_of_fd(fd);
+  if (!name) return fail(EBADF, "the caller has no such descriptor");
+  for (const std::string_view kind : kinds)
+    if (name->starts_with(kind)) return process_->take_fd(fd);
+  return fail(EINVAL, "the caller's descriptor is of another kind");
+}
+
+// Only what stays inside this kernel: closing the descriptor of somebody's FUSE file could wait for that
+// somebody for ever.
+Result<os::UniqueFd> CallingProgram::take_fd(int fd) {
+  static constexpr std::array<std::string_view, 3> kinds{"anon_inode:", "/memfd:", "/dmabuf:"};
+  return take(fd, kinds);
+}
+
+Result<os::UniqueFd> CallingProgram::take_socket(int fd) {
+  static constexpr std::array<std::string_view, 1> kinds{"socket:"};
+  return take(fd, kinds);
+}
+
+Result<std::shared_ptr<ioctl::File>> CallingProgram::file(int fd) {
+  const auto identity = process_->identity_of_fd(fd);
+  if (!identity) return fail(EBADF, "the caller has no such descriptor");
+  return files_.find(*identity);
+}
+
+Result<ioctl::Memory> CallingProgram::memory(const ioctl::MemoryRequest& request) {
+  return program_->lend(process_, request, files_);
+}
+
+Result<ioctl::Memory> CallingProgram::memory_of_file(int fd, std::uint64_t offset, std::uint64_t size,
+                                                     iommu::Access access) {
+  return program_->lend_file(UMDEV_TRY(take_fd(fd)), offset, size, allows(access, iommu::Access::write));
+}
+
+ioctl::Credentials CallingProgram::credentials() {
+  const std::uint64_t capabilities = process_->capabilities();
+  return {.sys_rawio = may(capabilities, CAP_SYS_RAWIO),
+          .sys_resource = may(capabilities, CAP_SYS_RESOURCE),
+          .ipc_lock = may(capabilities, CAP_IPC_LOCK),
+          .memlock_limit = process_->memlock_limit()};
+}
+
+Result<ioctl::Memory> Program::lend(const std::shared_ptr<os::Process>& process,
+                                    const ioctl::MemoryRequest& request, const FileTable& files) {
+  const std::uint64_t end = request.address + request.size;
+  const bool for_writing = allows(request.access, iommu::Access::write);
+  const auto areas = process->areas(request.address, end);
+  if (!areas) return fail(EFAULT, areas.error().text);
+  if (request.must_be_there) UMDEV_TRY(check_presence(*areas, request.address, end, for_writing));
+  if (!request.device_memory)
+    for (const os::MemoryArea& area : *areas)
+      if (files.is_device_memory(area.file)) return fail(EFAULT, "the memory is a device's");
+  if (areas->size() == 1 && areas->front().begin <= request.address && areas->front().end >= end) {
+    const os::MemoryArea& area = areas->front();
+    if (auto fd = process->open_file_of(area, for_writing)) {
+      const std::uint64_t offset = area.offset + (request.address - area.begin);
+      auto lent = lend_file(std::move(*fd), offset, request.size, for_writing);
+      if (lent) return lent;
+    }
+  }
+  return ioctl::Memory{.backing = UMDEV_TRY(CopiedMemory::create(process, request.address)), .offset = 0};
+}
+
+Result<ioctl::Memory> Program::lend_file(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size,
+                                         bool writable) {
+  Lock lock(mutex_);
+  auto slice = UMDEV_TRY(memory_.share(std::move(fd), offset, size, writable));
+  return ioctl::Memory{.backing = std::move(slice.backing), .offset = slice.offset};
+}
+
+Programs::Programs(const FileTable& files, const Limits& limits)
+    : files_(files),
+      limits_(limits),
+      budget_(std::make_shared<iommu::MappingBudget>(limits.file_mappings, limits.mapped_bytes)) {}
+
+Result<std::shared_ptr<CallingProgram>> Programs::find(const fuse::Caller& caller) {
+  Remembered found;
+  {
+    Lock lock(mutex_);
+    if (const auto known = threads_.find(caller.pid); known != threads_.end()) found = known->second;
+  }
+  // Another thread of that number by now, or one that has changed its user.
+  if (!found.process || !found.process->is_alive() || found.process->user() != caller.uid)
+    found = UMDEV_TRY(remember(caller.pid));
+  if (found.process->user() != caller.uid) return fail(EPERM, "the caller is somebody else by now");
+  return std::make_shared<CallingProgram>(std::move(found.process), std::move(found.program), files_);
+}
+
+Result<Programs::Remembered> Programs::remember(pid_t thread) {
+  Remembered made{.process = UMDEV_TRY(os::Process::open(thread)), .program = nullptr};
+  auto leader =
+      made.process->id() == thread ? made.process : UMDEV_TRY(os::Process::open(made.process->id()));
+  Lock lock(mutex_);
+  std::weak_ptr<Program>& known = programs_[leader->id()];
+  made.program = known.lock();
+  if (!made.program || !made.program->leader().is_alive()) {
+    made.program =
+        std::make_shared<Program>(std::move(leader),
+                                  iommu::ClientMemoryLimits{.mappings = limits_.file_mappings_per_program,
+                                                            .bytes = limits_.mapped_bytes_per_program,
+                                                            .whole_file = limits_.whole_file},
+                                  budget_);
+    known = made.program;
+  }
+  if (threads_.size() >= limits_.remembered_threads) {
+    std::erase_if(threads_, [](const auto& entry) { return !entry.second.process->is_alive(); });
+    if (threads_.size() >= limits_.remembered_threads) threads_.clear();
+    std::erase_if(programs_, [](const auto& entry) { return entry.second.expired(); });
+  }
+  threads_[thread] = made;
+  return made;
+}
+
+}  // namespace umdev::uapi
