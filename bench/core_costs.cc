@@ -16,6 +16,7 @@
 #include "umdev/os/event_fd.h"
 #include "umdev/os/event_loop.h"
 #include "umdev/os/mapping.h"
+#include "umdev/os/write_watch.h"
 #include "umdev/support/histogram.h"
 
 namespace umdev::bench {
@@ -157,6 +158,7 @@ void interrupts(const Effort& effort, Report& report, const World::OpenDevice& d
                            .bools = {},
                            .eventfds = lent};
   must(device.file->set_irqs(request), "SET_IRQS");
+  const auto watch = must(os::WriteWatch::start(), "a watch over writes");
   const std::array operations{writing(bare.get()), raising(device.file->user())};
   const auto samples = measure(effort, operations);
   std::uint64_t raised = 0;

@@ -20,6 +20,7 @@
 #include "umdev/os/process_limits.h"
 #include "umdev/os/signal_fd.h"
 #include "umdev/os/unix_socket.h"
+#include "umdev/os/write_watch.h"
 #include "umdev/support/uuid.h"
 
 namespace umdev::daemon {
@@ -150,6 +151,9 @@ int serve(const Arguments& arguments, Config config, std::vector<ModuleOption> m
   if (!signals) return complain(signals.error().text, exit_failure);
   std::signal(SIGPIPE, SIG_IGN);
   StderrLog log(arguments.log_level);
+  // Of this process's threads, and so beside the daemon's world; it ends after the last of them has.
+  const auto watch = os::WriteWatch::start();
+  if (!watch) log.warning(fmt::format("interrupts will cost more: {}", watch.error().text));
   auto daemon = Daemon::start(make_options(arguments, std::move(config), std::move(modules), log), log,
                               std::move(*sockets));
   if (!daemon) return complain(daemon.error(), exit_failure);

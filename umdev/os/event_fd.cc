@@ -47,15 +47,15 @@ Result<> check_event_fd(int fd) {
 Result<EventFd> EventFd::create() {
   UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!fd) return fail_errno("eventfd failed");
-  return EventFd(std::move(fd), false);
+  return EventFd(std::move(fd), false, nullptr);
 }
 
-Result<EventFd> EventFd::adopt(UniqueFd fd) {
+Result<EventFd> EventFd::adopt(UniqueFd fd, EventFdTrust* trust) {
   UMDEV_TRY(check_event_fd(fd.get()));
-  return EventFd(std::move(fd), true);
+  return EventFd(std::move(fd), true, trust);
 }
 
-void EventFd::signal() const {
+void EventFd::signal_slowly() const {
   if (!shared_with_client_) return add_one(fd_.get());
   if (!use_plain_calls && EventSignaller::of_this_thread().signal(fd_.get())) return;
   if (is_ready(fd_.get(), POLLOUT)) add_one(fd_.get());

@@ -55,7 +55,7 @@ DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser c
       container_(container_user_.container()),
       iommu_(container_user_.iommu()),
       virtual_machine_(container_user_.file()->virtual_machine()),
-      irqs_(irqs, device_->watcher(), irq_layout(*device_)),
+      irqs_(irqs, device_->watcher(), irq_layout(*device_), &device_->eventfd_trust()),
       migration_(machine_for(*device_)),
       tracker_(tracker_for(*device_)),
       logging_(logging_for(*device_, tracker_)),

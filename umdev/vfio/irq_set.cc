@@ -46,12 +46,13 @@ bool selects(const IrqRequest& request, std::uint32_t offset) {
 }
 
 // Takes the request's descriptors; an empty one becomes an empty eventfd.
-Result<std::vector<os::EventFd>> adopt_eventfds(const IrqRequest& request) {
+Result<std::vector<os::EventFd>> adopt_eventfds(const IrqRequest& request,
+                                                os::EventFdTrust* trust = nullptr) {
   if (request.eventfd_error != 0) return fail(request.eventfd_error, "a descriptor could not be had");
   std::vector<os::EventFd> events(request.count);
   for (std::uint32_t offset = 0; offset < request.count; ++offset) {
     if (request.eventfds[offset])
-      events[offset] = UMDEV_TRY(os::EventFd::adopt(std::move(request.eventfds[offset])));
+      events[offset] = UMDEV_TRY(os::EventFd::adopt(std::move(request.eventfds[offset]), trust));
   }
   return events;
 }
@@ -101,7 +102,8 @@ struct IrqSet::Index {
 
 class IrqSet::State {
  public:
-  State(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout) : watcher_(watcher) {
+  State(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout, os::EventFdTrust* trust)
+      : watcher_(watcher), trust_(trust) {
     for (const IrqInfo& info : infos)
       indexes_.emplace_back(info, layout, static_cast<std::uint32_t>(indexes_.size()));
   }
@@ -130,6 +132,7 @@ class IrqSet::State {
   bool another_is_enabled(const Index& index) const UMDEV_REQUIRES(mutex_);
 
   FdWatcher* const watcher_;
+  os::EventFdTrust* const trust_;
   // Held by whoever sets up, never by whoever raises. Inside it an unmask watch's and a watcher's may be
   // taken.
   Mutex mutex_;
@@ -221,7 +224,7 @@ Result<> IrqSet::State::set_trigger(Index& index, const IrqRequest& request) {
 Result<> IrqSet::State::trigger_line(Index& index, const IrqRequest& request) {
   if (request.count == 0) return fail(EINVAL, "a level-triggered interrupt is set up vector by vector");
   if (is_eventfd(request)) {
-    index.set_triggers(request.start, UMDEV_TRY(adopt_eventfds(request)));
+    index.set_triggers(request.start, UMDEV_TRY(adopt_eventfds(request, trust_)));
     index.enable();
     return {};
   }
@@ -241,7 +244,7 @@ Result<> IrqSet::State::trigger_block(Index& index, const IrqRequest& request) {
   if (!was_enabled && end == 0) return fail(ERANGE, "an interrupt cannot be enabled with no vector");
   if (was_enabled && end > index.vectors_enabled && has_flag(index.info, abi::vfio_irq_info_noresize))
     return fail(EINVAL, "more vectors than the interrupt was enabled with");
-  auto events = adopt_eventfds(request);
+  auto events = adopt_eventfds(request, trust_);
   if (!events) {
     index.set_triggers(request.start, std::vector<os::EventFd>(request.count));
     return std::unexpected(events.error());
@@ -263,7 +266,7 @@ Result<> IrqSet::State::trigger_notification(Index& index, const IrqRequest& req
     index.signal(request);
     return {};
   }
-  std::vector<os::EventFd> events = UMDEV_TRY(adopt_eventfds(request));
+  std::vector<os::EventFd> events = UMDEV_TRY(adopt_eventfds(request, trust_));
   const bool sets = static_cast<bool>(events.front());
   if (!sets) {
     index.disable();
@@ -285,8 +288,9 @@ void IrqSet::State::clear_pending() {
       index.vectors[vector].forget_pending();
 }
 
-IrqSet::IrqSet(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout)
-    : state_(std::make_unique<State>(infos, watcher, layout)) {}
+IrqSet::IrqSet(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout,
+               os::EventFdTrust* trust)
+    : state_(std::make_unique<State>(infos, watcher, layout, trust)) {}
 
 IrqSet::~IrqSet() {
   disable_all();

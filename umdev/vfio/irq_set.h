@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "umdev/os/event_fd.h"
 #include "umdev/support/error.h"
 #include "umdev/vfio/fd_watcher.h"
 #include "umdev/vfio/irq_request.h"
@@ -31,14 +32,18 @@ enum class IrqLayout : std::uint8_t { pci, other };
 // block, in which an empty descriptor enables the index and leaves a vector silent; an edge index with one
 // vector otherwise (ERR, REQ) is a notification, enabled exactly while it has an eventfd.
 //
-// raise(), lower() and pulse() never wait and take no lock. They may be called from any thread, also while
+// raise(), lower() and pulse() take no lock and never wait, but once for a client that fills an eventfd on
+// purpose (see os::EventFd::adopt). They may be called from any thread, also while
 // the user replaces its eventfds: an eventfd that was replaced is never signalled after set() has returned.
 // An index or vector that the device does not have is ignored, for its number may come from a guest.
 class IrqSet {
  public:
   // `infos[index]` is what the device answers to GET_IRQ_INFO; a count of 0 for what it does not implement.
-  // `watcher` (may be null: then unmask eventfds are refused with ENOTTY) must outlive this.
-  IrqSet(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout = IrqLayout::pci);
+  // `watcher` (may be null: then unmask eventfds are refused with ENOTTY) must outlive this. So
+  // must `trust`, which is the device's, for all who use it: without one, eventfds are signalled the slow
+  // way.
+  IrqSet(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout = IrqLayout::pci,
+         os::EventFdTrust* trust = nullptr);
   // No device may raise any more.
   ~IrqSet();
   IrqSet(const IrqSet&) = delete;

@@ -57,8 +57,8 @@ void IrqVector::finish_signal(std::uint64_t word) {
   slot.finished.fetch_add(1, std::memory_order_release);
 }
 
-// Waits for the signals that were begun while `word` was the state, then closes its eventfd. A signal never
-// waits, so this takes no longer than a thread in the middle of one needs to be scheduled.
+// Waits for the signals that were begun while `word` was the state, then closes its eventfd. This takes no
+// longer than a thread in the middle of one needs to be scheduled, or to be interrupted (os::WriteWatch).
 void IrqVector::retire(std::uint64_t word) {
   if (slot_of(word) == 0) return;
   Slot& slot = slots_[slot_of(word) - 1];

@@ -11,7 +11,8 @@
 namespace umdev::vfio {
 
 // Two sides meet here. The device's side (raise_line, lower_line, pulse) may be called from any thread and
-// never waits. The user's side (the rest) is called by one thread at a time: the IrqSet holds a lock over it.
+// takes no lock. The user's side (the rest) is called by one thread at a time: the IrqSet holds a lock over
+// it.
 //
 // Two sources make a vector deliver: the line, which stays until it is lowered, and a pulse, which is
 // remembered while the vector is masked and is gone once it is delivered. A delivery signals the eventfd

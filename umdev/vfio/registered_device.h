@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "umdev/os/event_fd.h"
 #include "umdev/support/done.h"
 #include "umdev/support/host.h"
 #include "umdev/support/limits.h"
@@ -80,6 +81,8 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   Stay enter() const { return Stay(*this); }
   // The driver's side. Precondition: a Stay, and a reference (an open file or a DeviceRef).
   Device& device() const { return *device_; }
+  // One for the device, whoever uses it: a client that comes back has no second try at making a thread wait.
+  os::EventFdTrust& eventfd_trust() { return eventfd_trust_; }
   std::uint64_t next_user_id() const { return config_.next_user_id->fetch_add(1, std::memory_order_relaxed); }
 
   // Device::match with the registered name.
@@ -137,6 +140,7 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   std::vector<std::shared_ptr<DeviceFile>> live_files() UMDEV_EXCLUDES(mutex_);
 
   const Config config_;
+  os::EventFdTrust eventfd_trust_;
   std::unique_ptr<Device> device_;
   mutable std::atomic<std::uint32_t> stays_ = 0;
   std::atomic<bool> faulted_ = false;

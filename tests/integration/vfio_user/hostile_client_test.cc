@@ -1,6 +1,7 @@
 // Clients that are silent, slow, broken, greedy or dead. Each loses only its own session: the others, on the
 // same worker, go on.
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <thread>
 
 #include "tests/integration/vfio_user/live_server.h"
+#include "umdev/os/write_watch.h"
 
 namespace umdev::vfio_user::test {
 namespace {
@@ -408,6 +410,34 @@ TEST(KilledClient, at_every_message_boundary_and_within_messages_nothing_is_left
   EXPECT_TRUE(eventually([&] { return open_descriptors() == before; }));
   EXPECT_EQ(live.instances[0].state->opens, live.instances[0].state->closes);
   EXPECT_TRUE(live.client(0).read<std::uint32_t>(board_ram, 0));
+}
+
+// Its eventfd has no room and waits for some: that holds up the worker once, until the watch has looked
+// twice.
+TEST(HostileClient, a_full_eventfd_that_blocks_is_interrupted_and_not_trusted_again) {
+  const auto watch = os::WriteWatch::start();
+  ASSERT_TRUE(watch);
+  LiveServer live;
+  const Neighbour neighbour(live);
+  const std::uint64_t before = os::WriteWatch::count_interrupted();
+  for (const bool comes_back : {false, true}) {
+    Client client = live.client(0);
+    const os::UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    const int fd = event.get();
+    ASSERT_TRUE(client.set_irqs({.flags = abi::vfio_irq_set_data_eventfd | abi::vfio_irq_set_action_trigger,
+                                 .index = 0,
+                                 .start = 0,
+                                 .count = 1,
+                                 .eventfds = std::span(&fd, 1),
+                                 .bools = {}}));
+    ASSERT_EQ(::fcntl(fd, F_SETFL, O_RDWR), 0);
+    const std::uint64_t all_but_one = UINT64_MAX - 1;
+    ASSERT_EQ(::write(fd, &all_but_one, sizeof all_but_one), 8);
+    for (int raised = 0; raised < 200 || os::WriteWatch::count_interrupted() == before; ++raised)
+      ASSERT_TRUE(client.write<std::uint32_t>(board_irq, 0, 1));
+    EXPECT_TRUE(neighbour.makes_progress()) << comes_back;
+  }
+  EXPECT_EQ(os::WriteWatch::count_interrupted(), before + 1);
 }
 
 }  // namespace
