@@ -13,7 +13,9 @@
 namespace umdev::bench {
 namespace {
 
-// What of its interface is used, in our own words. A context and what it tells are only passed on.
+// What of its interface is used, in our own words. A context and what it tells are only passed on. It
+// promises no stable interface: this is the one in which set_up_dma takes a number of regions (2025 and
+// later).
 using Context = void;
 using AccessCallback = ssize_t(Context*, char* data, std::size_t size, loff_t offset, bool is_write);
 using DmaCallback = void(Context*, void* info);
@@ -24,6 +26,7 @@ constexpr int conventional_pci = 0;
 constexpr int usual_header = 0;
 constexpr int read_and_write = 3;
 constexpr std::size_t page = 4096;
+constexpr std::size_t dma_regions_max = 1'000'000;  // its own default
 
 ssize_t access(Context*, char* data, std::size_t size, loff_t, bool is_write) {
   if (!is_write) std::memset(data, 0, size);
@@ -58,7 +61,7 @@ class Peer::Library {
   int (*init_pci)(Context*, int pci_type, int header_type, int revision) = nullptr;
   int (*set_up_region)(Context*, int index, std::size_t size, AccessCallback*, int flags, iovec* mapped,
                        std::uint32_t mapped_count, int fd, std::uint64_t offset) = nullptr;
-  int (*set_up_dma)(Context*, DmaCallback* added, DmaCallback* removed) = nullptr;
+  int (*set_up_dma)(Context*, std::size_t regions_max, DmaCallback* added, DmaCallback* removed) = nullptr;
   int (*realize)(Context*) = nullptr;
   int (*attach)(Context*) = nullptr;
   int (*run)(Context*) = nullptr;
@@ -91,7 +94,7 @@ Peer::Peer(std::unique_ptr<Library> library) : library_(std::move(library)) {
   if (use.set_up_region(context_, abi::vfio_pci_bar0_region_index, page, access, read_and_write, nullptr, 0,
                         -1, 0) != 0)
     give_up_on("no region");
-  if (use.set_up_dma(context_, ignore_dma, ignore_dma) != 0) give_up_on("no DMA");
+  if (use.set_up_dma(context_, dma_regions_max, ignore_dma, ignore_dma) != 0) give_up_on("no DMA");
   if (use.realize(context_) != 0) give_up_on("no device");
   thread_ = std::thread([this] {
     // Both wait: for a client, and for its messages until it has gone.
