@@ -73,6 +73,8 @@ class alignas(64) AddressSpace::Mapping {
   IovaRange range() const {
     return {.iova = iova.load(std::memory_order_relaxed), .size = size.load(std::memory_order_relaxed)};
   }
+  // Its second cache line, that comes while the first is looked at.
+  void prefetch() const { __builtin_prefetch(&self); }
   // The part of a range that lies in the mapping (they overlap), and the memory of such a part.
   IovaRange part(IovaRange wanted) const;
   DmaSegment segment(IovaRange wanted) const {
@@ -83,12 +85,16 @@ class alignas(64) AddressSpace::Mapping {
   }
   std::uint64_t backing_end() const { return backing_offset + range().size; }
 
+  // In the order in which they are needed: two cache lines for a pin, and a third for who maps and unmaps.
+
   // Seats of users that have pinned here: the first one lives in the mapping.
   Seat seat;
   // Set while nobody can be counted in; the range may be looked at by anybody, who then must look again.
   std::atomic<Iova> iova = 0;
   std::atomic<std::uint64_t> size = 0;
   std::byte* memory = nullptr;  // of the first byte, or null
+
+  std::shared_ptr<State> self;  // what it lives in, as long as it is mapped or anything of it is left
   std::uint64_t fd_offset = 0;
   std::shared_ptr<Backing> backing;
   PinWord copies;  // reads and writes under way
@@ -98,10 +104,9 @@ class alignas(64) AddressSpace::Mapping {
   std::uint64_t backing_offset = 0;
 
   // Guarded by State::mutex.
-  bool mapped = false;          // in the index
-  std::uint32_t parts = 0;      // while it drains: words of it that still count something
-  Unmap* unmap = nullptr;       // that drains it
-  std::shared_ptr<State> self;  // what it lives in, as long as it is mapped or anything of it is left
+  bool mapped = false;      // in the index
+  std::uint32_t parts = 0;  // while it drains: words of it that still count something
+  Unmap* unmap = nullptr;   // that drains it
 };
 
 struct AddressSpace::Unmap : std::enable_shared_from_this<Unmap> {

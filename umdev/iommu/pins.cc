@@ -52,6 +52,7 @@ AddressSpace::Seat* AddressSpace::State::look_up_and_pin(const DmaUser& user, Us
                                                          Seat*& wrong) const {
   Mapping* const mapping = index.at_or_before(range.iova);
   if (mapping == nullptr) return nullptr;
+  mapping->prefetch();
   constexpr int seats_max = 32;  // a seat that was taken away meanwhile may lead anywhere
   Seat* seat = &mapping->seat;
   for (int looked_at = 0; seat != nullptr && looked_at != seats_max; ++looked_at) {

@@ -69,8 +69,8 @@ Result<iommu::DmaPin> DeviceUser::pin(iommu::IovaRange range, iommu::Access acce
   if (!pins_memory_) return fail(EINVAL, "a device without dma_unmap cannot pin");
   if (range.size > pin_size_max) return fail(E2BIG, "more than 512 pages in one pin");
   if (iommu_group_.device_count() > 1) return fail(EINVAL, "a group of more than one device cannot pin");
-  auto pin = UMDEV_TRY(iommu_->pin(*this, range, access));
-  return tracker_ ? tracker_->hold(std::move(pin)) : std::move(pin);
+  if (!tracker_) return iommu_->pin(*this, range, access);
+  return tracker_->hold(UMDEV_TRY(iommu_->pin(*this, range, access)));
 }
 
 void DeviceUser::dma_read(iommu::Iova iova, Bytes into, Done<> done) {
