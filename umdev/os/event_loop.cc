@@ -2,11 +2,13 @@
 
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "umdev/os/system_call.h"
 #include "umdev/os/system_error.h"
 #include "umdev/os/timer_queue.h"
 #include "umdev/os/watch_state.h"
@@ -182,9 +184,10 @@ int EventLoop::wait_for_events(std::optional<Duration> wait) {
     timeout.tv_nsec = (*wait - seconds).count();
   }
   auto& events = batch_->events;
-  const int count = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                                   wait ? &timeout : nullptr, nullptr);
-  UMDEV_ASSERT(count >= 0 || errno == EINTR, "epoll_pwait2 failed");
+  const auto count = static_cast<int>(system_call<&::epoll_pwait2, SYS_epoll_pwait2>(
+      epoll_.get(), events.data(), static_cast<int>(events.size()),
+      static_cast<const timespec*>(wait ? &timeout : nullptr), static_cast<const sigset_t*>(nullptr)));
+  UMDEV_ASSERT(count >= 0 || count == -EINTR, "epoll_pwait2 failed");
   if (wait != Duration::zero()) {
     Lock lock(shared_->mutex);
     shared_->sleeping = false;

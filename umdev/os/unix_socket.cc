@@ -1,10 +1,12 @@
 #include "umdev/os/unix_socket.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "umdev/os/system_call.h"
 #include "umdev/os/system_error.h"
 
 namespace umdev::os {
@@ -30,6 +32,21 @@ void collect_fds(msghdr& message, FdBatch& received) {
   }
 }
 
+bool is_empty(const iovec& piece) {
+  return piece.iov_len == 0;
+}
+
+// One piece and no descriptors, as nearly every batch of replies is: the kernel has less to look at.
+Result<std::size_t> send_plain(int socket, const iovec& piece) {
+  const long count = repeat_interrupted([&] {
+    return system_call<&::send, SYS_sendto>(socket, piece.iov_base, piece.iov_len,
+                                            MSG_DONTWAIT | MSG_NOSIGNAL);
+  });
+  if (count < 0) [[unlikely]]
+    return fail(static_cast<int>(-count), "send failed");
+  return static_cast<std::size_t>(count);
+}
+
 }  // namespace
 
 Result<std::size_t> receive(int socket, Bytes into, FdBatch& fds) {
@@ -41,9 +58,11 @@ Result<std::size_t> receive(int socket, Bytes into, FdBatch& fds) {
   message.msg_iovlen = 1;
   message.msg_control = control.bytes.data();
   message.msg_controllen = control.bytes.size();
-  const ssize_t count =
-      retry_interrupted([&] { return ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
-  if (count < 0) return fail_errno("recvmsg failed");
+  const long count = repeat_interrupted([&] {
+    return system_call<&::recvmsg, SYS_recvmsg>(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  });
+  if (count < 0) [[unlikely]]
+    return fail(static_cast<int>(-count), "recvmsg failed");
   if (message.msg_controllen == 0 && (message.msg_flags & MSG_CTRUNC) == 0)
     return static_cast<std::size_t>(count);
 
@@ -63,8 +82,9 @@ Result<std::size_t> send(int socket, std::span<const iovec> pieces, std::span<co
   if (pieces.size() > max_pieces) return fail(EMSGSIZE, "more pieces than one call takes");
   if (fds.size() > max_fds_per_message) return fail(EINVAL, "more descriptors than one message carries");
   // Descriptors that come with no byte would be lost on a stream.
-  if (std::ranges::all_of(pieces, [](const iovec& piece) { return piece.iov_len == 0; }))
-    return fail(EINVAL, "nothing to send");
+  if (std::ranges::all_of(pieces, is_empty)) return fail(EINVAL, "nothing to send");
+  if (fds.empty() && std::ranges::all_of(pieces.subspan(1), is_empty))
+    return send_plain(socket, pieces.front());
   ControlBuffer control;
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg() only reads them
@@ -78,9 +98,10 @@ Result<std::size_t> send(int socket, std::span<const iovec> pieces, std::span<co
     header->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   }
-  const ssize_t count =
-      retry_interrupted([&] { return ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
-  if (count < 0) return fail_errno("sendmsg failed");
+  const long count = repeat_interrupted(
+      [&] { return system_call<&::sendmsg, SYS_sendmsg>(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
+  if (count < 0) [[unlikely]]
+    return fail(static_cast<int>(-count), "sendmsg failed");
   return static_cast<std::size_t>(count);
 }
 

@@ -10,10 +10,10 @@
 #include <csignal>
 #include <utility>
 
+#include "umdev/os/system_call.h"
 #include "umdev/os/system_error.h"
 #include "umdev/os/thread.h"
 #include "umdev/support/mutex.h"
-#include "umdev/support/sanitizers.h"
 
 namespace umdev::os {
 namespace {
@@ -152,23 +152,6 @@ class Inside {
   Writer& writer_;
 };
 
-// 0 or the errno. Without the C library in between: a processor that is made to forget its return addresses
-// in the kernel, for safety's sake, pays a tenth to a fifth of the whole call for each of the first returns
-// after it. ThreadSanitizer has to see what it orders.
-[[gnu::always_inline]] inline int write_one(int event_fd) {
-  const std::uint64_t one = 1;
-#if defined(__x86_64__) && !defined(UMDEV_THREAD_SANITIZER)
-  long result = SYS_write;
-  asm volatile("syscall"
-               : "+a"(result)
-               : "D"(static_cast<long>(event_fd)), "S"(&one), "d"(sizeof one)
-               : "rcx", "r11", "memory");
-  return result < 0 ? static_cast<int>(-result) : 0;
-#else
-  return ::write(event_fd, &one, sizeof one) == -1 ? errno : 0;
-#endif
-}
-
 [[gnu::cold]] void wake_now_and_then(Writer& writer) {
   if (++writer.unwatched % unwatched_before_waking != 0) return;
   std::uint32_t expected = resting;
@@ -225,7 +208,8 @@ WriteWatch::Outcome WriteWatch::add_one(int event_fd) {
   const Inside inside(writer);
   // Once more, now that the watch could see us: it may have gone to rest.
   if (registry.state.load(std::memory_order_relaxed) != watching) return Outcome::unwatched;
-  if (write_one(event_fd) != EINTR) return Outcome::done;
+  const std::uint64_t one = 1;
+  if (system_call<&::write, SYS_write>(event_fd, &one, sizeof one) != -EINTR) return Outcome::done;
   registry.interrupted.fetch_add(1, std::memory_order_relaxed);
   return Outcome::interrupted;
 }

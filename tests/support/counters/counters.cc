@@ -100,7 +100,7 @@ void operator delete[](void* memory, std::size_t) noexcept {
 }
 
 // Each counts, and passes on.
-// NOLINTBEGIN(cppcoreguidelines-macro-usage, bugprone-macro-parentheses): the same nine times
+// NOLINTBEGIN(cppcoreguidelines-macro-usage, bugprone-macro-parentheses): the same ten times
 #define UMDEV_COUNTED(result, name, count, parameters, arguments, specifier) \
   extern "C" result name parameters specifier {                              \
     static std::atomic<void*> found;                                         \
@@ -120,6 +120,8 @@ UMDEV_COUNTED(ssize_t, recvmsg, count_system_call, (int fd, msghdr* message, int
               (fd, message, flags), )
 UMDEV_COUNTED(ssize_t, sendmsg, count_system_call, (int fd, const msghdr* message, int flags),
               (fd, message, flags), )
+UMDEV_COUNTED(ssize_t, send, count_system_call, (int fd, const void* from, std::size_t size, int flags),
+              (fd, from, size, flags), )
 UMDEV_COUNTED(ssize_t, read, count_system_call, (int fd, void* into, std::size_t size), (fd, into, size), )
 UMDEV_COUNTED(ssize_t, write, count_system_call, (int fd, const void* from, std::size_t size),
               (fd, from, size), )
