@@ -171,7 +171,7 @@ void DeviceFile::access(std::uint32_t region, std::uint64_t offset, Bytes data, 
                         Done<std::size_t> done) {
   constexpr std::uint32_t needed = std::is_same_v<Request, ReadRequest> ? abi::vfio_region_info_flag_read
                                                                         : abi::vfio_region_info_flag_write;
-  const auto stay = device_->enter();
+  auto stay = device_->enter();
   if (const auto usable_now = usable(); !usable_now) return done(std::unexpected(usable_now.error()));
   if (const auto fits = check_range(region, offset, data.size(), needed); !fits)
     return done(std::unexpected(fits.error()));
@@ -180,10 +180,11 @@ void DeviceFile::access(std::uint32_t region, std::uint64_t offset, Bytes data, 
     in_flight_.fetch_sub(1, std::memory_order_relaxed);
     return done(fail(EAGAIN, "too many accesses are under way"));
   }
-  FileAccess& access = FileAccess::begin(
-      shared_from_this(), {.user = user_.get(), .region = region, .offset = offset, .data = data},
-      std::move(owner), std::move(done));
-  const FileAccess::Ref frame(access);
+  FileAccess& access =
+      FileAccess::begin(shared_from_this(), std::move(stay),
+                        {.user = user_.get(), .region = region, .offset = offset, .data = data},
+                        std::move(owner), std::move(done));
+  const auto frame = FileAccess::Ref::adopt(access);
   driver_call([&] { start(device_->device(), Request(access)); });
   access.driver_returned();
 }

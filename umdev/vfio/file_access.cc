@@ -4,21 +4,22 @@
 
 namespace umdev::vfio {
 
-FileAccess& FileAccess::begin(std::shared_ptr<DeviceFile> file, Target target, std::shared_ptr<void> owner,
-                              Done<std::size_t> done) {
+FileAccess& FileAccess::begin(std::shared_ptr<DeviceFile> file, RegisteredDevice::Stay stay, Target target,
+                              std::shared_ptr<void> owner, Done<std::size_t> done) {
   FileAccess* access = file->spare_.exchange(nullptr, std::memory_order_acq_rel);
   if (access == nullptr) access = std::make_unique<FileAccess>().release();  // drop_reference() deletes it
   access->target_ = target;
   access->owner_ = std::move(owner);
   access->done_ = std::move(done);
-  access->stay_.emplace(*file->device_);
+  access->stay_.emplace(std::move(stay));
   access->file_ = std::move(file);
   access->state_.store(State::inside_call, std::memory_order_relaxed);
-  access->references_.store(1, std::memory_order_relaxed);  // the driver's request
+  access->references_.store(2, std::memory_order_relaxed);
   return *access;
 }
 
 void FileAccess::driver_returned() {
+  if (state_.load(std::memory_order_acquire) == State::answered) return;  // as a rule
   State expected = State::inside_call;
   if (!state_.compare_exchange_strong(expected, State::waiting)) return;
   DeviceFile& file = *file_;

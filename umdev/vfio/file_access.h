@@ -22,6 +22,8 @@ class FileAccess final : public AccessSlot {
     explicit Ref(FileAccess& access) : access_(&access) {
       access.references_.fetch_add(1, std::memory_order_relaxed);
     }
+    // One that is counted already.
+    static Ref adopt(FileAccess& access) { return Ref(&access); }
     Ref(Ref&& other) noexcept : access_(std::exchange(other.access_, nullptr)) {}
     Ref& operator=(Ref&&) = delete;
     ~Ref() {
@@ -31,12 +33,14 @@ class FileAccess final : public AccessSlot {
     FileAccess* operator->() const { return access_; }
 
    private:
+    explicit Ref(FileAccess* access) : access_(access) {}
     FileAccess* access_;
   };
 
-  // Begins an access, with the spare slot of the file or a new one.
-  static FileAccess& begin(std::shared_ptr<DeviceFile> file, Target target, std::shared_ptr<void> owner,
-                           Done<std::size_t> done);
+  // Begins an access, with the spare slot of the file or a new one. It is counted twice: for the driver's
+  // request, and for the caller.
+  static FileAccess& begin(std::shared_ptr<DeviceFile> file, RegisteredDevice::Stay stay, Target target,
+                           std::shared_ptr<void> owner, Done<std::size_t> done);
 
   // After the driver's call returned: when it has not answered, the deadline runs from now.
   void driver_returned();

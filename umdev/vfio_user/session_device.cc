@@ -75,13 +75,14 @@ Result<> Session::set_irqs(const Frame& frame) {
 }
 
 // --- Accesses. The data lie in the operation's buffer, which a driver may have for longer than the session
-// waits for it.
+// waits for it. The access holds the operation, its owner, until it has been answered and beyond: so its
+// answer needs no reference.
 
 Result<> Session::region_read(const Frame& frame) {
   access_ = UMDEV_TRY(decode_region_read(frame.payload, agreed_.max_data_xfer_size));
   const Bytes data = start(Pending::read).buffer(access_.count);
   device_->read(access_.region, access_.offset, data, operation_,
-                [operation = operation_](Result<std::size_t> count) { operation->complete(count); });
+                [operation = operation_.get()](Result<std::size_t> count) { operation->complete(count); });
   if (call_returned()) finish_operation();
   return {};
 }
@@ -92,7 +93,7 @@ Result<> Session::region_write(const Frame& frame) {
   const Bytes copy = start(Pending::write).buffer(data.size());
   std::ranges::copy(data, copy.begin());
   device_->write(access_.region, access_.offset, copy, operation_,
-                 [operation = operation_](Result<std::size_t> count) { operation->complete(count); });
+                 [operation = operation_.get()](Result<std::size_t> count) { operation->complete(count); });
   if (call_returned()) finish_operation();
   return {};
 }

@@ -31,7 +31,7 @@ void Session::write_on() {
     } else {
       device_->write(head.region, head.offset,
                      entry.subspan(offsetof(abi::VfioUserWriteEntry, data), head.count), operation_,
-                     [operation = operation_](Result<std::size_t> done) { operation->complete(done); });
+                     [operation = operation_.get()](Result<std::size_t> done) { operation->complete(done); });
     }
     if (!call_returned()) return;
     if (!wrote_one()) return;
