@@ -36,9 +36,14 @@ Result<RegionMap::Place> RegionMap::find(std::uint64_t offset) const {
 
 std::shared_ptr<DeviceNode> DeviceNode::of_group(std::shared_ptr<const World> world,
                                                  std::shared_ptr<vfio::DeviceFile> device) {
-  std::shared_ptr<DeviceNode> node(new DeviceNode(std::move(world)));  // its constructor is private
+  std::shared_ptr<DeviceNode> node(new DeviceNode(std::move(world), {}));  // its constructor is private
   node->set_opened(std::move(device));
   return node;
+}
+
+std::shared_ptr<DeviceNode> DeviceNode::of_cdev(std::shared_ptr<const World> world, vfio::DeviceRef device) {
+  return std::shared_ptr<DeviceNode>(
+      new DeviceNode(std::move(world), std::move(device)));  // its constructor is private
 }
 
 void DeviceNode::set_opened(std::shared_ptr<vfio::DeviceFile> device) {
@@ -59,8 +64,14 @@ Result<const DeviceNode::Opened*> DeviceNode::opened() const {
 
 void DeviceNode::ioctl(std::uint32_t command, std::uint64_t argument, std::shared_ptr<Caller> caller,
                        Done<Answer> done) {
+  if (command == abi::vfio_device_bind_iommufd && has_iommufd(world_->profile))
+    return bind(std::move(caller), argument, std::move(done));
   const auto opened_now = opened();
   if (!opened_now) return done(std::unexpected(opened_now.error()));
+  if (command == abi::vfio_device_attach_iommufd_pt && binding_)
+    return attach(std::move(caller), argument, std::move(done));
+  if (command == abi::vfio_device_detach_iommufd_pt && binding_)
+    return detach(*caller, argument, std::move(done));
   const std::shared_ptr<vfio::DeviceFile>& device = (*opened_now)->device;
   switch (command) {
     case abi::vfio_device_get_info:

@@ -8,6 +8,8 @@
 
 #include "umdev/ioctl/world.h"
 #include "umdev/vfio/device_file.h"
+#include "umdev/vfio/iommufd_binding.h"
+#include "umdev/vfio/registered_device.h"
 
 namespace umdev::ioctl {
 
@@ -33,11 +35,15 @@ class RegionMap {
   std::vector<Region> regions_;  // by index
 };
 
-class DeviceNode final : public File {
+class DeviceNode final : public File, public std::enable_shared_from_this<DeviceNode> {
  public:
   // One that a group's container gives memory to.
   static std::shared_ptr<DeviceNode> of_group(std::shared_ptr<const World> world,
                                               std::shared_ptr<vfio::DeviceFile> device);
+
+  // An open of the device's own node: it answers nothing but BIND_IOMMUFD until it is bound, and stays
+  // registered as long as this lives.
+  static std::shared_ptr<DeviceNode> of_cdev(std::shared_ptr<const World> world, vfio::DeviceRef device);
 
   // ^File
   FileKind kind() const override { return FileKind::device; }
@@ -59,15 +65,26 @@ class DeviceNode final : public File {
     RegionMap::Place place;
     std::size_t count = 0;
   };
-  explicit DeviceNode(std::shared_ptr<const World> world) : world_(std::move(world)) {}
+  DeviceNode(std::shared_ptr<const World> world, vfio::DeviceRef reference)
+      : world_(std::move(world)), reference_(std::move(reference)) {}
 
   // Once. From now on the device answers.
   void set_opened(std::shared_ptr<vfio::DeviceFile> device);
   Result<const Opened*> opened() const;
   static Result<Access> find_access(const Opened& opened, std::uint64_t offset, std::size_t size);
 
+  // The commands of a device's own node (device_binding.cc).
+  void bind(std::shared_ptr<Caller> caller, UserAddress argument, Done<Answer> done);
+  Result<> check_bind(Caller& caller, UserAddress argument, std::shared_ptr<iommu::Iommufd>& iommufd);
+  void attach(std::shared_ptr<Caller> caller, UserAddress argument, Done<Answer> done);
+  void detach(Caller& caller, UserAddress argument, Done<Answer> done);
+
   const std::shared_ptr<const World> world_;
-  std::unique_ptr<const Opened> storage_;  // written before `opened_` is
+  const vfio::DeviceRef reference_;  // of the device's own node; empty for a group's device
+  std::atomic<bool> binding_begun_ = false;
+  // In this order: the device is closed before its binding ends.
+  std::shared_ptr<vfio::IommufdBinding> binding_;  // written before `opened_` is
+  std::unique_ptr<const Opened> storage_;          // written before `opened_` is
   std::atomic<const Opened*> opened_ = nullptr;
 };
 

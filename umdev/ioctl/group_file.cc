@@ -8,6 +8,7 @@
 #include "umdev/ioctl/container_file.h"
 #include "umdev/ioctl/device_name.h"
 #include "umdev/ioctl/device_node.h"
+#include "umdev/ioctl/iommufd_file.h"
 
 namespace umdev::ioctl {
 
@@ -44,6 +45,8 @@ Result<> GroupFile::set_container(Caller& caller, UserAddress argument) {
   UMDEV_TRY(group_->status());
   if (const auto container = std::dynamic_pointer_cast<ContainerFile>(file))
     return group_->set_container(container->container());
+  if (const auto iommufd = std::dynamic_pointer_cast<IommufdFile>(file))
+    return group_->set_container(iommufd->container());
   return fail(EBADFD, "the descriptor is of no container");
 }
 

@@ -1,7 +1,9 @@
 #include "umdev/ioctl/nodes.h"
 
 #include "umdev/ioctl/container_file.h"
+#include "umdev/ioctl/device_node.h"
 #include "umdev/ioctl/group_file.h"
+#include "umdev/ioctl/iommufd_file.h"
 #include "umdev/ioctl/world.h"
 #include "umdev/vfio/core.h"
 
@@ -22,14 +24,16 @@ Result<std::shared_ptr<File>> Nodes::open_group(std::uint32_t number, const Cred
   return std::make_shared<GroupFile>(world_, std::move(group));
 }
 
-// As a kernel that was built without iommufd.
-
-Result<std::shared_ptr<File>> Nodes::open_device(std::uint32_t, const Credentials&) {
-  return fail(ENODEV, "there are no nodes of devices");
+Result<std::shared_ptr<File>> Nodes::open_device(std::uint32_t index, const Credentials&) {
+  if (!has_iommufd(world_->profile)) return fail(ENODEV, "this kernel has no nodes of devices");
+  vfio::DeviceRef device = world_->core.find_index(index);
+  if (!device) return fail(ENODEV, "no such device");
+  return DeviceNode::of_cdev(world_, std::move(device));
 }
 
 Result<std::shared_ptr<File>> Nodes::open_iommufd(const Credentials&) {
-  return fail(ENODEV, "there is no iommufd");
+  if (!has_iommufd(world_->profile)) return fail(ENODEV, "this kernel has no iommufd");
+  return std::make_shared<IommufdFile>(world_);
 }
 
 }  // namespace umdev::ioctl

@@ -38,6 +38,10 @@ class Container {
  public:
   Container(std::shared_ptr<IommuDriverList> drivers, Caller caller)
       : drivers_(std::move(drivers)), caller_(caller) {}
+  // One that has its IOMMU from the start and keeps it: how an iommufd stands for a container. Its IOMMU
+  // driver is not chosen (set_iommu() is EINVAL).
+  Container(std::shared_ptr<iommu::IommuInstance> iommu, Caller caller)
+      : caller_(caller), keeps_iommu_(true), instance_(std::move(iommu)) {}
   ~Container();
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
@@ -69,6 +73,7 @@ class Container {
 
   const std::shared_ptr<IommuDriverList> drivers_;
   const Caller caller_;
+  const bool keeps_iommu_ = false;
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<IommuGroup>> groups_ UMDEV_GUARDED_BY(mutex_);
   bool no_iommu_ UMDEV_GUARDED_BY(mutex_) = false;

@@ -212,6 +212,16 @@ DeviceRef Core::find(const device::Device& device) const {
   return {};
 }
 
+DeviceRef Core::find_index(std::uint32_t index) const {
+  std::shared_ptr<RegisteredDevice> found;
+  {
+    Lock lock(mutex_);
+    for (const auto& device : devices_)
+      if (device->index() == index) found = device;
+  }
+  return found ? DeviceRef::try_get(std::move(found)) : DeviceRef();
+}
+
 // --- The end of a device.
 
 void Core::hide_device(const std::shared_ptr<RegisteredDevice>& device) {

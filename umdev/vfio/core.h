@@ -104,6 +104,9 @@ class Core {
   // way out.
   DeviceRef find(const device::Device& device) const UMDEV_EXCLUDES(mutex_);
 
+  // The device of a node: N of vfioN. Empty as above.
+  DeviceRef find_index(std::uint32_t index) const UMDEV_EXCLUDES(mutex_);
+
   // --- Files.
   std::shared_ptr<Container> open_container(Caller caller = {});
   // By the minor of its node, or by the IOMMU group's number (its name under /dev/vfio). ENODEV unknown;

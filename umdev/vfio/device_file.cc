@@ -1,6 +1,7 @@
 #include "umdev/vfio/device_file.h"
 
 #include "umdev/support/deadline.h"
+#include "umdev/vfio/device_claim.h"
 #include "umdev/vfio/device_user.h"
 #include "umdev/vfio/driver_call.h"
 #include "umdev/vfio/file_access.h"
@@ -33,7 +34,7 @@ DeviceFile::~DeviceFile() {
   const std::unique_ptr<FileAccess> spare(spare_.exchange(nullptr));
 }
 
-void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
+void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, DeviceClaim claim,
                       Done<std::shared_ptr<DeviceFile>> done) {
   if (!device->try_get()) return done(fail(ENODEV, "the device is being removed"));
   auto irqs = irq_infos(*device);
@@ -48,8 +49,7 @@ void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, ContainerUser co
     Done<> next;
   };
   auto opening = std::make_shared<Opening>();
-  opening->user =
-      std::make_shared<DeviceUser>(device, std::move(container_user), *irqs, device->next_user_id());
+  opening->user = std::make_shared<DeviceUser>(device, std::move(claim), *irqs, device->next_user_id());
   opening->device = std::move(device);
   opening->done = std::move(done);
   opening->device->device_set().queue().post([opening](Done<> next) {

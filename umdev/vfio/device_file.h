@@ -17,6 +17,7 @@
 namespace umdev::vfio {
 
 class Arrival;
+class DeviceClaim;
 class DeviceUser;
 class FileAccess;
 class RegisteredDevice;
@@ -38,8 +39,9 @@ class DeviceFileEvents {
 // call answers ENODEV after the device was taken away and EIO after it was faulted.
 class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
  public:
-  // The core's: opens `device` for the container that `user` holds.
-  static void open(std::shared_ptr<RegisteredDevice> device, ContainerUser user,
+  // The core's: opens `device` for whoever has the claim. ENODEV it is being removed; EBUSY it is open in
+  // another container, EINVAL for one that would be bound to an iommufd; EIO; the error of open_device.
+  static void open(std::shared_ptr<RegisteredDevice> device, DeviceClaim claim,
                    Done<std::shared_ptr<DeviceFile>> done);
   ~DeviceFile();
   DeviceFile(const DeviceFile&) = delete;
@@ -84,6 +86,7 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   std::shared_ptr<MigrationFile> migration_file() const;
   Result<std::uint32_t> ioctl(IoctlRequest request);
 
+  // Null for a device that is bound to an iommufd.
   const std::shared_ptr<Container>& container() const;
   const RegisteredDevice& device() const { return *device_; }
   User& user() const;

@@ -46,15 +46,14 @@ bool may_have_written(const Result<>& result) {
 
 }  // namespace
 
-DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
+DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, DeviceClaim claim,
                        const std::vector<IrqInfo>& irqs, std::uint64_t id)
     : device_(std::move(device)),
       pins_memory_(device_->device().pins_memory()),
       iommu_group_(device_->group()->iommu_group()),
-      container_user_(std::move(container_user)),
-      container_(container_user_.container()),
-      iommu_(container_user_.iommu()),
-      virtual_machine_(container_user_.file()->virtual_machine()),
+      claim_(std::move(claim)),
+      iommu_(claim_.iommu()),
+      virtual_machine_(claim_.virtual_machine()),
       irqs_(irqs, device_->watcher(), irq_layout(*device_), &device_->eventfd_trust()),
       migration_(machine_for(*device_)),
       tracker_(tracker_for(*device_)),
@@ -111,7 +110,7 @@ void DeviceUser::detach() {
   attached_ = false;
   irqs_.disable_all();
   iommu_->unregister_user(*this);
-  container_user_.release();
+  claim_.release();
 }
 
 }  // namespace umdev::vfio

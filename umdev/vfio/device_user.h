@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "umdev/iommu/iommu_driver.h"
+#include "umdev/vfio/device_claim.h"
 #include "umdev/vfio/dma_logging.h"
-#include "umdev/vfio/group.h"
 #include "umdev/vfio/irq_set.h"
 #include "umdev/vfio/migration_machine.h"
 #include "umdev/vfio/user.h"
@@ -14,13 +14,13 @@ namespace umdev::vfio {
 
 class RegisteredDevice;
 
-// Holds the container's use (so the group cannot leave it), the device's interrupts for this user, and the
-// way to its memory. Shared by the device files and by accesses that a driver still has; made at the first
-// open, closed at the last.
+// Holds the claim on the device (so its group cannot leave the container), the device's interrupts for this
+// user, and the way to its memory. Shared by the device files and by accesses that a driver still has; made
+// at the first open, closed at the last.
 class DeviceUser final : public User, public iommu::DmaUser {
  public:
-  DeviceUser(std::shared_ptr<RegisteredDevice> device, ContainerUser container_user,
-             const std::vector<IrqInfo>& irqs, std::uint64_t id);
+  DeviceUser(std::shared_ptr<RegisteredDevice> device, DeviceClaim claim, const std::vector<IrqInfo>& irqs,
+             std::uint64_t id);
   ~DeviceUser() override;
 
   // ^User
@@ -36,7 +36,8 @@ class DeviceUser final : public User, public iommu::DmaUser {
   void pins_revoked(iommu::IovaRange range) override;
   std::shared_ptr<iommu::WriteTracker> write_tracker() override { return tracker_; }
 
-  const std::shared_ptr<Container>& container() const { return container_; }
+  // Null for a device that is bound to an iommufd.
+  const std::shared_ptr<Container>& container() const { return claim_.container(); }
   RegisteredDevice& device() const { return *device_; }
   // Null for a device that does not migrate.
   const std::shared_ptr<MigrationMachine>& migration() const { return migration_; }
@@ -53,8 +54,7 @@ class DeviceUser final : public User, public iommu::DmaUser {
   const std::shared_ptr<RegisteredDevice> device_;
   const bool pins_memory_;
   const IommuGroup& iommu_group_;
-  ContainerUser container_user_;
-  const std::shared_ptr<Container> container_;
+  DeviceClaim claim_;
   const std::shared_ptr<iommu::IommuInstance> iommu_;
   const std::shared_ptr<VirtualMachine> virtual_machine_;
   IrqSet irqs_;

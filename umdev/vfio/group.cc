@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "umdev/support/assert.h"
+#include "umdev/vfio/device_claim.h"
 #include "umdev/vfio/device_file.h"
 #include "umdev/vfio/registered_device.h"
 
@@ -19,6 +20,7 @@ Result<std::shared_ptr<GroupFile>> Group::open(Caller caller) {
     Lock lock(mutex_);
     if (retired_ || devices_.empty()) return fail(ENODEV, "the group has no device");
     if (no_iommu() && !caller.sys_rawio) return fail(EPERM, "a no-iommu group needs CAP_SYS_RAWIO");
+    if (cdev_users_ > 0) return fail(EBUSY, "a device of the group is bound to an iommufd");
     if (opens_ > 0 && !iommu_group_->is_shared()) return fail(EBUSY, "the group is open already");
     ++opens_;
   }
@@ -27,6 +29,21 @@ Result<std::shared_ptr<GroupFile>> Group::open(Caller caller) {
   std::erase_if(files_, [](const auto& known) { return known.expired(); });
   files_.push_back(file);
   return file;
+}
+
+Result<> Group::add_cdev_user(const void* owner) {
+  Lock lock(mutex_);
+  if (retired_ || devices_.empty()) return fail(ENODEV, "the group has no device");
+  if (opens_ > 0) return fail(EBUSY, "the group is open");
+  if (iommu_group_->kind() == IommuGroup::Kind::physical) UMDEV_TRY(iommu_group_->claim_dma_owner(owner));
+  ++cdev_users_;
+  return {};
+}
+
+void Group::remove_cdev_user(const void* owner) {
+  Lock lock(mutex_);
+  if (iommu_group_->kind() == IommuGroup::Kind::physical) iommu_group_->release_dma_owner(owner);
+  --cdev_users_;
 }
 
 std::shared_ptr<GroupFile> Group::open_file() const {

@@ -42,10 +42,17 @@ class Group : public std::enable_shared_from_this<Group> {
   // The name under /dev/vfio: the IOMMU group's number, "noiommu-N" for a group without isolation.
   std::string name() const;
 
-  // ENODEV when it has no device any more; EPERM for a no-iommu group without CAP_SYS_RAWIO; EBUSY while it
-  // is open, which it is until its file and every device opened through it are closed. A group whose device
-  // allows several users may be open several times, each time in a container of its own.
+  // ENODEV when it has no device any more; EPERM for a no-iommu group without CAP_SYS_RAWIO; EBUSY while a
+  // device of it is bound to an iommufd, and while it is open, which it is until its file and every device
+  // opened through it are closed. A group whose device allows several users may be open several times, each
+  // time in a container of its own.
   Result<std::shared_ptr<GroupFile>> open(Caller caller) UMDEV_EXCLUDES(mutex_);
+
+  // One of its devices is used by its own node (CdevUser): until that ends open() is EBUSY. `owner` claims
+  // the group's DMA, where its devices have any. EBUSY while the group is open, or owned by somebody else;
+  // ENODEV.
+  Result<> add_cdev_user(const void* owner) UMDEV_EXCLUDES(mutex_);
+  void remove_cdev_user(const void* owner) UMDEV_EXCLUDES(mutex_);
 
   // The file that has it open (the first of several), or null.
   std::shared_ptr<GroupFile> open_file() const UMDEV_EXCLUDES(mutex_);
@@ -69,6 +76,7 @@ class Group : public std::enable_shared_from_this<Group> {
   std::vector<std::shared_ptr<RegisteredDevice>> devices_ UMDEV_GUARDED_BY(mutex_);
   std::uint32_t opens_ UMDEV_GUARDED_BY(mutex_) = 0;
   std::vector<std::weak_ptr<GroupFile>> files_ UMDEV_GUARDED_BY(mutex_);
+  std::uint32_t cdev_users_ UMDEV_GUARDED_BY(mutex_) = 0;
   bool retired_ UMDEV_GUARDED_BY(mutex_) = false;
 };
 

@@ -77,14 +77,14 @@ void RegisteredDevice::learn_regions() {
 void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::shared_ptr<DeviceUser>> done) {
   if (faulted()) return done(fail(EIO, "the device is faulted"));
   for (OpenUser& known : users_) {
-    if (known.user->container() != user->container()) continue;
+    if (!user->container() || known.user->container() != user->container()) continue;
     ++known.files;
     ++open_count_;
     return done(known.user);
   }
   // As in the kernel, a device has one container at a time, unless it says otherwise.
   if (users_.size() >= std::max(1U, device_->users_max()))
-    return done(fail(EBUSY, "the device is open in another container"));
+    return done(fail(user->container() ? EBUSY : EINVAL, "the device is open elsewhere"));
   user->attach();
   struct Opening {
     std::shared_ptr<RegisteredDevice> device;
