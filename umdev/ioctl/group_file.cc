@@ -38,7 +38,6 @@ Result<> GroupFile::get_status(Caller& caller, UserAddress argument) {
 
 Result<> GroupFile::set_container(Caller& caller, UserAddress argument) {
   const auto fd = UMDEV_TRY(read_value<std::int32_t>(caller, argument));
-  if (fd < 0) return fail(EINVAL, "no descriptor");
   const auto file = UMDEV_TRY(caller.file(fd));
   // Whatever the descriptor stands for: a group in a container, or without a device, is told so first.
   if (group_->container()) return fail(EINVAL, "the group is in a container already");

@@ -49,7 +49,7 @@ TEST_F(GroupFileTest, C24_bad_arguments_and_unknown_commands) {
 }
 
 TEST_F(GroupFileTest, C18_set_container_says_what_is_wrong_with_the_descriptor) {
-  EXPECT_EQ(set_container(-1), -EINVAL);
+  EXPECT_EQ(set_container(-1), -EBADF);
   EXPECT_EQ(set_container(99), -EBADF);
   EXPECT_EQ(set_container(world.caller->add_file(group)), -EBADFD);
   EXPECT_EQ(set_container(world.caller->add_fd(0)), -EBADFD);
