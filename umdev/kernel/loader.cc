@@ -47,12 +47,7 @@ Loader::~Loader() {
 }
 
 std::expected<std::string, Refusal> Loader::add(const std::string& path, const Parameters& parameters) {
-  unsigned turn = 0;
-  {
-    Lock lock(mutex_);
-    if (const auto kept = kept_.find(path); kept != kept_.end()) turn = kept->second;
-  }
-  auto file = ModuleFile::open(path, turn);
+  auto file = ModuleFile::open(path);
   if (!file) return std::unexpected(file.error());
   const std::string name = (*file)->code().name;
   const auto entry = std::make_shared<Entry>();
@@ -89,7 +84,6 @@ Loader::Begun Loader::begin(Entry& entry, const Parameters& parameters) {
   return {};
 }
 
-// Not in the list first: a path is free again when its module is no longer mapped.
 void Loader::drop(const std::string& name) {
   std::shared_ptr<Entry> entry;
   {
@@ -97,7 +91,6 @@ void Loader::drop(const std::string& name) {
     auto node = entries_.extract(name);
     if (!node) return;
     entry = std::move(node.mapped());
-    if (entry->file->is_kept()) ++kept_[entry->path];
   }
   entry->module.reset();
   entry->file.reset();

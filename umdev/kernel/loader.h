@@ -84,7 +84,6 @@ class Loader {
   World& world_;
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_ UMDEV_GUARDED_BY(mutex_);
-  std::map<std::string, unsigned> kept_ UMDEV_GUARDED_BY(mutex_);  // how often a path stays mapped
   unsigned last_number_ UMDEV_GUARDED_BY(mutex_) = 0;
 };
 

@@ -6,6 +6,7 @@
 
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/services.h"
+#include "umdev/os/crash_guard.h"
 
 namespace umdev::kernel {
 namespace {
@@ -69,6 +70,7 @@ void warn(::module* owner, const char* file, int line, const char* what) {
 
 void bug(::module* owner, const char* file, int line) {
   print(owner, "\0013BUG at %s:%d", file, line);
+  os::CrashGuard::leave();  // the call, as a kernel ends the task
   std::abort();
 }
 

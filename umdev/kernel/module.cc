@@ -207,10 +207,14 @@ std::optional<std::string> Module::crash() const {
 
 void Module::note_crash(const Call& call, const os::Crash& crash) {
   const std::string device = *call.device != '\0' ? std::string(" of ") + call.device : std::string();
-  std::string text = std::string(call.callback) + device + ": " + os::name_of_signal(crash.signal) + " at " +
-                     to_hex_number(crash.address) + ", ";
-  const bool is_own = crash.instruction >= code_.begin && crash.instruction < code_.end;
-  text += is_own ? "at " + place_of(crash.instruction) : std::string("in a function that it called");
+  std::string text = std::string(call.callback) + device + ": ";
+  if (crash.signal == 0) {
+    text += "it was given up";
+  } else {
+    const bool is_own = crash.instruction >= code_.begin && crash.instruction < code_.end;
+    text += os::name_of_signal(crash.signal) + std::string(" at ") + to_hex_number(crash.address) + ", " +
+            (is_own ? "at " + place_of(crash.instruction) : "in a function that it called");
+  }
   world_.log().error("module " + name_ + " has crashed in " + text + "; it is not called any more");
   Lock lock(mutex_);
   if (crash_.empty()) crash_ = std::move(text);

@@ -2,15 +2,23 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <link.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 
-#include <optional>
+#include <atomic>
 
 #include "umdev/kernel/shared_object.h"
+#include "umdev/os/memfd.h"
+#include "umdev/os/system_error.h"
 
 namespace umdev::kernel {
 namespace {
+
+// How often a file that was replaced is found under its name while what it was before stays mapped.
+constexpr unsigned turns = 8;
 
 std::unexpected<Refusal> refuse(const std::string& path, const Error& error) {
   return std::unexpected(Refusal{.error = error, .text = fmt::format("{}: {}", path, error.text)});
@@ -55,6 +63,21 @@ int look_at(dl_phdr_info* info, std::size_t, void* raw) {
   return is_it ? 1 : 0;
 }
 
+Result<os::UniqueFd> copy_file(const std::string& path) {
+  const os::UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!from) return os::fail_errno("the file cannot be opened");
+  struct stat status{};
+  if (::fstat(from.get(), &status) != 0) return os::fail_errno("the file cannot be looked at");
+  auto copy = UMDEV_TRY(os::create_memfd("umdev-module", 0, os::MemfdSize::changeable));
+  auto left = static_cast<std::size_t>(status.st_size);
+  while (left > 0) {
+    const ssize_t count = ::sendfile(copy.get(), from.get(), nullptr, left);
+    if (count <= 0) return fail(EIO, "the file cannot be copied");
+    left -= static_cast<std::size_t>(count);
+  }
+  return copy;
+}
+
 os::GuardedCode find_code(const void* inside) {
   Search search{.address = reinterpret_cast<std::uintptr_t>(inside), .found = {}};
   ::dl_iterate_phdr(look_at, &search);
@@ -63,27 +86,44 @@ os::GuardedCode find_code(const void* inside) {
 
 }  // namespace
 
-std::expected<std::unique_ptr<ModuleFile>, Refusal> ModuleFile::open(const std::string& path, unsigned turn) {
+std::expected<std::unique_ptr<ModuleFile>, Refusal> ModuleFile::open(const std::string& path) {
   const auto described = read_shared_object(path);
   if (!described) return refuse(path, described.error());
   if (needs_address_sanitizer(*described) && !has_address_sanitizer())
     return refuse(path, Error{ENOEXEC,
                               "it was compiled with AddressSanitizer, which has to be there when the "
                               "program starts: start umdevd with --module"});
+  // By its own name as long as that goes: a debugger and a sanitizer look into the file.
+  for (unsigned turn = 0; turn < turns; ++turn) {
+    auto file = map(name_of_turn(path, turn));
+    if (!file || (*file)->is_fresh()) return file;
+  }
+  const auto copy = copy_file(path);
+  if (!copy) return refuse(path, copy.error());
+  static std::atomic<unsigned> copies = 0;  // a name that was not there before
+  return map(name_of_turn("/proc/self/fd/" + std::to_string(copy->get()), ++copies));
+}
+
+std::expected<std::unique_ptr<ModuleFile>, Refusal> ModuleFile::map(const std::string& name) {
   // Now: a name that is missing is told here, not in the middle of a request.
-  void* const handle = ::dlopen(name_of_turn(path, turn).c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* const handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return refuse_loading(::dlerror());
   std::unique_ptr<ModuleFile> file(new ModuleFile(handle));
   file->object_ = static_cast<const ::umdev_module*>(::dlsym(handle, UMDEV_MODULE_SYMBOL));
-  if (file->object_ == nullptr)
-    return refuse(path, Error{ENOEXEC, "it is a shared object, but no module: compile it with umdev cc"});
+  if (file->object_ == nullptr || file->object_->self == nullptr)
+    return refuse(name, Error{ENOEXEC, "it is a shared object, but no module: compile it with umdev cc"});
   file->code_ = find_code(file->object_);
   file->code_.name = file->object_->name;
   return file;
 }
 
 ModuleFile::~ModuleFile() {
-  if (!kept_) ::dlclose(handle_);
+  if (!kept_) {
+    ::dlclose(handle_);
+    return;
+  }
+  // Its variables are no longer what a module begins with.
+  object_->self->umdev = handle_;
 }
 
 }  // namespace umdev::kernel

@@ -24,9 +24,9 @@ class ModuleFile {
   // ENOEXEC: no module, one that lacks something, one that wants AddressSanitizer in a process that has it
   // not.
   //
-  // `turn`: how often this path has been mapped before. A file that was replaced meanwhile is another one;
-  // the dynamic linker goes by the name, so the name has to differ.
-  static std::expected<std::unique_ptr<ModuleFile>, Refusal> open(const std::string& path, unsigned turn = 0);
+  // Every call maps it anew, with variables of its own: one that is mapped already, for another world or
+  // since it has crashed, is mapped from a copy. (The dynamic linker goes by the name and by the file.)
+  static std::expected<std::unique_ptr<ModuleFile>, Refusal> open(const std::string& path);
   ~ModuleFile();
   ModuleFile(const ModuleFile&) = delete;
   ModuleFile& operator=(const ModuleFile&) = delete;
@@ -36,10 +36,12 @@ class ModuleFile {
   const os::GuardedCode& code() const { return code_; }
   // From now on it stays mapped for as long as the process lives: something of it may still be in use.
   void keep() { kept_ = true; }
-  bool is_kept() const { return kept_; }
 
  private:
   explicit ModuleFile(void* handle) : handle_(handle) {}
+  static std::expected<std::unique_ptr<ModuleFile>, Refusal> map(const std::string& name);
+  // Nobody has begun with it yet.
+  bool is_fresh() const { return object_->self->umdev == nullptr; }
 
   void* const handle_;
   const ::umdev_module* object_ = nullptr;

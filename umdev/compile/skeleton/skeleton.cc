@@ -147,7 +147,7 @@ bool find_region(loff_t position, size_t count, Access& access) {
 // A user's memory is copied in pieces.
 constexpr size_t piece_size = 64;
 
-ssize_t read(vfio_device* vdev, char __user* buffer, size_t count, loff_t* position) {
+ssize_t read(vfio_device* vdev, char* buffer, size_t count, loff_t* position) {
   Access access = {};
   if (!find_region(*position, count, access)) return -EINVAL;
   for (size_t done = 0; done < count;) {
@@ -161,7 +161,7 @@ ssize_t read(vfio_device* vdev, char __user* buffer, size_t count, loff_t* posit
   return static_cast<ssize_t>(count);
 }
 
-ssize_t write(vfio_device* vdev, const char __user* buffer, size_t count, loff_t* position) {
+ssize_t write(vfio_device* vdev, const char* buffer, size_t count, loff_t* position) {
   Access access = {};
   if (!find_region(*position, count, access)) return -EINVAL;
   for (size_t done = 0; done < count;) {
@@ -179,7 +179,7 @@ ssize_t write(vfio_device* vdev, const char __user* buffer, size_t count, loff_t
 // is how much of it there was in the first version of the interface.
 template <typename T, typename Answer>
 long exchange(unsigned long argument, size_t size, Answer answer) {
-  auto* user = reinterpret_cast<void __user*>(argument);
+  auto* user = reinterpret_cast<void*>(argument);
   T value = {};
   if (copy_from_user(&value, user, size) != 0) return -EFAULT;
   if (value.argsz < size || !answer(value)) return -EINVAL;
@@ -296,7 +296,7 @@ int register_device() {
   return error;
 }
 
-int __init skeleton_init() {
+int skeleton_init() {
   driver.max_instances = instances;
   int (*const steps[])() = {
       [] { return mdev_register_driver(&driver); }, [] { return class_register(&parent_class); },
@@ -313,7 +313,7 @@ int __init skeleton_init() {
   return 0;
 }
 
-void __exit skeleton_exit() {
+void skeleton_exit() {
   undo(4);
 }
 

@@ -15,8 +15,10 @@
 #define __always_unused __attribute__((unused))
 #endif
 #define __printf(text, first) __attribute__((__format__(__printf__, text, first)))
+#ifndef __cplusplus /* the libraries of C++ have variables of these names */
 #define __init
 #define __exit
+#endif
 #define __initdata
 #define __exitdata
 #define __read_mostly

@@ -12,7 +12,7 @@ static inline unsigned long copy_from_user(void* to, const void __user* from, un
   return umdev_kernel->copy_from_user(to, from, size);
 }
 static inline unsigned long clear_user(void __user* to, unsigned long size) {
-  static const char zeroes[64];
+  static const char zeroes[64] = {};
   char* at = (char*)to;
   while (size > 0) {
     unsigned long part = size < sizeof(zeroes) ? size : sizeof(zeroes);

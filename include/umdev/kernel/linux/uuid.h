@@ -27,6 +27,6 @@ static inline void guid_copy(guid_t* to, const guid_t* from) {
   *to = *from;
 }
 static inline bool guid_is_null(const guid_t* guid) {
-  static const guid_t nil;
+  static const guid_t nil = {};
   return guid_equal(guid, &nil);
 }

@@ -26,8 +26,15 @@ extern const struct umdev_parameter __stop_umdev_parameters[] __attribute__((wea
 extern const struct umdev_module_note __start_umdev_notes[] __attribute__((weak, visibility("hidden")));
 extern const struct umdev_module_note __stop_umdev_notes[] __attribute__((weak, visibility("hidden")));
 
+/* A constant of C++ is its file's own unless it says otherwise where it is defined; a compiler of C complains
+ * then. */
+#ifdef __cplusplus
+#define UMDEV_PUBLIC_CONSTANT extern const
+#else
+#define UMDEV_PUBLIC_CONSTANT const
+#endif
 extern const struct umdev_module umdev_module;
-__attribute__((weak, visibility("default"))) const struct umdev_module umdev_module = {
+__attribute__((weak, visibility("default"))) UMDEV_PUBLIC_CONSTANT struct umdev_module umdev_module = {
     UMDEV_MODULE_ABI,
     UMDEV_KERNEL_API,
     sizeof(struct umdev_services),
