@@ -132,7 +132,8 @@ class Beginning(Modules):
 
     def test_what_is_no_module_is_refused(self):
         daemon = self.start_empty()
-        for name, content in (("empty.so", b""), ("text.so", b"int main;\n"), ("cut.so", self.clumsy.read_bytes()[:3000])):
+        contents = {"empty.so": b"", "text.so": b"int main;\n", "cut.so": self.clumsy.read_bytes()[:3000]}
+        for name, content in contents.items():
             (self.scratch / name).write_bytes(content)
             self.assertIn("ENOEXEC", self.refused(daemon, "add", str(self.scratch / name)))
         self.assertIn("ENOENT", self.refused(daemon, "add", str(self.scratch / "missing.so")))

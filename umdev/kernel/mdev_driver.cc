@@ -98,12 +98,22 @@ struct ModuleDriver::RemoveTask final : Task {
   void finish() override { done(); }
 };
 
+// Nobody asks what has crashed: its VFIO device is taken away from outside, its memory stays.
+void ModuleDriver::take_away(const MdevRecord& record, RemovePolicy policy, Done<> done) {
+  const auto vfio = record.vfio();
+  if (!vfio) return done();
+  auto removed = std::make_shared<Done<>>(std::move(done));
+  vfio->unregister(policy, [object = vfio->object(), removed](Result<> result) {
+    if (result) vfio_uninit_device(object);
+    (*removed)(std::move(result));
+  });
+}
+
 void ModuleDriver::remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) {
   auto shared = std::static_pointer_cast<mdev::Instance>(instance.shared_from_this());
   auto record = std::static_pointer_cast<MdevRecord>(instance.driver_data());
   record->set_removal(policy);
-  // Nobody asks what has crashed: its VFIO device is taken away from outside.
-  if (module_.crash() && record->vfio()) return record->vfio()->unregister(policy, std::move(done));
+  if (module_.crash()) return take_away(*record, policy, std::move(done));
   auto removed = std::make_shared<Done<>>(std::move(done));
   auto go_on = [this, shared, removed](Result<> result) {
     if (!result) return (*removed)(std::move(result));

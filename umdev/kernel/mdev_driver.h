@@ -41,6 +41,7 @@ class ModuleDriver final : public mdev::BusDriver {
  private:
   struct ProbeTask;
   struct RemoveTask;
+  static void take_away(const MdevRecord& record, RemovePolicy policy, Done<> done);
 
   Module& module_;
   ::device_driver& object_;

@@ -1,6 +1,6 @@
 /*
- * A driver (6.1's interface) that does what the user asks for by the offset of a read of region 0, mistakes above
- * all. Where nothing is asked for, a byte is its offset's lower half.
+ * A driver (6.1's interface) that does what the user asks for by the offset of a read of region 0, mistakes
+ * above all. Where nothing is asked for, a byte is its offset's lower half.
  */
 #include <linux/device.h>
 #include <linux/init.h>
@@ -36,43 +36,43 @@ MODULE_PARM_DESC(fail_init, "the errno that module_init answers with, in the mid
 static bool crash_init;
 module_param(crash_init, bool, 0444);
 MODULE_PARM_DESC(crash_init, "crash in module_init");
-static char *word = (char *)"none";
+static char* word = (char*)"none";
 module_param(word, charp, 0444);
 MODULE_PARM_DESC(word, "any word");
 
 struct clumsy {
   struct vfio_device vdev;
   struct mutex lock;
-  u8 *bytes; /* SHORT_SIZE of them */
+  u8* bytes; /* SHORT_SIZE of them */
 };
 
 /* What the compiler must not know. */
 static volatile int zero;
 static volatile int large = 2147483647;
-static int *volatile nowhere;
+static int* volatile nowhere;
 static void (*volatile no_function)(void);
 
-static int clumsy_init_dev(struct vfio_device *vdev) {
-  struct clumsy *clumsy = container_of(vdev, struct clumsy, vdev);
+static int clumsy_init_dev(struct vfio_device* vdev) {
+  struct clumsy* clumsy = container_of(vdev, struct clumsy, vdev);
 
   mutex_init(&clumsy->lock);
   clumsy->bytes = kzalloc(SHORT_SIZE, GFP_KERNEL);
   return clumsy->bytes ? 0 : -ENOMEM;
 }
 
-static void clumsy_release_dev(struct vfio_device *vdev) {
+static void clumsy_release_dev(struct vfio_device* vdev) {
   kfree(container_of(vdev, struct clumsy, vdev)->bytes);
   vfio_free_device(vdev);
 }
 
 static u8 read_after_free(void) {
-  u8 *volatile bytes = kzalloc(SHORT_SIZE, GFP_KERNEL);
+  u8* volatile bytes = kzalloc(SHORT_SIZE, GFP_KERNEL);
 
   kfree(bytes);
   return bytes[1];
 }
 
-static u8 do_what_is_asked(struct clumsy *clumsy, unsigned int offset) {
+static u8 do_what_is_asked(struct clumsy* clumsy, unsigned int offset) {
   u8 few[8];
 
   switch (offset & ~0xfu) {
@@ -107,8 +107,8 @@ static u8 do_what_is_asked(struct clumsy *clumsy, unsigned int offset) {
   return offset;
 }
 
-static ssize_t clumsy_read(struct vfio_device *vdev, char __user *buf, size_t count, loff_t *ppos) {
-  struct clumsy *clumsy = container_of(vdev, struct clumsy, vdev);
+static ssize_t clumsy_read(struct vfio_device* vdev, char __user* buf, size_t count, loff_t* ppos) {
+  struct clumsy* clumsy = container_of(vdev, struct clumsy, vdev);
   size_t done;
 
   for (done = 0; done < count; done++) {
@@ -120,24 +120,26 @@ static ssize_t clumsy_read(struct vfio_device *vdev, char __user *buf, size_t co
   return count;
 }
 
-static long clumsy_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg) {
+static long clumsy_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned long arg) {
   struct vfio_device_info info;
   struct vfio_region_info region;
 
   switch (cmd) {
     case VFIO_DEVICE_GET_INFO:
-      if (copy_from_user(&info, (void __user *)arg, offsetofend(struct vfio_device_info, num_irqs))) return -EFAULT;
+      if (copy_from_user(&info, (void __user*)arg, offsetofend(struct vfio_device_info, num_irqs)))
+        return -EFAULT;
       info.flags = VFIO_DEVICE_FLAGS_PLATFORM;
       info.num_regions = 1;
       info.num_irqs = 0;
-      return copy_to_user((void __user *)arg, &info, offsetofend(struct vfio_device_info, num_irqs)) ? -EFAULT : 0;
+      return copy_to_user((void __user*)arg, &info, offsetofend(struct vfio_device_info, num_irqs)) ? -EFAULT
+                                                                                                    : 0;
     case VFIO_DEVICE_GET_REGION_INFO:
-      if (copy_from_user(&region, (void __user *)arg, sizeof(region))) return -EFAULT;
+      if (copy_from_user(&region, (void __user*)arg, sizeof(region))) return -EFAULT;
       if (region.index != 0) return -EINVAL;
       region.flags = VFIO_REGION_INFO_FLAG_READ;
       region.size = REGION_SIZE;
       region.offset = 0;
-      return copy_to_user((void __user *)arg, &region, sizeof(region)) ? -EFAULT : 0;
+      return copy_to_user((void __user*)arg, &region, sizeof(region)) ? -EFAULT : 0;
   }
   return -ENOTTY;
 }
@@ -150,8 +152,8 @@ static const struct vfio_device_ops clumsy_ops = {
     .ioctl = clumsy_ioctl,
 };
 
-static int clumsy_probe(struct mdev_device *mdev) {
-  struct clumsy *clumsy = vfio_alloc_device(clumsy, vdev, &mdev->dev, &clumsy_ops);
+static int clumsy_probe(struct mdev_device* mdev) {
+  struct clumsy* clumsy = vfio_alloc_device(clumsy, vdev, &mdev->dev, &clumsy_ops);
   int ret;
 
   if (IS_ERR(clumsy)) return PTR_ERR(clumsy);
@@ -164,8 +166,8 @@ static int clumsy_probe(struct mdev_device *mdev) {
   return 0;
 }
 
-static void clumsy_remove(struct mdev_device *mdev) {
-  struct clumsy *clumsy = dev_get_drvdata(&mdev->dev);
+static void clumsy_remove(struct mdev_device* mdev) {
+  struct clumsy* clumsy = dev_get_drvdata(&mdev->dev);
 
   vfio_unregister_group_dev(&clumsy->vdev);
   vfio_put_device(&clumsy->vdev);
@@ -179,12 +181,12 @@ static struct mdev_driver clumsy_driver = {
     .remove = clumsy_remove,
 };
 static struct mdev_type clumsy_type = {.sysfs_name = "1", .pretty_name = "mistakes"};
-static struct mdev_type *clumsy_types[] = {&clumsy_type};
-static struct class *clumsy_class;
+static struct mdev_type* clumsy_types[] = {&clumsy_type};
+static struct class* clumsy_class;
 static struct device clumsy_dev;
 static struct mdev_parent clumsy_parent;
 
-static void clumsy_device_release(struct device *dev) {
+static void clumsy_device_release(struct device* dev) {
   (void)dev;
 }
 
