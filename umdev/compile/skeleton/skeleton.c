@@ -1,7 +1,7 @@
 /*
  * skeleton: mediated PCI devices with 4 KiB of registers, the place to begin a driver at.
  *
- * The interface is the kernel's own (Linux 6.2 and later). What a device is stands in skeleton_init_dev(),
+ * The interface is the kernel's own, of Linux 6.1. What a device is stands in skeleton_init_dev(),
  * skeleton_ioctl() and skeleton_access(); the rest makes it appear: a class and a device to be the parent of
  * the instances, one type, and the driver that makes an instance's VFIO device.
  */
@@ -64,6 +64,7 @@ static int skeleton_init_dev(struct vfio_device* vdev) {
 
 static void skeleton_release_dev(struct vfio_device* vdev) {
   mutex_destroy(&to_state(vdev)->lock);
+  vfio_free_device(vdev);
 }
 
 /* The first file of a device is opened, the last one closed: the place for what only a user needs. */
@@ -217,10 +218,6 @@ static const struct vfio_device_ops skeleton_dev_ops = {
     .read = skeleton_read,
     .write = skeleton_write,
     .ioctl = skeleton_ioctl,
-    .bind_iommufd = vfio_iommufd_emulated_bind,
-    .unbind_iommufd = vfio_iommufd_emulated_unbind,
-    .attach_ioas = vfio_iommufd_emulated_attach_ioas,
-    .detach_ioas = vfio_iommufd_emulated_detach_ioas,
 };
 
 /* An instance comes: somebody wrote a UUID to `create`. */
@@ -260,7 +257,7 @@ static struct mdev_driver skeleton_driver = {
 static struct mdev_type skeleton_type = {.sysfs_name = "1", .pretty_name = "4 KiB of registers"};
 static struct mdev_type* skeleton_types[] = {&skeleton_type};
 
-static const struct class skeleton_class = {.name = "skeleton"};
+static struct class* skeleton_class;
 static struct device skeleton_dev;
 static struct mdev_parent skeleton_parent;
 
@@ -274,15 +271,18 @@ static int __init skeleton_init(void) {
   skeleton_driver.max_instances = instances;
   ret = mdev_register_driver(&skeleton_driver);
   if (ret) return ret;
-  ret = class_register(&skeleton_class);
-  if (ret) goto unregister_driver;
-  skeleton_dev.class = &skeleton_class;
+  skeleton_class = class_create(THIS_MODULE, "skeleton");
+  if (IS_ERR(skeleton_class)) {
+    ret = PTR_ERR(skeleton_class);
+    goto unregister_driver;
+  }
+  skeleton_dev.class = skeleton_class;
   skeleton_dev.release = skeleton_device_release;
   dev_set_name(&skeleton_dev, "skeleton");
   ret = device_register(&skeleton_dev);
   if (ret) {
     put_device(&skeleton_dev);
-    goto unregister_class;
+    goto destroy_class;
   }
   ret = mdev_register_parent(&skeleton_parent, &skeleton_dev, &skeleton_driver, skeleton_types,
                              ARRAY_SIZE(skeleton_types));
@@ -291,8 +291,8 @@ static int __init skeleton_init(void) {
 
 unregister_device:
   device_unregister(&skeleton_dev);
-unregister_class:
-  class_unregister(&skeleton_class);
+destroy_class:
+  class_destroy(skeleton_class);
 unregister_driver:
   mdev_unregister_driver(&skeleton_driver);
   return ret;
@@ -301,7 +301,7 @@ unregister_driver:
 static void __exit skeleton_exit(void) {
   mdev_unregister_parent(&skeleton_parent);
   device_unregister(&skeleton_dev);
-  class_unregister(&skeleton_class);
+  class_destroy(skeleton_class);
   mdev_unregister_driver(&skeleton_driver);
 }
 

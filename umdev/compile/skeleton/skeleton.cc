@@ -1,6 +1,6 @@
 // skeleton: mediated PCI devices with 4 KiB of registers, the place to begin a driver at.
 //
-// The interface is the kernel's own (Linux 6.2 and later), used from C++. What a device is, is the class
+// The interface is the kernel's own, of Linux 6.1, used from C++. What a device is, is the class
 // Skeleton; what follows it hands the kernel's calls on, and makes it appear: a class and a device to be the
 // parent of the instances, one type, and the driver that makes an instance's VFIO device.
 #include <linux/device.h>
@@ -119,6 +119,7 @@ int init_dev(vfio_device* vdev) {
 
 void release_dev(vfio_device* vdev) {
   std::destroy_at(&skeleton_of(vdev));
+  vfio_free_device(vdev);
 }
 
 // The first file of a device is opened, the last one closed: the place for what only a user needs.
@@ -233,10 +234,6 @@ const vfio_device_ops device_ops = [] {
   ops.read = read;
   ops.write = write;
   ops.ioctl = ioctl;
-  ops.bind_iommufd = vfio_iommufd_emulated_bind;
-  ops.unbind_iommufd = vfio_iommufd_emulated_unbind;
-  ops.attach_ioas = vfio_iommufd_emulated_attach_ioas;
-  ops.detach_ioas = vfio_iommufd_emulated_detach_ioas;
   return ops;
 }();
 
@@ -273,22 +270,23 @@ mdev_type type = {"1", "4 KiB of registers", nullptr};
 mdev_type* types[] = {&type};
 mdev_parent parent;
 device parent_device;
-const struct UMDEV_CLASS parent_class = [] {
-  struct UMDEV_CLASS made = {};
-  made.name = "skeleton";
-  return made;
-}();
+struct UMDEV_CLASS* parent_class = nullptr;
 
 // What has been done, undone in the opposite order.
 void undo(int steps) {
   if (steps > 3) mdev_unregister_parent(&parent);
   if (steps > 2) device_unregister(&parent_device);
-  if (steps > 1) class_unregister(&parent_class);
+  if (steps > 1) class_destroy(parent_class);
   if (steps > 0) mdev_unregister_driver(&driver);
 }
 
+int make_class() {
+  parent_class = class_create(THIS_MODULE, "skeleton");
+  return IS_ERR(parent_class) ? static_cast<int>(PTR_ERR(parent_class)) : 0;
+}
+
 int register_device() {
-  parent_device.UMDEV_CLASS = &parent_class;
+  parent_device.UMDEV_CLASS = parent_class;
   parent_device.release = [](device*) {};
   dev_set_name(&parent_device, "skeleton");
   const int error = device_register(&parent_device);
@@ -299,8 +297,7 @@ int register_device() {
 int skeleton_init() {
   driver.max_instances = instances;
   int (*const steps[])() = {
-      [] { return mdev_register_driver(&driver); }, [] { return class_register(&parent_class); },
-      register_device,
+      [] { return mdev_register_driver(&driver); }, make_class, register_device,
       [] { return mdev_register_parent(&parent, &parent_device, &driver, types, std::size(types)); }};
   int done = 0;
   for (const auto& step : steps) {
