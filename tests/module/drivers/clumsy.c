@@ -27,7 +27,6 @@ enum {
   ASK_HEAP_OVERFLOW = 0x200,
   ASK_USE_AFTER_FREE = 0x210,
   ASK_SHIFT = 0x220,
-  ASK_OVERFLOW = 0x230,
 };
 
 static int fail_init;
@@ -101,8 +100,6 @@ static u8 do_what_is_asked(struct clumsy* clumsy, unsigned int offset) {
       return read_after_free();
     case ASK_SHIFT:
       return 1 << (zero + 40);
-    case ASK_OVERFLOW:
-      return (u8)(large + 1);
   }
   return offset;
 }
