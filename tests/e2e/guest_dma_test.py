@@ -57,7 +57,7 @@ class GuestDma(unittest.TestCase):
     def check(self, result: guest.Result, channels: list[int]) -> None:
         self.assertTrue(result.ok, result.report())
         engines = result.values("engine")
-        self.assertEqual(len(engines), 2 * len(channels), "each once with the driver's first, and once its second probe")
+        self.assertEqual(len(engines), 2 * len(channels), "each at the driver's first probe and its second")
         for engine, count in zip(engines[::2], channels):
             self.assertIn(f"driver ioatdma channels {count} ", engine)
             self.assertIn(f"vectors {count} msix", engine)

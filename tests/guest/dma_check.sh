@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs in the guest: loads the stock driver of DMA engines, whose own self test decides whether it keeps an engine, looks
-# at what it made of each, and then drives the engines by hand (/dma_copy).
+# Runs in the guest: loads the stock driver of DMA engines, whose own self test decides whether it keeps an engine,
+# looks at what it made of each, and then drives the engines by hand (/dma_copy).
 #
 #   MODULES   the driver and what it needs, in /modules, in the order in which they are loaded
 #   CHANNELS  channels of each engine, in PCI order

@@ -1,10 +1,11 @@
-/* Runs in the guest, as root: lets a DMA engine that no driver holds copy and fill pages, by its registers, and looks
- * at every byte.
+/* Runs in the guest, as root: lets a DMA engine that no driver holds copy and fill pages, by its registers,
+ * and looks at every byte.
  *
  *   dma_copy FUNCTION CHANNELS copied|refused
  *
- * FUNCTION is a folder of /sys/bus/pci/devices. With `refused` an IOMMU stands between the engine and the memory: then
- * not even the first descriptor may be read, nor the completion of that error be written. Prints a line for each channel.
+ * FUNCTION is a folder of /sys/bus/pci/devices. With `refused` an IOMMU stands between the engine and the
+ * memory: then not even the first descriptor may be read, nor the completion of that error be written. Prints
+ * a line for each channel.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -44,7 +45,8 @@ static void take_memory(void) {
   if (memory == MAP_FAILED || map < 0) give_up("memory");
   for (int i = 0; i < pages; i++) {
     uint64_t entry;
-    if (pread(map, &entry, sizeof entry, (off_t)((uintptr_t)page_at(i) / page * sizeof entry)) != sizeof entry)
+    if (pread(map, &entry, sizeof entry, (off_t)((uintptr_t)page_at(i) / page * sizeof entry)) !=
+        sizeof entry)
       give_up("pagemap");
     physical[i] = (entry & ((1ULL << 55) - 1)) * page;
   }
@@ -75,7 +77,8 @@ static uint64_t status_of(volatile uint8_t* channel) {
   return *(volatile uint64_t*)(channel + 0x08);
 }
 
-/* Page 0 is the ring, page 1 the completion's; then sources, then destinations. Every second descriptor fills. */
+/* Page 0 is the ring, page 1 the completion's; then sources, then destinations. Every second descriptor
+ * fills. */
 static void prepare(int channel) {
   struct descriptor* ring = (struct descriptor*)page_at(0);
   memset(memory, 0, (size_t)pages * page);
@@ -117,8 +120,8 @@ static int try_channel(volatile uint8_t* registers, int number, int refused) {
   while (((status = status_of(channel)) & 7) == active && milliseconds() - begin < patience_ms) usleep(1000);
   uint32_t error = *(volatile uint32_t*)(channel + 0x28);
   int wrong = wrong_bytes();
-  printf("@@STEP dma channel %d status %d error 0x%x wrong %d in %d ms\n", number, (int)(status & 7), error, wrong,
-         milliseconds() - begin);
+  printf("@@STEP dma channel %d status %d error 0x%x wrong %d in %d ms\n", number, (int)(status & 7), error,
+         wrong, milliseconds() - begin);
   if (refused) return (status & 7) == halted && error == 0x1100 && *(uint64_t*)page_at(1) == 0;
   uint64_t last = physical[0] + (descriptors - 1) * sizeof(struct descriptor);
   return status == (last | done) && *(volatile uint64_t*)page_at(1) == status && error == 0 && wrong == 0;
