@@ -17,6 +17,7 @@ Outcome<> create(const Options& options) {
   if (!remote) return std::unexpected(remote.error());
   control::CallParameters parameters{{"parent", options.parent}, {"type", options.type}};
   if (!options.uuid.empty()) parameters.emplace_back("uuid", options.uuid);
+  if (!options.pci_address.empty()) parameters.emplace_back("pci", options.pci_address);
   const auto result = remote->call("create", parameters);
   if (!result) return std::unexpected(result.error());
   const Json json = Json::parse(*result, nullptr, /*allow_exceptions=*/false);

@@ -16,6 +16,7 @@ struct Options {
   std::string parent;
   std::string type;
   std::string uuid;
+  std::string pci_address;  // create: where it is shown as a PCI function
   bool force = false;
   bool defined = false;    // list: definitions instead of devices
   bool automatic = false;  // starts with the daemon

@@ -48,7 +48,8 @@ constexpr const char* create_footer =
     R"(Prints the UUID. The instance can be used when this returns; it lives until it is removed, or the
 daemon ends.
   umdev create mtty mtty-2
-  umdev create mtty mtty-1 --uuid 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001)";
+  umdev create mtty mtty-1 --uuid 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
+  umdev create ioat ioat-1 --pci 0000:00:05.0    # in the tree also as bus/pci/devices/0000:00:05.0)";
 
 constexpr const char* remove_footer =
     R"(Waits until the users have let go: the instance is hidden from new ones at once. Interrupting the
@@ -253,6 +254,8 @@ class Program {
     making.add_option("PARENT", options_.parent, "a parent, as `umdev parents` lists them")->required();
     making.add_option("TYPE", options_.type, "one of its types, as `umdev types` lists them")->required();
     making.add_option("--uuid", options_.uuid, "its UUID; a random one when left out")->type_name("UUID");
+    making.add_option("--pci", options_.pci_address, "show it as a PCI function too, as 0000:00:05.0")
+        ->type_name("ADDRESS");
     making.footer(create_footer);
     auto& removing = add("remove", "Remove an instance", remove);
     add_uuid(removing);

@@ -30,13 +30,15 @@ std::unexpected<std::string> explain(std::string_view what, const Error& error) 
 // Every driver that a module registers serves its instances on sockets, as the daemon's own do.
 class SocketWrapper final : public kernel::DriverWrapper {
  public:
-  SocketWrapper(InstanceSockets& sockets, manage::KeptStates& kept) : sockets_(sockets), kept_(kept) {}
+  SocketWrapper(InstanceSockets& sockets, InstanceFunctions& functions, manage::KeptStates& kept)
+      : sockets_(sockets), functions_(functions), kept_(kept) {}
   std::shared_ptr<mdev::BusDriver> wrap(std::shared_ptr<mdev::BusDriver> driver) override {
-    return std::make_shared<ServedMdev>(std::move(driver), sockets_, kept_);
+    return std::make_shared<ServedMdev>(std::move(driver), sockets_, functions_, kept_);
   }
 
  private:
   InstanceSockets& sockets_;
+  InstanceFunctions& functions_;
   manage::KeptStates& kept_;
 };
 
@@ -170,14 +172,15 @@ Result<> Daemon::build_doors() {
       *vfio_user_, runtime_directory() + "/" + std::string(control::vfio_user_directory_name),
       options_.config));
   UMDEV_TRY(take_sockets());
+  functions_ = UMDEV_TRY(InstanceFunctions::create(*model_));
   mover_ = std::make_unique<manage::Mover>(*bus_, *core_, *host_);
   kept_ = std::make_unique<manage::KeptStates>(
       manage::KeyedFiles(state_->kept(), state_->scratch(), os::system_file_calls(),
                          manage::moved_instance_max),
       *mover_, log_);
-  bus_driver_ = UMDEV_TRY(bus_->register_driver(
-      std::make_shared<ServedMdev>(std::make_shared<mdev::VfioMdev>(*core_), *sockets_, *kept_)));
-  wrapper_ = std::make_unique<SocketWrapper>(*sockets_, *kept_);
+  bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(
+      std::make_shared<mdev::VfioMdev>(*core_), *sockets_, *functions_, *kept_)));
+  wrapper_ = std::make_unique<SocketWrapper>(*sockets_, *functions_, *kept_);
   world_ = std::make_unique<kernel::World>(kernel::WorldConfig{.core = core_.get(),
                                                                .bus = bus_.get(),
                                                                .host = host_.get(),

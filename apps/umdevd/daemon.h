@@ -154,6 +154,7 @@ class Daemon final : public control::Doors, public manage::MetricSource {
   std::unique_ptr<os::WorkerPool> workers_;
   std::unique_ptr<vfio_user::Server> vfio_user_;
   std::unique_ptr<InstanceSockets> sockets_;
+  std::unique_ptr<InstanceFunctions> functions_;
   os::UniqueFd control_socket_;  // that was handed over
   std::unique_ptr<mdev::Bus> bus_;
   std::unique_ptr<manage::Mover> mover_;

@@ -32,17 +32,24 @@ void ServedMdev::probe_instance(mdev::Instance& instance, Done<> done) {
   inner_->probe_instance(instance, [this, probe](Result<> bound) {
     if (!bound) return probe->done(bound);
     kept_.bring_back(*probe->instance);
-    const Result<> listening = sockets_.open(*probe->instance);
-    if (listening) return probe->done({});
-    inner_->remove_instance(
-        *probe->instance, RemovePolicy::force,
-        [probe, error = listening.error()](Result<>) { probe->done(std::unexpected(error)); });
+    const Result<> open = open_doors(*probe->instance);
+    if (open) return probe->done({});
+    inner_->remove_instance(*probe->instance, RemovePolicy::force,
+                            [probe, error = open.error()](Result<>) { probe->done(std::unexpected(error)); });
   });
+}
+
+Result<> ServedMdev::open_doors(mdev::Instance& instance) {
+  UMDEV_TRY(functions_.show(instance));
+  const Result<> listening = sockets_.open(instance);
+  if (!listening) functions_.hide(instance);
+  return listening;
 }
 
 void ServedMdev::remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) {
   if (policy == RemovePolicy::busy) return remove_if_unused(instance, std::move(done));
   auto halves = std::make_shared<Halves>(std::move(done));
+  functions_.hide(instance);
   sockets_.close(instance.uuid(), policy, [halves](Result<>) { halves->end(); });
   inner_->remove_instance(instance, policy, [halves](Result<> result) {
     halves->result = std::move(result);
@@ -59,6 +66,7 @@ void ServedMdev::remove_if_unused(mdev::Instance& instance, Done<> done) {
   auto removal = std::make_shared<Removal>(Removal{*this, share(instance), std::move(done)});
   inner_->remove_instance(instance, RemovePolicy::busy, [removal](Result<> result) {
     if (!result) return removal->done(result);
+    removal->driver.functions_.hide(*removal->instance);
     // Nobody has the device, so who is still connected has nothing to lose.
     removal->driver.sockets_.close(removal->instance->uuid(), RemovePolicy::force,
                                    [removal](Result<>) { removal->done({}); });

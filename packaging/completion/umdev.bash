@@ -18,8 +18,8 @@ _umdev() {
   local command='' operands=() index choices=''
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --runtime-dir | --uuid | --until | --timeout | --count | --pcap | --netns | --attr | --parent | --type | --to | --from | \
-        --api | --sanitize | --output | -o | --language) index=$((index + 1)) ;;
+      --runtime-dir | --uuid | --pci | --until | --timeout | --count | --pcap | --netns | --attr | --parent | --type | \
+        --to | --from | --api | --sanitize | --output | -o | --language) index=$((index + 1)) ;;
       -*) ;;
       *) if [[ -z $command ]]; then command=${COMP_WORDS[index]}; else operands+=("${COMP_WORDS[index]}"); fi ;;
     esac
@@ -27,7 +27,7 @@ _umdev() {
   COMPREPLY=()
   case $previous in
     --runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
-    --uuid | --timeout | --count | --attr) return ;;
+    --uuid | --timeout | --count | --attr | --pci) return ;;
     --parent) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 1 parents)" -- "$current"); return ;;
     --type) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 2 types)" -- "$current"); return ;;
     --api) mapfile -t COMPREPLY < <(compgen -W "4.10 5.13-rc 5.13 5.16 6.1 6.12" -- "$current"); return ;;
@@ -47,7 +47,7 @@ _umdev() {
         1) choices=$(_umdev_column 2 types | sort -u) ;;
       esac
       choices+=" --uuid --json --help"
-      if [[ $command == define ]]; then choices+=" --auto --attr"; fi
+      if [[ $command == define ]]; then choices+=" --auto --attr"; else choices+=" --pci"; fi
       ;;
     list) choices="--defined --json --help" ;;
     show | qemu-args | probe | remove | stop)

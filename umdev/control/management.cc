@@ -19,8 +19,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::array<std::string_view, 3> policies{"wait", "busy", "force"};
 constexpr std::array<Parameter, 1> only_uuid{Parameter{.name = "uuid", .is_uuid = true}};
-constexpr std::array<Parameter, 3> for_create{Parameter{.name = "parent"}, Parameter{.name = "type"},
-                                              Parameter{.name = "uuid", .required = false, .is_uuid = true}};
+constexpr std::array<Parameter, 4> for_create{Parameter{.name = "parent"}, Parameter{.name = "type"},
+                                              Parameter{.name = "uuid", .required = false, .is_uuid = true},
+                                              Parameter{.name = pci_attribute, .required = false}};
 constexpr std::array<Parameter, 2> for_remove{
     Parameter{.name = "uuid", .is_uuid = true},
     Parameter{.name = "policy", .required = false, .choices = policies}};
@@ -203,6 +204,8 @@ void Management::create(Call& call) {
                               .uuid = uuid,
                               .owner = {.uid = call.caller.uid, .pid = call.caller.pid, .door = "control"},
                               .attributes = {}};
+  if (const auto address = call.arguments.find(pci_attribute))
+    request.attributes.emplace_back(pci_attribute, *address);
   world_.bus->create(std::move(request), [uuid, self = call.shared_from_this()](Result<> result) {
     self->done(answer_with(uuid, result));
   });

@@ -72,6 +72,10 @@ class Mover;
 
 namespace umdev::control {
 
+// The parameter of `create`, and the attribute of the instance, that says at which address it is shown as a
+// PCI function.
+inline constexpr std::string_view pci_attribute = "pci";
+
 class Modules;
 class News;
 

@@ -54,6 +54,9 @@ class PciDevice : public vfio::Device {
   // Raises the REQ interrupt of every user that has set it up.
   void request(unsigned count) override;
 
+  // What the function looks like at power-on; never changes.
+  const ConfigLayout& layout() const { return model_->config; }
+
  protected:
   explicit PciDevice(ModelRef model);
 

@@ -19,11 +19,17 @@ RegisteredDevice::~RegisteredDevice() {
   config_.device_set->remove(*this);
 }
 
+void RegisteredDevice::set_second_name(std::string name) {
+  Lock lock(mutex_);
+  second_name_ = std::move(name);
+}
+
 int RegisteredDevice::match(std::string_view name) const {
   const Stay stay = enter();
   {
     Lock lock(mutex_);
     if (phase_ != Phase::registered) return 0;
+    if (!second_name_.empty() && second_name_ == name) return 1;
   }
   return driver_call([&] { return device_->match(config_.name, name); });
 }

@@ -85,7 +85,10 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   os::EventFdTrust& eventfd_trust() { return eventfd_trust_; }
   std::uint64_t next_user_id() const { return config_.next_user_id->fetch_add(1, std::memory_order_relaxed); }
 
-  // Device::match with the registered name.
+  // Another name that opening it may use, as the address of the PCI function that it is shown as; none when
+  // empty.
+  void set_second_name(std::string name) UMDEV_EXCLUDES(mutex_);
+  // Device::match with the registered name; 1 for the second name.
   int match(std::string_view name) const;
   // Device::match_token; ENODEV when it is being unregistered.
   Result<> match_token(const std::optional<Uuid>& token) const;
@@ -156,6 +159,7 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
 
   mutable Mutex mutex_;
   Phase phase_ UMDEV_GUARDED_BY(mutex_) = Phase::registered;
+  std::string second_name_ UMDEV_GUARDED_BY(mutex_);
   std::shared_ptr<Arrival> arrival_ UMDEV_GUARDED_BY(mutex_);
   std::uint32_t references_ UMDEV_GUARDED_BY(mutex_) = 0;
   std::vector<std::weak_ptr<DeviceFile>> files_ UMDEV_GUARDED_BY(mutex_);

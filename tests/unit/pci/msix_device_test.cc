@@ -51,7 +51,6 @@ class Function final : public PciDevice {
     else
       PciDevice::reset(user, std::move(done));
   }
-  const ConfigLayout& layout() const { return model().config; }
 
   using PciDevice::load_msix;
   using PciDevice::raise_irq;

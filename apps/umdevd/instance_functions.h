@@ -1,0 +1,27 @@
+// Instances that are shown as PCI functions too, because whoever created them said at which address.
+#pragma once
+
+#include <memory>
+
+#include "umdev/mdev/instance.h"
+#include "umdev/pci/pci_bus.h"
+
+namespace umdev::daemon {
+
+// Threads: any. Outlives the instances.
+class InstanceFunctions {
+ public:
+  // EEXIST: the model has a PCI bus already.
+  static Result<std::unique_ptr<InstanceFunctions>> create(device::Model& model);
+
+  // Shows an instance that VFIO has, where its creator asked for it (control::pci_attribute); for all others
+  // there is nothing to do. EINVAL: no address; the rest as PciBus::add.
+  Result<> show(mdev::Instance& instance);
+  void hide(mdev::Instance& instance);
+
+ private:
+  explicit InstanceFunctions(std::unique_ptr<pci::PciBus> bus) : bus_(std::move(bus)) {}
+  const std::unique_ptr<pci::PciBus> bus_;
+};
+
+}  // namespace umdev::daemon

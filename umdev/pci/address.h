@@ -1,0 +1,27 @@
+// Where a function is on the PCI bus.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "umdev/support/error.h"
+
+namespace umdev::pci {
+
+struct Address {
+  std::uint16_t domain = 0;
+  std::uint8_t bus = 0;
+  std::uint8_t device = 0;    // 0 to 31
+  std::uint8_t function = 0;  // 0 to 7
+
+  // "0000:00:05.0", lower case, as sysfs has it. EINVAL for anything else.
+  static Result<Address> parse(std::string_view text);
+  std::string to_string() const;
+  // "pci0000:00": the root bus that it is on.
+  std::string root() const;
+
+  friend bool operator==(const Address&, const Address&) = default;
+};
+
+}  // namespace umdev::pci

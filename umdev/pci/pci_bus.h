@@ -1,0 +1,53 @@
+// The PCI bus of the tree: VFIO devices shown as functions in bus/pci, for programs that look for them there.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "umdev/device/bus.h"
+#include "umdev/device/device.h"
+#include "umdev/device/model.h"
+#include "umdev/pci/address.h"
+#include "umdev/support/mutex.h"
+#include "umdev/vfio/registered_device.h"
+
+namespace umdev::pci {
+
+// Makes bus/pci with the driver vfio-pci in the model. A function is a second view of a device that is
+// registered with VFIO already, under another name; the device stays one. While the function is bound to
+// vfio-pci, opening its address opens the device, and vfio-dev leads to its vfioN; while it is not, only the
+// device's own name does. Users that have it open are not touched by either.
+//
+// A function's directory is devices/pciDDDD:BB/DDDD:BB:DD.F, with what sysfs shows of it: vendor, device,
+// subsystem_vendor, subsystem_device, class, revision, irq, numa_node, resource, config (as at power-on),
+// modalias, driver_override, iommu_group. Base addresses are made up: nobody can reach anything there.
+//
+// Threads: every function from any. Must outlive its functions.
+class PciBus {
+ public:
+  // EEXIST: the model has a PCI bus already.
+  static Result<std::unique_ptr<PciBus>> create(device::Model& model);
+  ~PciBus();
+
+  // Shows the device, bound to vfio-pci. EOPNOTSUPP: it is no PciDevice; EEXIST: the address is taken;
+  // ENODEV: it is being unregistered. `of` is the device in the tree that it was registered for.
+  Result<std::shared_ptr<device::Device>> add(const Address& address, device::Device& of,
+                                              std::shared_ptr<vfio::RegisteredDevice> device)
+      UMDEV_EXCLUDES(mutex_);
+  // Takes the view of that device away. Nothing to do when it has none at the address.
+  void remove(const Address& address, const device::Device& of, Done<> done);
+
+ private:
+  PciBus(device::Model& model, std::shared_ptr<device::Bus> bus) : model_(model), bus_(std::move(bus)) {}
+  Result<std::shared_ptr<device::Device>> root_of(const Address& address) UMDEV_EXCLUDES(mutex_);
+
+  device::Model& model_;
+  const std::shared_ptr<device::Bus> bus_;
+  std::shared_ptr<device::Driver> vfio_pci_;  // written by create()
+  Registration registration_;
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<device::Device>> roots_ UMDEV_GUARDED_BY(mutex_);
+};
+
+}  // namespace umdev::pci
