@@ -40,13 +40,13 @@ AttributeTables::AttributeTables(Module& module, const ::attribute_group* const*
 
 Result<std::string> AttributeTables::show(device::Device& device, const device::DeviceAttribute& attribute) {
   const auto& source = *static_cast<const Source*>(attribute.context);
-  ::device* const object = source.tables->resolve_(device);
+  const std::shared_ptr<::device> object = source.tables->resolve_(device);
   if (object == nullptr) return fail(ENODEV, "the device is going");
   // The kernel lends a page, and a driver may print into it without looking.
   std::string text(tree::attribute_size, '\0');
   const CallScope scope(source.tables->module_, "show", device.name().c_str());
   ::device_attribute* const shown = device_attribute_of(source.attribute);
-  const ssize_t length = shown->show(object, shown, text.data());
+  const ssize_t length = shown->show(object.get(), shown, text.data());
   if (length < 0) return fail(static_cast<int>(-length), "the driver's show failed");
   text.resize(std::min<std::size_t>(static_cast<std::size_t>(length), tree::show_limit));
   return text;
@@ -55,14 +55,14 @@ Result<std::string> AttributeTables::show(device::Device& device, const device::
 void AttributeTables::store(device::Device& device, const device::DeviceAttribute& attribute,
                             std::string_view text, Done<std::size_t> done) {
   const auto& source = *static_cast<const Source*>(attribute.context);
-  ::device* const object = source.tables->resolve_(device);
+  const std::shared_ptr<::device> object = source.tables->resolve_(device);
   if (object == nullptr) return done(fail(ENODEV, "the device is going"));
   const std::string copy(text);  // drivers count on a NUL behind it
   ssize_t length = 0;
   {
     const CallScope scope(source.tables->module_, "store", device.name().c_str());
     ::device_attribute* const stored = device_attribute_of(source.attribute);
-    length = stored->store(object, stored, copy.c_str(), copy.size());
+    length = stored->store(object.get(), stored, copy.c_str(), copy.size());
   }
   if (length < 0) return done(fail(static_cast<int>(-length), "the driver's store failed"));
   done(static_cast<std::size_t>(length));
@@ -72,7 +72,7 @@ tree::Mode AttributeTables::is_visible(const device::Device& device,
                                        const device::DeviceAttribute& attribute) {
   const auto& source = *static_cast<const Source*>(attribute.context);
   // is_visible() of the kernel is given the device to change, if only through its attributes.
-  ::device* const object = source.tables->resolve_(const_cast<device::Device&>(device));
+  const std::shared_ptr<::device> object = source.tables->resolve_(const_cast<device::Device&>(device));
   if (object == nullptr) return 0;
   const CallScope scope(source.tables->module_, "is_visible", device.name().c_str());
   return source.group->is_visible(&object->kobj, source.attribute, source.index);

@@ -16,8 +16,8 @@ class Module;
 // writes the attribute, and may wait.
 class AttributeTables {
  public:
-  // The module's structure for a device of the model; null when it is not there any more.
-  using Resolve = ::device* (*)(device::Device&);
+  // The module's structure for a device of the model, kept; null when it is not there any more.
+  using Resolve = std::shared_ptr<::device> (*)(device::Device&);
 
   // `groups` is a list that ends with null, or null.
   AttributeTables(Module& module, const ::attribute_group* const* groups, Resolve resolve);

@@ -15,6 +15,7 @@ namespace umdev::kernel {
 class Calls;
 class Fiber;
 class Module;
+class PageArena;
 class VfioRecord;
 
 // What is known of the call that runs on this thread. A signal handler may look at the one that
@@ -37,6 +38,9 @@ struct Call {
 
   // The device whose callback the call is inside, if it is.
   VfioRecord* inside = nullptr;
+  // Where pages that the call asks for come from: the instance's, so that no other client ever sees them;
+  // null: the module's own.
+  PageArena* pages = nullptr;
 
   // Where a wait may leave the thread to others; null where the thread itself may wait.
   Fiber* fiber = nullptr;

@@ -20,8 +20,8 @@ DeviceRecord& record_of(::device* dev) {
   return *static_cast<DeviceRecord*>(dev->umdev);
 }
 
-::device* resolve(device::Device& device) {
-  return &static_cast<ModuleNode&>(device).object();
+std::shared_ptr<::device> resolve(device::Device& device) {
+  return {device.shared_from_this(), &static_cast<ModuleNode&>(device).object()};
 }
 
 }  // namespace

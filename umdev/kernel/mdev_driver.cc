@@ -22,9 +22,9 @@ std::vector<std::string_view> device_apis_of(const ::umdev_mdev_driver& callback
   return {all_device_apis.begin(), all_device_apis.end()};
 }
 
-::device* resolve(device::Device& device) {
-  MdevRecord* const record = MdevRecord::of(device);
-  return record == nullptr ? nullptr : &record->mdev().dev;
+std::shared_ptr<::device> resolve(device::Device& device) {
+  const auto record = MdevRecord::of(device);
+  return record ? std::shared_ptr<::device>(record, &record->mdev().dev) : nullptr;
 }
 
 Result<> to_result(int answer, std::string_view what) {
@@ -54,11 +54,14 @@ struct ModuleDriver::ProbeTask final : Task {
   Done<> done;
   Result<> result;
 
-  void run(Call&) override {
-    auto& parent = dynamic_cast<ModuleParent&>(instance->mdev_parent().driver());
-    auto record =
-        std::make_shared<MdevRecord>(driver.module_, instance->uuid(), parent.find_type(instance->type()));
+  void run(Call& call) override {
+    auto record = driver.find_or_make(*instance);
+    if (!record) {
+      result = fail(ENODEV, "the instance is no module's");
+      return;
+    }
     record->set_instance(instance);
+    call.pages = &record->pages();
     record->mdev().dev.driver = &driver.object_;
     // Before probe: what probe registers may be looked at at once.
     instance->set_driver_data(record);
@@ -76,6 +79,14 @@ struct ModuleDriver::ProbeTask final : Task {
   void finish() override { done(std::move(result)); }
 };
 
+// A parent up to 6.0 has made the record with the device; one of later kernels leaves that to its driver.
+std::shared_ptr<MdevRecord> ModuleDriver::find_or_make(mdev::Instance& instance) {
+  if (auto made = module_.world().find_mdev(instance.uuid())) return made;
+  const auto* const parent = dynamic_cast<ModuleParent*>(&instance.mdev_parent().driver());
+  if (parent == nullptr) return nullptr;
+  return MdevRecord::make(module_, instance.uuid(), parent->find_type(instance.type()));
+}
+
 void ModuleDriver::probe_instance(mdev::Instance& instance, Done<> done) {
   auto shared = std::static_pointer_cast<mdev::Instance>(instance.shared_from_this());
   const CallName name{.module = &module_, .callback = "probe", .device = instance.name().c_str()};
@@ -89,8 +100,10 @@ struct ModuleDriver::RemoveTask final : Task {
   std::shared_ptr<mdev::Instance> instance;
   Done<> done;
 
-  void run(Call&) override {
-    MdevRecord& record = *MdevRecord::of(*instance);
+  void run(Call& call) override {
+    const auto owned = MdevRecord::of(*instance);
+    MdevRecord& record = *owned;
+    call.pages = &record.pages();
     const auto& callbacks = driver.callbacks_;
     if (callbacks.remove_device != nullptr) callbacks.remove_device(&record.mdev().dev);
     if (callbacks.remove != nullptr) callbacks.remove(&record.mdev());
@@ -111,7 +124,7 @@ void ModuleDriver::take_away(const MdevRecord& record, RemovePolicy policy, Done
 
 void ModuleDriver::remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) {
   auto shared = std::static_pointer_cast<mdev::Instance>(instance.shared_from_this());
-  auto record = std::static_pointer_cast<MdevRecord>(instance.driver_data());
+  const auto record = MdevRecord::of(instance);
   record->set_removal(policy);
   if (module_.crash()) return take_away(*record, policy, std::move(done));
   auto removed = std::make_shared<Done<>>(std::move(done));

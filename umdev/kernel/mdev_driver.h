@@ -39,6 +39,7 @@ class ModuleDriver final : public mdev::BusDriver {
   void force_remove_instance(mdev::Instance& instance) override;
 
  private:
+  std::shared_ptr<MdevRecord> find_or_make(mdev::Instance& instance);
   struct ProbeTask;
   struct RemoveTask;
   static void take_away(const MdevRecord& record, RemovePolicy policy, Done<> done);

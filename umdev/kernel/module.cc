@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "umdev/kernel/belongings.h"
+#include "umdev/kernel/legacy_parent.h"
 #include "umdev/kernel/mdev_driver.h"
 #include "umdev/kernel/services.h"
 #include "umdev/mdev/parent.h"
@@ -221,12 +222,17 @@ void Module::note_crash(const Call& call, const os::Crash& crash) {
   has_crashed_ = true;
 }
 
+// Null for a parent that is no module's.
+const Module* Module::module_of(const mdev::ParentDriver& driver) {
+  if (const auto* parent = dynamic_cast<const ModuleParent*>(&driver)) return &parent->module();
+  if (const auto* parent = dynamic_cast<const LegacyParent*>(&driver)) return &parent->module();
+  return nullptr;
+}
+
 std::vector<std::string> Module::parents() const {
   std::vector<std::string> names;
   for (const auto& parent : world_.bus().parents())
-    if (const auto* of_module = dynamic_cast<const ModuleParent*>(&parent->driver());
-        of_module != nullptr && &of_module->module() == this)
-      names.push_back(parent->name());
+    if (module_of(parent->driver()) == this) names.push_back(parent->name());
   return names;
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "include/umdev/kernel/umdev/module.h"
+#include "umdev/kernel/vm_area.h"
 #include "umdev/kernel/world.h"
 #include "umdev/os/crash_guard.h"
 #include "umdev/support/error.h"
@@ -81,9 +82,13 @@ class Module {
 
   // What it has registered.
   Belongings& belongings() { return *belongings_; }
+  // Memory that it can give to clients: pages allocated outside of any device's calls, and vmalloc_user()'s.
+  PageArena& pages() { return pages_; }
+  UserAllocations& user_allocations() { return user_allocations_; }
 
  private:
   Module(World& world, const ::umdev_module& object);
+  static const Module* module_of(const mdev::ParentDriver& driver);
   void take_back();
   // Calls it, if it has not crashed; false when it has now.
   template <typename Function>
@@ -93,6 +98,8 @@ class Module {
   const ::umdev_module& object_;
   const std::string name_;
   const std::unique_ptr<Belongings> belongings_;
+  PageArena pages_;
+  UserAllocations user_allocations_;
   std::atomic<State> state_ = State::loaded;
   std::atomic<bool> forced_ = false;
   std::atomic<std::size_t> open_devices_ = 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "umdev/kernel/module.h"
+#include "umdev/kernel/vm_area.h"
 
 namespace umdev::kernel {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 // A driver of the kernel cannot have more (VFIO_PCI_NUM_REGIONS is 9): more is nonsense, and would be memory.
 constexpr std::uint32_t regions_max = 1024;
 constexpr std::uint32_t irqs_max = 1024;
+constexpr std::uint32_t region_info_max = 64 << 10;
 
 Result<> to_result(long answer, std::string_view what) {
   if (answer >= 0) return {};
@@ -35,6 +37,7 @@ class Inside {
   Inside(Call& call, VfioRecord& record) : call_(call), record_(record) {
     record_.enter();
     call_.inside = &record_;
+    call_.pages = &record_.pages();
   }
   ~Inside() {
     call_.inside = nullptr;
@@ -57,6 +60,7 @@ CallName ModuleDevice::call_name(const char* callback) const {
 // --- What the device is.
 
 Result<long> ModuleDevice::call_ioctl(Call& call, unsigned command, Bytes argument) const {
+  if (record_->is_retired()) return fail(ENODEV, "the parent has removed the device");
   const UserMemory memory(call, argument);
   const long answer = std::visit(
       [&](const auto& form) {
@@ -69,11 +73,20 @@ Result<long> ModuleDevice::call_ioctl(Call& call, unsigned command, Bytes argume
 }
 
 Result<vfio::RegionInfo> ModuleDevice::ask_region(Call& call, std::uint32_t index) const {
-  // Room for capabilities from the start; a driver that has more says so.
-  std::vector<std::byte> buffer(4096);
-  auto* const info = reinterpret_cast<::vfio_region_info*>(buffer.data());
-  *info = {.argsz = static_cast<std::uint32_t>(buffer.size()), .index = index};
-  UMDEV_TRY(call_ioctl(call, VFIO_DEVICE_GET_REGION_INFO, buffer));
+  // As users do: without room for capabilities, and again with as much as the driver then says.
+  std::vector<std::byte> buffer(sizeof(::vfio_region_info));
+  auto ask = [&]() -> Result<long> {
+    const ::vfio_region_info question{.argsz = static_cast<std::uint32_t>(buffer.size()), .index = index};
+    std::memcpy(buffer.data(), &question, sizeof(question));
+    return call_ioctl(call, VFIO_DEVICE_GET_REGION_INFO, buffer);
+  };
+  UMDEV_TRY(ask());
+  const std::uint32_t wanted = reinterpret_cast<const ::vfio_region_info*>(buffer.data())->argsz;
+  if (wanted > buffer.size() && wanted <= region_info_max) {
+    buffer.resize(wanted);
+    UMDEV_TRY(ask());
+  }
+  const auto* const info = reinterpret_cast<const ::vfio_region_info*>(buffer.data());
   vfio::RegionInfo region{.flags = info->flags & ~std::uint32_t{VFIO_REGION_INFO_FLAG_CAPS},
                           .size = info->size,
                           .offset = info->offset,
@@ -137,8 +150,9 @@ Result<vfio::IrqInfo> ModuleDevice::irq_info(std::uint32_t index) const {
 // --- Opening and closing.
 
 struct ModuleDevice::OpenTask final : Task {
-  OpenTask(ModuleDevice& of, Done<> then) : device(of), done(std::move(then)) {}
+  OpenTask(ModuleDevice& of, vfio::User& by, Done<> then) : device(of), user(by), done(std::move(then)) {}
   ModuleDevice& device;
+  vfio::User& user;
   Done<> done;
   Result<> result;
 
@@ -148,6 +162,15 @@ struct ModuleDevice::OpenTask final : Task {
   }
   Result<> open(Call& call) {
     const Callbacks& callbacks = device.record_->callbacks();
+    const bool has_open = std::visit([](const auto& form) { return form.ops.open != nullptr; }, callbacks);
+    if (!has_open && device.record_->needs_open()) return fail(EINVAL, "the parent has no open");
+    if (device.record_->is_retired()) return fail(ENODEV, "the parent has removed the device");
+    device.record_->set_user(&user);
+    Result<> opened = open_and_learn(call, callbacks);
+    if (!opened) device.record_->set_user(nullptr);
+    return opened;
+  }
+  Result<> open_and_learn(Call& call, const Callbacks& callbacks) {
     UMDEV_TRY(to_result(
         std::visit([](const auto& form) { return form.ops.open ? form.ops.open(form.self) : 0; }, callbacks),
         "the module's open failed"));
@@ -168,12 +191,15 @@ struct ModuleDevice::OpenTask final : Task {
     device.answers_ = std::move(*answers);
     return {};
   }
-  void crashed() override { result = module_crashed(); }
+  void crashed() override {
+    device.record_->set_user(nullptr);
+    result = module_crashed();
+  }
   void finish() override { done(std::move(result)); }
 };
 
-void ModuleDevice::open_device(vfio::User&, Done<> done) {
-  record_->module().world().calls().start(call_name("open_device"), OpenTask(*this, std::move(done)));
+void ModuleDevice::open_device(vfio::User& user, Done<> done) {
+  record_->module().world().calls().start(call_name("open_device"), OpenTask(*this, user, std::move(done)));
 }
 
 struct ModuleDevice::CloseTask final : Task {
@@ -183,14 +209,16 @@ struct ModuleDevice::CloseTask final : Task {
 
   void run(Call& call) override {
     const Inside inside(call, *device.record_);
-    std::visit(
-        [](const auto& form) {
-          if (form.ops.close) form.ops.close(form.self);
-        },
-        device.record_->callbacks());
-    device.record_->module().count_open(-1);
+    if (!device.record_->is_retired())
+      std::visit(
+          [](const auto& form) {
+            if (form.ops.close) form.ops.close(form.self);
+          },
+          device.record_->callbacks());
+    device.record_->release_buffers();
+    device.forget_user();
   }
-  void crashed() override { device.record_->module().count_open(-1); }
+  void crashed() override { device.forget_user(); }
   void finish() override { done(); }
 };
 
@@ -223,6 +251,7 @@ struct ModuleDevice::ReadTask final : Task {
 };
 
 void ModuleDevice::read(vfio::ReadRequest request) {
+  if (record_->is_retired()) return request.complete(fail(ENODEV, "the parent has removed the device"));
   record_->module().world().calls().start(call_name("read"), ReadTask(*this, std::move(request)));
 }
 
@@ -250,6 +279,7 @@ struct ModuleDevice::WriteTask final : Task {
 };
 
 void ModuleDevice::write(vfio::WriteRequest request) {
+  if (record_->is_retired()) return request.complete(fail(ENODEV, "the parent has removed the device"));
   record_->module().world().calls().start(call_name("write"), WriteTask(*this, std::move(request)));
 }
 
@@ -313,6 +343,73 @@ Result<> ModuleDevice::set_irqs(vfio::User&, vfio::IrqRequest& request) {
       });
 }
 
+Result<std::vector<vfio::MmapExtent>> ModuleDevice::mmap(vfio::User&, const vfio::MmapRequest& request) {
+  const std::uint64_t begin = region_offsets_[request.region] + request.offset;
+  using Extents = std::vector<vfio::MmapExtent>;
+  auto answer = record_->module().world().calls().ask(
+      call_name("mmap"), [this, request, begin](Call& call) -> Result<Extents> {
+        const Inside inside(call, *record_);
+        VmArea area(begin, request.length, request.writable);
+        const int error = std::visit(
+            [&](const auto& form) {
+              return form.ops.mmap ? form.ops.mmap(form.self, &area.area()) : -EINVAL;
+            },
+            record_->callbacks());
+        UMDEV_TRY(to_result(error, "the module's mmap failed"));
+        area.populate();
+        hold_pages(area.take_pages());
+        return area.extents();
+      });
+  if (!answer) return answer;
+  for (vfio::MmapExtent& extent : *answer) extent.region_offset += request.offset;
+  return answer;
+}
+
+void ModuleDevice::forget_user() {
+  std::vector<::page*> pages;
+  {
+    Lock lock(mutex_);
+    pages = std::exchange(mapped_pages_, {});
+  }
+  put_pages(pages);
+  record_->set_user(nullptr);
+  record_->module().count_open(-1);
+}
+
+// A mapping keeps its pages until the device is closed; one reference each is enough for all mappings.
+void ModuleDevice::hold_pages(std::vector<::page*> pages) {
+  std::vector<::page*> known;
+  {
+    Lock lock(mutex_);
+    for (::page* each : pages) {
+      const auto place = std::ranges::lower_bound(mapped_pages_, each);
+      if (place != mapped_pages_.end() && *place == each)
+        known.push_back(each);
+      else
+        mapped_pages_.insert(place, each);
+    }
+  }
+  put_pages(known);
+}
+
+bool ModuleDevice::pins_memory() const {
+  return record_->pins_memory();
+}
+
+void ModuleDevice::dma_unmap(vfio::User&, iommu::IovaRange range) {
+  struct UnmapTask final : Task {
+    UnmapTask(std::shared_ptr<VfioRecord> of, iommu::IovaRange what) : record(std::move(of)), range(what) {}
+    std::shared_ptr<VfioRecord> record;
+    iommu::IovaRange range;
+    void run(Call& call) override {
+      const Inside inside(call, *record);
+      if (!record->is_retired()) record->tell_unmap(range.iova, range.size);
+    }
+    void finish() override {}
+  };
+  record_->module().world().calls().start(call_name("dma_unmap"), UnmapTask(record_, range));
+}
+
 void ModuleDevice::request(unsigned count) {
   struct RequestTask final : Task {
     RequestTask(std::shared_ptr<VfioRecord> of, unsigned times) : record(std::move(of)), count(times) {}
@@ -320,11 +417,14 @@ void ModuleDevice::request(unsigned count) {
     unsigned count;
     void run(Call& call) override {
       const Inside inside(call, *record);
-      std::visit(
-          [this](const auto& form) {
-            if (form.ops.request) form.ops.request(form.self, count);
-          },
-          record->callbacks());
+      const bool has_request =
+          std::visit([](const auto& form) { return form.ops.request != nullptr; }, record->callbacks());
+      if (has_request && !record->is_retired())
+        std::visit([this](const auto& form) { form.ops.request(form.self, count); }, record->callbacks());
+      if (!has_request && count <= 1)
+        record->module().world().log().info(
+            "device " + record->name() +
+            ": No mdev vendor driver request callback support, blocked until released by user");
     }
     void finish() override {}
   };

@@ -29,6 +29,9 @@ class ModuleDevice final : public vfio::Device {
   void write(vfio::WriteRequest request) override;
   void reset(vfio::User& user, Done<> done) override;
   Result<> set_irqs(vfio::User& user, vfio::IrqRequest& request) override;
+  Result<std::vector<vfio::MmapExtent>> mmap(vfio::User& user, const vfio::MmapRequest& request) override;
+  bool pins_memory() const override;
+  void dma_unmap(vfio::User& user, iommu::IovaRange range) override;
   void request(unsigned count) override;
   int match(std::string_view registered_name, std::string_view name) const override;
   Result<std::uint32_t> ioctl(vfio::User& user, vfio::IoctlRequest request) override;
@@ -52,10 +55,13 @@ class ModuleDevice final : public vfio::Device {
   Result<vfio::RegionInfo> ask_region(Call& call, std::uint32_t index) const;
   Result<long> call_ioctl(Call& call, unsigned command, Bytes argument) const;
   CallName call_name(const char* callback) const;
+  void hold_pages(std::vector<::page*> pages) UMDEV_EXCLUDES(mutex_);
+  void forget_user() UMDEV_EXCLUDES(mutex_);
 
   const std::shared_ptr<VfioRecord> record_;
   mutable Mutex mutex_;
   Answers answers_ UMDEV_GUARDED_BY(mutex_);
+  std::vector<::page*> mapped_pages_ UMDEV_GUARDED_BY(mutex_);  // in the order of their addresses
   // Where each region begins in the driver's file. Changes only while the device is open for nobody.
   std::vector<std::uint64_t> region_offsets_;
 };

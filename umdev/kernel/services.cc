@@ -1,9 +1,14 @@
 #include "umdev/kernel/services.h"
 
 #include "umdev/kernel/device_record.h"
+#include "umdev/kernel/dma_buf.h"
+#include "umdev/kernel/iommu_group.h"
+#include "umdev/kernel/legacy_parent.h"
 #include "umdev/kernel/mdev_driver.h"
 #include "umdev/kernel/module.h"
+#include "umdev/kernel/user_pages.h"
 #include "umdev/kernel/vfio_record.h"
+#include "umdev/kernel/vm_area.h"
 
 namespace umdev::kernel {
 namespace {
@@ -54,6 +59,40 @@ constexpr ::umdev_services table{
     .eventfd_ctx_fdget = eventfd_ctx_fdget,
     .eventfd_ctx_put = eventfd_ctx_put,
     .eventfd_signal = eventfd_signal,
+    .vmalloc_user = vmalloc_user,
+    .vfree = vfree,
+    .remap_vmalloc_range = remap_vmalloc_range,
+    .vm_insert_page = vm_insert_page,
+    .alloc_pages = alloc_pages,
+    .get_page = get_page,
+    .put_page = put_page,
+    .page_address = page_address,
+    .nth_page = nth_page,
+    .dma_buf_export = dma_buf_export,
+    .dma_buf_fd = dma_buf_fd,
+    .dma_buf_get = dma_buf_get,
+    .dma_buf_put = dma_buf_put,
+    .mdev_register_device = mdev_register_device,
+    .mdev_unregister_device = mdev_unregister_device,
+    .mdev_type_kobj = mdev_type_kobj,
+    .mdev_type_group = mdev_type_group,
+    .vfio_add_group_dev = vfio_add_group_dev,
+    .vfio_del_group_dev = vfio_del_group_dev,
+    .vfio_device_get_from_dev = vfio_device_get_from_dev,
+    .vfio_device_put = vfio_device_put,
+    .vfio_device_data = vfio_device_data,
+    .vfio_assign_device_set = vfio_assign_device_set,
+    .iommu_group_alloc = iommu_group_alloc,
+    .iommu_group_get = iommu_group_get,
+    .iommu_group_put = iommu_group_put,
+    .iommu_group_add_device = iommu_group_add_device,
+    .iommu_group_remove_device = iommu_group_remove_device,
+    .iommu_group_id = iommu_group_id,
+    .vfio_pin_pages = vfio_pin_pages,
+    .vfio_unpin_pages = vfio_unpin_pages,
+    .vfio_dma_rw = vfio_dma_rw,
+    .vfio_of_device = vfio_of_device,
+    .vfio_on_unmap = vfio_on_unmap,
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "umdev/kernel/belongings.h"
+#include "umdev/kernel/dma_buf.h"
 #include "umdev/kernel/mdev_record.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/module_device.h"
@@ -28,9 +29,7 @@ void* error_pointer(int code) {
 
 std::shared_ptr<MdevRecord> mdev_of(const ::device* dev) {
   const DeviceRecord* const record = DeviceRecord::of(dev);
-  if (record == nullptr || record->mdev == nullptr) return nullptr;
-  // The binding holds it; a driver that registers has one.
-  return std::static_pointer_cast<MdevRecord>(record->node->driver_data());
+  return record == nullptr || record->mdev == nullptr ? nullptr : record->mdev->shared_from_this();
 }
 
 // Not an error yet when the device is not known: the registration says so.
@@ -47,13 +46,15 @@ void hang_on(::vfio_device* object, ::device* dev, Callbacks callbacks, unsigned
 VfioRecord::VfioRecord(Module& module, ::vfio_device* object, ::device* dev, Callbacks callbacks,
                        unsigned rules)
     : module_(module),
-      object_(object),
+      object_(object != nullptr ? object : &own_object_),
       dev_(dev),
       node_(DeviceRecord::of(dev) != nullptr ? DeviceRecord::of(dev)->node : nullptr),
       mdev_(mdev_of(dev)),
       callbacks_(std::move(callbacks)),
       rules_(rules),
-      name_(node_ ? node_->name() : std::string()) {}
+      name_(DeviceRecord::of(dev) != nullptr ? DeviceRecord::of(dev)->name : std::string()) {
+  own_object_.dev = dev;
+}
 
 VfioRecord::~VfioRecord() = default;
 
@@ -64,8 +65,83 @@ const char* VfioRecord::driver_name() const {
 }
 
 std::shared_ptr<VfioRecord> VfioRecord::of(const ::vfio_device* object) {
-  const Handle* const handle = handle_of(object);
-  return handle == nullptr ? nullptr : handle->record;
+  if (const Handle* const handle = handle_of(object); handle != nullptr) return handle->record;
+  // One that a parent answers for: found through its mdev.
+  const auto mdev = mdev_of(object->dev);
+  return mdev ? mdev->vfio() : nullptr;
+}
+
+void VfioRecord::set_user(vfio::User* user) {
+  user_pages_.set_user(user);
+}
+
+bool VfioRecord::pins_memory() const {
+  const DeviceOps* const with = device_ops();
+  return (rules_ & ::umdev_pins_always) != 0 || (with != nullptr && with->ops.dma_unmap != nullptr);
+}
+
+void VfioRecord::tell_unmap(std::uint64_t iova, std::uint64_t size) {
+  if (const DeviceOps* const with = device_ops(); with != nullptr && with->ops.dma_unmap != nullptr)
+    return with->ops.dma_unmap(with->self, iova, size);
+  Unmap unmap = nullptr;
+  void* data = nullptr;
+  {
+    Lock lock(mutex_);
+    unmap = unmap_;
+    data = unmap_data_;
+  }
+  if (unmap != nullptr) unmap(data, iova, size);
+}
+
+bool VfioRecord::set_unmap(Unmap unmap, void* data) {
+  Lock lock(mutex_);
+  if (unmap != nullptr && unmap_ != nullptr) return false;
+  unmap_ = unmap;
+  unmap_data_ = data;
+  return true;
+}
+
+bool VfioRecord::hold() {
+  if (!node_) return false;
+  auto ref = module_.world().core().find(*node_);
+  if (!ref) return false;
+  Lock lock(mutex_);
+  held_.push_back(std::move(ref));
+  return true;
+}
+
+void VfioRecord::let_go() {
+  vfio::DeviceRef last;  // goes after the lock
+  Lock lock(mutex_);
+  if (held_.empty()) return;
+  last = std::move(held_.back());
+  held_.pop_back();
+}
+
+PageArena& VfioRecord::pages() const {
+  return mdev_ ? mdev_->pages() : const_cast<PageArena&>(own_pages_);
+}
+
+void VfioRecord::add_buffer(::dma_buf* buffer) {
+  Lock lock(mutex_);
+  buffers_.push_back(buffer);
+}
+
+void VfioRecord::remove_buffer(::dma_buf* buffer) {
+  Lock lock(mutex_);
+  std::erase(buffers_, buffer);
+}
+
+void VfioRecord::release_buffers() {
+  for (;;) {
+    ::dma_buf* buffer = nullptr;
+    {
+      Lock lock(mutex_);
+      if (buffers_.empty()) return;
+      buffer = buffers_.back();
+    }
+    dma_buf_put(buffer);
+  }
 }
 
 void VfioRecord::leave() {
@@ -97,6 +173,7 @@ Result<> VfioRecord::register_device(bool emulated) {
     mdev_->instance()->set_vfio_device(registered->device);
   }
   object_->index = registered->device->index();
+  module_.world().vfio_devices().add(dev_, shared_from_this());
   Lock lock(mutex_);
   registered_ = std::move(registered->device);
   registration_ = std::move(registered->registration);
@@ -116,6 +193,7 @@ void VfioRecord::unregister(RemovePolicy policy, Done<> done) {
       Lock lock(self->mutex_);
       if (result) {
         self->registered_ = nullptr;
+        static_cast<void>(self->module_.world().vfio_devices().take(self->dev_));
       } else {
         self->registration_ = std::move(ending->first);
       }
@@ -173,6 +251,10 @@ int vfio_init_data(::vfio_device* object, ::device* dev, const ::umdev_data_ops*
 
 void vfio_uninit_device(::vfio_device* object) {
   const std::unique_ptr<Handle> handle(static_cast<Handle*>(std::exchange(object->umdev, nullptr)));
+}
+
+void vfio_assign_device_set(::vfio_device* object, const void* id) {
+  if (const auto record = VfioRecord::of(object)) record->set_device_set(id);
 }
 
 int vfio_register_device(::vfio_device* object, bool emulated) {

@@ -8,6 +8,8 @@
 
 #include "include/umdev/kernel/umdev/services.h"
 #include "umdev/kernel/calls.h"
+#include "umdev/kernel/page_arena.h"
+#include "umdev/kernel/user_pages.h"
 #include "umdev/support/mutex.h"
 #include "umdev/support/registration.h"
 #include "umdev/vfio/core.h"
@@ -35,6 +37,7 @@ using Callbacks = std::variant<DeviceOps, DataOps, ParentCallbacks>;
 // Shared by the module's structure, its registration, and every call into it. All members from any thread.
 class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
  public:
+  // `object` is null for a device that its parent answers for.
   VfioRecord(Module& module, ::vfio_device* object, ::device* dev, Callbacks callbacks, unsigned rules);
   ~VfioRecord();
   VfioRecord(const VfioRecord&) = delete;
@@ -44,11 +47,37 @@ class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
   ::vfio_device* object() const { return object_; }
   ::device* device() const { return dev_; }
   const Callbacks& callbacks() const { return callbacks_; }
+  // Where pages come from in its calls.
+  PageArena& pages() const;
+  // dma-bufs that its calls have exported and nobody has put: let go when it is closed.
+  void add_buffer(::dma_buf* buffer) UMDEV_EXCLUDES(mutex_);
+  void remove_buffer(::dma_buf* buffer) UMDEV_EXCLUDES(mutex_);
+  void release_buffers() UMDEV_EXCLUDES(mutex_);
+
   // Null for one of another form.
   const DeviceOps* device_ops() const { return std::get_if<DeviceOps>(&callbacks_); }
   const std::string& name() const { return name_; }
   const char* driver_name() const;
   bool opens_each_file() const { return (rules_ & ::umdev_open_each_file) != 0; }
+
+  bool needs_open() const { return (rules_ & ::umdev_needs_open) != 0; }
+  // The parent has removed the device already: nothing of it may be called any more.
+  void retire() { retired_ = true; }
+  bool is_retired() const { return retired_.load(std::memory_order_relaxed); }
+
+  // The user, from open to close; what is pinned goes with it.
+  void set_user(vfio::User* user) UMDEV_EXCLUDES(mutex_);
+  UserPages& user_pages() { return user_pages_; }
+  bool pins_memory() const;
+  void tell_unmap(std::uint64_t iova, std::uint64_t size) UMDEV_EXCLUDES(mutex_);
+  using Unmap = void (*)(void*, umdev_u64, umdev_u64);
+  // False when there is one.
+  bool set_unmap(Unmap unmap, void* data) UMDEV_EXCLUDES(mutex_);
+
+  // vfio_device_get_from_dev() and vfio_device_put(): a counted use, which the end of the registration waits
+  // for.
+  bool hold() UMDEV_EXCLUDES(mutex_);
+  void let_go() UMDEV_EXCLUDES(mutex_);
 
   // A callback is inside the module; the end of the registration waits for it.
   void enter() { inside_.fetch_add(1); }
@@ -74,12 +103,21 @@ class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
   const std::shared_ptr<MdevRecord> mdev_;  // null for one that is on no mdev
   const Callbacks callbacks_;
   const unsigned rules_;
+  ::vfio_device own_object_ = {};  // of one that the module has no structure for
+  UserPages user_pages_;
+  std::atomic<bool> retired_ = false;
   const std::string name_;
   std::atomic<int> inside_ = 0;
 
+  PageArena own_pages_;  // of a device that is on no mdev
+
   mutable Mutex mutex_;
+  std::vector<::dma_buf*> buffers_ UMDEV_GUARDED_BY(mutex_);
   Condition left_;
   const void* device_set_ UMDEV_GUARDED_BY(mutex_) = nullptr;
+  std::vector<vfio::DeviceRef> held_ UMDEV_GUARDED_BY(mutex_);
+  Unmap unmap_ UMDEV_GUARDED_BY(mutex_) = nullptr;
+  void* unmap_data_ UMDEV_GUARDED_BY(mutex_) = nullptr;
   std::shared_ptr<vfio::RegisteredDevice> registered_ UMDEV_GUARDED_BY(mutex_);
   Registration registration_ UMDEV_GUARDED_BY(mutex_);
 };
@@ -91,6 +129,7 @@ int vfio_init_device(::vfio_device* object, ::device* dev, const ::umdev_device_
 int vfio_init_data(::vfio_device* object, ::device* dev, const ::umdev_data_ops* ops, void* data,
                    unsigned rules);
 void vfio_uninit_device(::vfio_device* object);
+void vfio_assign_device_set(::vfio_device* object, const void* id);
 int vfio_register_device(::vfio_device* object, bool emulated);
 void vfio_unregister_device(::vfio_device* object);
 

@@ -10,7 +10,8 @@
 
 namespace umdev::kernel {
 
-// Calls `begin` with a Done<T> and returns what that was completed with. Leaves a serving thread first.
+// Calls `begin` with a Done<T> and returns what that was completed with. Leaves a serving thread where that
+// does not happen at once.
 template <typename T = void, typename Begin>
 Result<T> wait_for(Begin begin) {
   struct Waiting {
@@ -18,13 +19,17 @@ Result<T> wait_for(Begin begin) {
     Condition over;
     std::optional<Result<T>> result UMDEV_GUARDED_BY(mutex);
   };
-  Calls::about_to_wait();
   auto waiting = std::make_shared<Waiting>();
   begin(Done<T>([waiting](Result<T> result) {
     Lock lock(waiting->mutex);
     waiting->result = std::move(result);
     waiting->over.notify_all();
   }));
+  {
+    Lock lock(waiting->mutex);
+    if (waiting->result) return std::move(*waiting->result);
+  }
+  Calls::about_to_wait();
   Lock lock(waiting->mutex);
   while (!waiting->result) waiting->over.wait(waiting->mutex);
   return std::move(*waiting->result);

@@ -13,11 +13,15 @@
 #include "umdev/mdev/bus.h"
 #include "umdev/support/host.h"
 #include "umdev/support/mutex.h"
+#include "umdev/support/registration.h"
+#include "umdev/support/uuid.h"
 #include "umdev/vfio/core.h"
 
 namespace umdev::kernel {
 
+class MdevRecord;
 class ModuleDriver;
+class VfioRecord;
 
 // What stands behind objects of modules that have no place for it. Any thread.
 template <typename Key, typename Value>
@@ -85,6 +89,14 @@ class World {
   PointerMap<::device_driver, ModuleDriver>& drivers() { return drivers_; }
   PointerMap<::class_, device::Class>& classes() { return classes_; }
 
+  // Instances of modules. A record that is about to end is not found any more.
+  void add_mdev(const Uuid& uuid, std::weak_ptr<MdevRecord> record) UMDEV_EXCLUDES(mutex_);
+  std::shared_ptr<MdevRecord> find_mdev(const Uuid& uuid) const UMDEV_EXCLUDES(mutex_);
+  void remove_mdev(const Uuid& uuid) UMDEV_EXCLUDES(mutex_);
+  // VFIO devices by what they were registered for, and parents up to 6.0.
+  PointerMap<::device, VfioRecord>& vfio_devices() { return vfio_devices_; }
+  PointerMap<::device, Registration>& parents() { return parents_; }
+
   // Majors for alloc_chrdev_region(); nothing is behind them.
   unsigned next_major() UMDEV_EXCLUDES(mutex_);
 
@@ -93,7 +105,10 @@ class World {
   Calls calls_;
   PointerMap<::device_driver, ModuleDriver> drivers_;
   PointerMap<::class_, device::Class> classes_;
-  Mutex mutex_;
+  PointerMap<::device, VfioRecord> vfio_devices_;
+  PointerMap<::device, Registration> parents_;
+  mutable Mutex mutex_;
+  std::map<Uuid, std::weak_ptr<MdevRecord>> mdevs_ UMDEV_GUARDED_BY(mutex_);
   unsigned next_major_ UMDEV_GUARDED_BY(mutex_) = 234;
 };
 

@@ -38,6 +38,11 @@ class ModuleTest : public testing::Test {
     return 0;
   }
   Module& module() { return *module_; }
+  // As if nothing had been loaded; nothing runs.
+  void reset() {
+    module_.reset();
+    object_.reset();
+  }
   // module_init() and module_exit() on a thread of their own, as a loader would: they wait for what this
   // thread runs.
   int init() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <linux/device.h>
+#include <linux/mod_devicetable.h>
 #include <linux/uuid.h>
 
 static inline struct mdev_device* to_mdev_device(struct device* dev) {
@@ -51,4 +52,29 @@ static inline void mdev_unregister_parent(struct mdev_parent* parent) {
   umdev_kernel->mdev_unregister_parent(parent);
 }
 
+#else
+#include <umdev/mdev_parent.h>
+#endif
+
+static inline struct device* mdev_parent_dev(struct mdev_device* mdev) {
+  return mdev->dev.parent;
+}
+static inline void* mdev_get_drvdata(struct mdev_device* mdev) {
+  return mdev->driver_data;
+}
+static inline void mdev_set_drvdata(struct mdev_device* mdev, void* data) {
+  mdev->driver_data = data;
+}
+static inline struct mdev_device* mdev_from_dev(struct device* dev) {
+  return to_mdev_device(dev);
+}
+/* Up to 5.0 by value, since by pointer. */
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(5, 1, 0)
+static inline uuid_le mdev_uuid(struct mdev_device* mdev) {
+  return mdev->uuid;
+}
+#else
+static inline const guid_t* mdev_uuid(struct mdev_device* mdev) {
+  return &mdev->uuid;
+}
 #endif

@@ -12,6 +12,7 @@ UMDEV_C_BEGIN
 struct UMDEV_CLASS;
 struct attribute_group;
 struct bus_type;
+struct dma_buf;
 struct device;
 struct device_driver;
 struct eventfd_ctx;
@@ -177,6 +178,27 @@ struct vm_operations_struct {
   void (*open)(struct vm_area_struct* area);
   void (*close)(struct vm_area_struct* area);
   umdev_vm_fault_t (*fault)(struct vm_fault* vmf);
+};
+
+struct dma_buf_attachment;
+struct sg_table;
+
+enum dma_data_direction { DMA_BIDIRECTIONAL = 0, DMA_TO_DEVICE = 1, DMA_FROM_DEVICE = 2, DMA_NONE = 3 };
+
+struct dma_buf_ops {
+  int (*attach)(struct dma_buf*, struct dma_buf_attachment*);
+  void (*detach)(struct dma_buf*, struct dma_buf_attachment*);
+  struct sg_table* (*map_dma_buf)(struct dma_buf_attachment*, enum dma_data_direction direction);
+  void (*unmap_dma_buf)(struct dma_buf_attachment*, struct sg_table*, enum dma_data_direction direction);
+  void (*release)(struct dma_buf*);
+  int (*mmap)(struct dma_buf*, struct vm_area_struct* vma);
+};
+
+struct dma_buf {
+  size_t size;
+  const struct dma_buf_ops* ops;
+  void* priv;
+  void* umdev;
 };
 
 /* A mapping that a client asks for: never in this process's memory, so its addresses are only offsets. */

@@ -52,6 +52,10 @@ struct umdev_parent_callbacks {
 /* How the core is to treat a device, by its vintage. */
 enum umdev_device_rule {
   umdev_open_each_file = 1, /* open and release for each file (up to 5.14), not for the first and the last */
+  umdev_pins_always = 2,    /* pins need no dma_unmap callback (up to 5.19): a notifier is registered later */
+  umdev_removes_first =
+      4, /* a parent's remove is told before the VFIO device goes, and may refuse (up to 5.1) */
+  umdev_needs_open = 8, /* a parent without open cannot be opened: -EINVAL (up to 5.14) */
 };
 
 struct umdev_mdev_driver {
@@ -70,8 +74,11 @@ struct umdev_mdev_driver {
 
 /* Parents up to 6.0, whose driver is asked by the core. */
 struct umdev_parent_ops {
-  const char*
-      driver; /* the mdev driver that its devices are given to; null: vfio_mdev, or any that matches */
+  /* The driver that its devices are given to, by its struct device_driver; null: the first that takes them,
+   * which is vfio_mdev as a rule. */
+  struct device_driver* driver;
+  /* A type's attribute: the headers know in which form the vintage calls it. */
+  ssize_t (*show_type)(struct attribute*, struct mdev_type*, struct kobject*, struct device*, char* buffer);
   const struct attribute_group** dev_attr_groups;
   const struct attribute_group** mdev_attr_groups;
   struct attribute_group** supported_type_groups;
@@ -142,6 +149,55 @@ struct umdev_services {
   struct eventfd_ctx* (*eventfd_ctx_fdget)(int fd);
   void (*eventfd_ctx_put)(struct eventfd_ctx*);
   int (*eventfd_signal)(struct eventfd_ctx*, umdev_u64 count);
+
+  /* --- Memory that clients map. */
+  void* (*vmalloc_user)(size_t size);
+  void (*vfree)(const void* memory);
+  int (*remap_vmalloc_range)(struct vm_area_struct*, unsigned long at, void* memory, unsigned long offset,
+                             unsigned long size);
+  int (*vm_insert_page)(struct vm_area_struct*, unsigned long at, struct page*);
+  struct page* (*alloc_pages)(unsigned int order);
+  void (*get_page)(struct page*);
+  void (*put_page)(struct page*);
+  void* (*page_address)(const struct page*);
+  struct page* (*nth_page)(struct page*, unsigned long n);
+
+  /* --- dma-bufs. A descriptor of one cannot be had yet: dma_buf_fd() is -EOPNOTSUPP. */
+  struct dma_buf* (*dma_buf_export)(const struct dma_buf_ops*, size_t size, void* priv);
+  int (*dma_buf_fd)(struct dma_buf*, int flags);
+  void (*dma_buf_get)(struct dma_buf*);
+  void (*dma_buf_put)(struct dma_buf*);
+
+  /* --- Parents up to 6.0. */
+  int (*mdev_register_device)(struct device*, const struct umdev_parent_ops*);
+  void (*mdev_unregister_device)(struct device*);
+  struct kobject* (*mdev_type_kobj)(struct mdev_type*);
+  unsigned int (*mdev_type_group)(const struct mdev_type*);
+
+  /* --- VFIO devices up to 5.18, by their struct device. */
+  int (*vfio_add_group_dev)(struct device*, const struct umdev_data_ops*, void* data, unsigned int rules);
+  void* (*vfio_del_group_dev)(struct device*);
+  struct vfio_device* (*vfio_device_get_from_dev)(struct device*);
+  void (*vfio_device_put)(struct vfio_device*);
+  void* (*vfio_device_data)(struct vfio_device*);
+  void (*vfio_assign_device_set)(struct vfio_device*, const void* id);
+
+  /* --- IOMMU groups. */
+  struct iommu_group* (*iommu_group_alloc)(void);
+  struct iommu_group* (*iommu_group_get)(struct device*, bool allow_no_iommu);
+  void (*iommu_group_put)(struct iommu_group*);
+  int (*iommu_group_add_device)(struct iommu_group*, struct device*);
+  void (*iommu_group_remove_device)(struct device*);
+  int (*iommu_group_id)(struct iommu_group*);
+
+  /* --- The memory of the device's user. The device is open. */
+  int (*vfio_pin_pages)(struct vfio_device*, umdev_u64 iova, int count, int prot, struct page** pages);
+  void (*vfio_unpin_pages)(struct vfio_device*, umdev_u64 iova, int count);
+  int (*vfio_dma_rw)(struct vfio_device*, umdev_u64 iova, void* data, size_t size, bool write);
+  /* Of an mdev: the VFIO device that was made of it. */
+  struct vfio_device* (*vfio_of_device)(struct device*);
+  /* Called before memory goes, up to 5.19: `unmap(data, iova, size)`. One a device; null takes it away. */
+  int (*vfio_on_unmap)(struct vfio_device*, void (*unmap)(void*, umdev_u64, umdev_u64), void* data);
 };
 
 UMDEV_C_END

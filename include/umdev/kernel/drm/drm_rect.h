@@ -1,0 +1,2 @@
+/* Included by drivers of virtual displays, which use nothing of it. */
+#pragma once

@@ -1,0 +1,23 @@
+// IOMMU groups of modules: for devices whose drivers do not leave that to VFIO, as mediated ones do.
+#pragma once
+
+#include "include/umdev/kernel/umdev/services.h"
+
+namespace umdev::kernel {
+
+// The services. What they give has a reference, which iommu_group_put() drops.
+::iommu_group* iommu_group_alloc();
+::iommu_group* iommu_group_get(::device* dev, bool allow_no_iommu);
+void iommu_group_put(::iommu_group* group);
+int iommu_group_add_device(::iommu_group* group, ::device* dev);
+void iommu_group_remove_device(::device* dev);
+int iommu_group_id(::iommu_group* group);
+
+// VFIO devices up to 5.18, by the struct device that they were added for.
+int vfio_add_group_dev(::device* dev, const ::umdev_data_ops* ops, void* data, unsigned rules);
+void* vfio_del_group_dev(::device* dev);
+::vfio_device* vfio_device_get_from_dev(::device* dev);
+void vfio_device_put(::vfio_device* object);
+void* vfio_device_data(::vfio_device* object);
+
+}  // namespace umdev::kernel
