@@ -82,28 +82,28 @@ Result<Carrier::Caller> Carrier::look_at(const StoppedCall& call, int fd) const 
 }
 
 void Carrier::carry(const StoppedCall& call) {
-  const auto caller = look_at(call, fd_of(call));
+  auto caller = look_at(call, fd_of(call));
   if (!caller) return (void)listener_.refuse(call, caller.error().code);
   if (call.number == SYS_mmap)
-    carry_mmap(call, *caller);
+    carry_mmap(call, std::move(*caller));
   else
-    carry_ioctl(call, *caller);
+    carry_ioctl(call, std::move(*caller));
 }
 
-void Carrier::carry_ioctl(const StoppedCall& call, const Caller& caller) {
+void Carrier::carry_ioctl(const StoppedCall& call, Caller caller) {
   const std::uint64_t address = call.arguments[2];
-  if (command_of(call) == VFIO_DEVICE_FEATURE) return carry_feature(call, caller);
+  if (command_of(call) == VFIO_DEVICE_FEATURE) return carry_feature(call, std::move(caller));
   if (command_of(call) == VFIO_GROUP_GET_DEVICE_FD) {
     auto name = read_text(*caller.process, address);
     if (!name) return (void)listener_.refuse(call, EFAULT);
-    return carry_argument(call, caller, std::move(*name), /*goes_back=*/false);
+    return carry_argument(call, std::move(caller), std::move(*name), /*goes_back=*/false);
   }
   std::vector<std::byte> plane(sizeof(std::uint32_t));
   if (!caller.process->read(address, plane)) return (void)listener_.refuse(call, EFAULT);
-  carry_argument(call, caller, std::move(plane), /*goes_back=*/false);
+  carry_argument(call, std::move(caller), std::move(plane), /*goes_back=*/false);
 }
 
-void Carrier::carry_feature(const StoppedCall& call, const Caller& caller) {
+void Carrier::carry_feature(const StoppedCall& call, Caller caller) {
   vfio_device_feature head{};
   const Bytes into = std::as_writable_bytes(std::span(&head, 1));
   // Whatever gives no descriptor, and whatever is wrong, the file system can answer by itself.
@@ -114,26 +114,29 @@ void Carrier::carry_feature(const StoppedCall& call, const Caller& caller) {
   if (!caller.process->read(call.arguments[2], argument)) return listener_.go_on(call);
   // Looked at once: the program may be changing it.
   std::memcpy(argument.data(), &head, sizeof head);
-  carry_argument(call, caller, std::move(argument), /*goes_back=*/true);
+  carry_argument(call, std::move(caller), std::move(argument), /*goes_back=*/true);
 }
 
-void Carrier::carry_argument(const StoppedCall& call, const Caller& caller, std::vector<std::byte> argument,
+void Carrier::carry_argument(const StoppedCall& call, Caller caller, std::vector<std::byte> argument,
                              bool goes_back) {
   auto answer = devices_.ioctl(caller.file.get(), command_of(call), argument);
-  const std::uint64_t address = call.arguments[2];
-  int number = -1;
+  caller.file.reset();
+  std::int64_t value = answer ? answer->value : 0;
   if (answer && answer->fd) {
-    const bool is_result = !answer->number_at;
-    const auto given = listener_.give(call, answer->fd.get(), is_result);
-    if (!given) return (void)listener_.refuse(call, given.error().code);
-    if (is_result) return;
-    number = *given;
-    if (*answer->number_at <= argument.size() && argument.size() - *answer->number_at >= sizeof number)
-      std::memcpy(argument.data() + *answer->number_at, &number, sizeof number);
+    const auto number = listener_.give(call, answer->fd.get());
+    if (!number) return (void)listener_.refuse(call, number.error().code);
+    answer->fd.reset();
+    if (const auto at = answer->number_at) {
+      if (*at <= argument.size() && argument.size() - *at >= sizeof *number)
+        std::memcpy(argument.data() + *at, &*number, sizeof *number);
+    } else {
+      value = *number;
+    }
   }
-  if (goes_back && !caller.process->write(address, argument)) return (void)listener_.refuse(call, EFAULT);
+  if (goes_back && !caller.process->write(call.arguments[2], argument))
+    return (void)listener_.refuse(call, EFAULT);
   if (!answer) return (void)listener_.refuse(call, answer.error().code);
-  (void)listener_.answer(call, answer->value);
+  (void)listener_.answer(call, value);
 }
 
 // A KVM of the kernel takes only the kernel's own VFIO files, and a VMM that has an iommufd gives up over
@@ -149,11 +152,12 @@ bool Carrier::is_file_for_kvm(const StoppedCall& call) const {
          listener_.is_waiting(call) && is_ours(call, fd);
 }
 
-void Carrier::carry_mmap(const StoppedCall& call, const Caller& caller) {
+void Carrier::carry_mmap(const StoppedCall& call, Caller caller) {
   const std::uint64_t length = call.arguments[1];
   const auto flags = static_cast<int>(call.arguments[3]);
   auto pieces = devices_.mmap(caller.file.get(), call.arguments[5], length, (flags & MAP_SHARED) != 0,
                               (call.arguments[2] & PROT_WRITE) != 0);
+  caller.file.reset();
   if (!pieces) return (void)listener_.refuse(call, pieces.error().code);
   map_in_place_of(listener_, call, *pieces);
 }

@@ -30,12 +30,14 @@ class Carrier {
   bool is_ours(const StoppedCall& call, int fd) const;
   Result<Caller> look_at(const StoppedCall& call, int fd) const;
   void carry(const StoppedCall& call);
-  void carry_ioctl(const StoppedCall& call, const Caller& caller);
+  // What is answered last: whatever is held here of the program's files has been closed by then, or a program
+  // that closes them next would find them open still.
+  void carry_ioctl(const StoppedCall& call, Caller caller);
   // Makes the call with a copy of the argument, of which `size` bytes go back.
-  void carry_argument(const StoppedCall& call, const Caller& caller, std::vector<std::byte> argument,
+  void carry_argument(const StoppedCall& call, Caller caller, std::vector<std::byte> argument,
                       bool goes_back);
-  void carry_feature(const StoppedCall& call, const Caller& caller);
-  void carry_mmap(const StoppedCall& call, const Caller& caller);
+  void carry_feature(const StoppedCall& call, Caller caller);
+  void carry_mmap(const StoppedCall& call, Caller caller);
   bool is_file_for_kvm(const StoppedCall& call) const;
 
   const Listener& listener_;

@@ -20,8 +20,7 @@ bool is_error(std::int64_t value) {
 Result<std::vector<int>> give_all(const Listener& listener, const StoppedCall& call,
                                   const std::vector<CarriedPiece>& pieces) {
   std::vector<int> numbers;
-  for (const CarriedPiece& piece : pieces)
-    numbers.push_back(UMDEV_TRY(listener.give(call, piece.fd.get(), /*as_result=*/false)));
+  for (const CarriedPiece& piece : pieces) numbers.push_back(UMDEV_TRY(listener.give(call, piece.fd.get())));
   return numbers;
 }
 

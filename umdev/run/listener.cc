@@ -54,13 +54,12 @@ Result<> Listener::refuse(const StoppedCall& call, int error) const {
   return send(call, 0, error, 0);
 }
 
-Result<int> Listener::give(const StoppedCall& call, int fd, bool as_result) const {
-  const seccomp_notif_addfd words{
-      .id = call.id,
-      .flags = static_cast<std::uint32_t>(as_result ? SECCOMP_ADDFD_FLAG_SEND : 0),
-      .srcfd = static_cast<std::uint32_t>(fd),
-      .newfd = 0,
-      .newfd_flags = O_CLOEXEC};
+Result<int> Listener::give(const StoppedCall& call, int fd) const {
+  const seccomp_notif_addfd words{.id = call.id,
+                                  .flags = 0,
+                                  .srcfd = static_cast<std::uint32_t>(fd),
+                                  .newfd = 0,
+                                  .newfd_flags = O_CLOEXEC};
   const int number = ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &words);
   if (number < 0) return os::fail_errno("the caller cannot be given a descriptor");
   return number;

@@ -35,9 +35,9 @@ class Listener {
   // The call's result, or its errno.
   Result<> answer(const StoppedCall& call, std::int64_t value) const;
   Result<> refuse(const StoppedCall& call, int error) const;
-  // A new descriptor of the caller's for the open file behind `fd`, close-on-exec; its number. With
-  // `as_result` it is the call's result too, and the call is over. EMFILE and the like are the caller's.
-  Result<int> give(const StoppedCall& call, int fd, bool as_result) const;
+  // A new descriptor of the caller's for the open file behind `fd`, close-on-exec; its number. (Not as the
+  // call's result in one step: ours has to be closed first.) EMFILE and the like are the caller's.
+  Result<int> give(const StoppedCall& call, int fd) const;
 
  private:
   Result<> send(const StoppedCall& call, std::int64_t value, int error, std::uint32_t flags) const;

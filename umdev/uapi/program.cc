@@ -2,6 +2,7 @@
 
 #include <linux/capability.h>
 
+#include <algorithm>
 #include <array>
 
 #include "umdev/uapi/copied_memory.h"
@@ -127,6 +128,15 @@ Result<std::shared_ptr<CallingProgram>> Programs::find(const fuse::Caller& calle
   return std::make_shared<CallingProgram>(std::move(found.process), std::move(found.program), files_);
 }
 
+// Those that have ended, as soon as they may be the half; each holds a descriptor of ours.
+void Programs::forget_some() {
+  if (threads_.size() < forget_at_) return;
+  std::erase_if(threads_, [](const auto& entry) { return !entry.second.process->is_alive(); });
+  if (threads_.size() >= limits_.remembered_threads) threads_.clear();
+  std::erase_if(programs_, [](const auto& entry) { return entry.second.expired(); });
+  forget_at_ = std::max<std::size_t>(8, threads_.size() * 2);
+}
+
 Result<Programs::Remembered> Programs::remember(pid_t thread) {
   Remembered made{.process = UMDEV_TRY(os::Process::open(thread)), .program = nullptr};
   auto leader =
@@ -143,11 +153,7 @@ Result<Programs::Remembered> Programs::remember(pid_t thread) {
                                   budget_);
     known = made.program;
   }
-  if (threads_.size() >= limits_.remembered_threads) {
-    std::erase_if(threads_, [](const auto& entry) { return !entry.second.process->is_alive(); });
-    if (threads_.size() >= limits_.remembered_threads) threads_.clear();
-    std::erase_if(programs_, [](const auto& entry) { return entry.second.expired(); });
-  }
+  forget_some();
   threads_[thread] = made;
   return made;
 }

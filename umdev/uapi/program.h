@@ -92,10 +92,13 @@ class Programs {
   };
   Result<Remembered> remember(pid_t thread) UMDEV_EXCLUDES(mutex_);
 
+  void forget_some() UMDEV_REQUIRES(mutex_);
+
   const FileTable& files_;
   const Limits limits_;
   const std::shared_ptr<iommu::MappingBudget> budget_;
   Mutex mutex_;
+  std::size_t forget_at_ UMDEV_GUARDED_BY(mutex_) = 8;
   std::unordered_map<pid_t, Remembered> threads_ UMDEV_GUARDED_BY(mutex_);
   std::unordered_map<pid_t, std::weak_ptr<Program>> programs_ UMDEV_GUARDED_BY(mutex_);
 };
