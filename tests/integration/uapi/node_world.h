@@ -31,11 +31,14 @@ enum PlainCommand : unsigned {
   plain_signal = 0x3b67,   // writes to the eventfd in the argument
   plain_give = 0x3b6a,     // a new device file
   plain_hang = 0x3b6b,     // is answered by the world
+  plain_block = 0x3b6c,    // keeps the thread that serves it until the world lets it go
   plain_lend = 0x3b71,     // memory: {address, size} at the argument; what is read from it later
 };
 
 struct PlainWorld {
   std::atomic<int> open_files = 0;
+  std::atomic<int> blocked = 0;
+  std::atomic<bool> released = false;
   std::mutex mutex;
   std::vector<Done<ioctl::Answer>> hanging;
   ioctl::Memory lent;
@@ -98,6 +101,11 @@ class PlainFile final : public ioctl::File {
         const os::UniqueFd event = UMDEV_TRY(caller.take_fd(fd));
         const std::uint64_t one = 1;
         return ioctl::Answer{.value = static_cast<std::int32_t>(::write(event.get(), &one, sizeof one))};
+      }
+      case plain_block: {
+        ++world_.blocked;
+        while (!world_.released) ::usleep(1000);
+        return ioctl::Answer{.value = 1};
       }
       case plain_give:
         return ioctl::Answer{.file = std::make_shared<PlainFile>(world_, ioctl::FileKind::device)};

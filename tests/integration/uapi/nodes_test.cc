@@ -204,6 +204,31 @@ TEST_F(Nodes, a_call_that_waits_delays_nobody_and_may_be_killed) {
   plain_.hanging.clear();
 }
 
+TEST_F(Nodes, a_call_that_hangs_the_thread_which_serves_it_delays_nobody_for_long) {
+  std::vector<pid_t> children;
+  for (int count = 1; count <= 3; ++count) {
+    children.push_back(::fork());
+    if (children.back() == 0) {
+      const int fd = ::open(node("vfio/vfio").c_str(), O_RDWR);
+      ::_exit(::ioctl(fd, plain_block) == 1 ? 0 : 1);
+    }
+    while (plain_.blocked < count) ::usleep(1000);
+  }
+  EXPECT_EQ(in_child([&] {
+              const int fd = ::open(node("vfio/vfio").c_str(), O_RDWR);
+              for (int round = 0; round < 50; ++round) CHECK_OR_FAIL(::ioctl(fd, plain_seven) == 7);
+              return 0;
+            }),
+            0);
+  plain_.released = true;
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_TRUE(all_files_close());
+}
+
 TEST_F(Nodes, the_end_of_the_mount_ends_calls) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -183,6 +183,25 @@ TEST(Plan, device_nodes_are_places_that_are_files) {
   EXPECT_THAT(plan.steps, Contains(Step(Show{node.path, node.source, EntryType::file, /*make=*/true})));
 }
 
+TEST(Plan, a_place_may_be_a_link_which_takes_the_place_of_what_is_there) {
+  FakeFilesystem host = plain_host();
+  host.file("/dev/null").file("/dev/iommu").file("/run/umdev/dev/iommu");
+  const Place place{
+      .path = "/dev/iommu", .source = "/run/umdev/dev/iommu", .type = EntryType::link, .may_cover = true};
+  const Plan plan = plan_of(host, {place});
+  EXPECT_THAT(lines(plan), Contains("keep  /dev/null"));
+  EXPECT_THAT(lines(plan), Contains("link  /dev/iommu -> /run/umdev/dev/iommu"));
+  EXPECT_THAT(lines(plan), Not(Contains("keep  /dev/iommu")));
+  EXPECT_THAT(plan.hidden, ElementsAre("/dev/iommu"));
+}
+
+TEST(Plan, a_link_that_would_lead_nowhere_is_left_out) {
+  FakeFilesystem host = plain_host();
+  host.file("/dev/null");
+  EXPECT_EQ(lines(plan_of(host, {{.path = "/dev/iommu", .source = "/nowhere", .type = EntryType::link}})),
+            lines(plan_of(host)));
+}
+
 TEST(Plan, without_a_tree_there_is_none) {
   FakeFilesystem host = plain_host();
   EXPECT_EQ(make_plan(host, {.tree = "/nowhere"}).error().code, ENOENT);
