@@ -131,11 +131,13 @@ constexpr const char* run_footer =
     R"(The program runs in a mount namespace of its own, in which
   /sys/class/mdev_bus, /sys/class/vfio*, /sys/bus/mdev, /sys/kernel/iommu_groups and the parents under
   /sys/devices/virtual are the daemon's; everything else of /sys stays as it is, and can be written;
-  /etc/mdevctl.d holds the daemon's definitions.
+  /etc/mdevctl.d holds the daemon's definitions;
+  /dev/vfio and /dev/iommu are the daemon's: VFIO programs find its devices (docs/unmodified-programs.md).
 Nothing outside the namespace changes, and nothing is left when the program has ended.
 
   umdev run mdevctl types
   umdev run -- sh -c 'uuidgen > /sys/class/mdev_bus/mtty/mdev_supported_types/mtty-2/create'
+  umdev run -- ./my-vfio-driver UUID
   umdev run --explain            # what would be covered, kept, shown and hidden
 
 umdev becomes the program: signals, the terminal and the exit status are the program's own. Before that, like
