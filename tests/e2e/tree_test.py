@@ -59,6 +59,26 @@ class Tree(unittest.TestCase):
             self.assertFalse((self.sys / "bus/mdev/devices" / made).exists())
             self.assertEqual(os.listdir(self.sys / "bus/mdev/devices"), [])
 
+    def test_an_instance_is_a_pci_function_too_where_it_is_asked_for(self) -> None:
+        daemon = self.daemon()
+        uuid = daemon.umdev("create", "ioat", "ioat-1", "--pci", "0000:00:05.0").strip()
+        function = self.sys / "bus/pci/devices/0000:00:05.0"
+        self.assertEqual((function / "vendor").read_text(), "0x8086\n")
+        self.assertEqual(os.path.basename(os.readlink(function / "driver")), "vfio-pci")
+        self.assertEqual(os.listdir(function / "vfio-dev"), ["vfio0"])
+        self.assertEqual(os.listdir(function / "iommu_group/devices"), [uuid])
+        self.assertEqual((function / "config").read_bytes()[:4], bytes.fromhex("86802120"))
+        unbound = shell("echo 0000:00:05.0 > bus/pci/drivers/vfio-pci/unbind", cwd=self.sys)
+        self.assertEqual(unbound.returncode, 0, unbound.stderr)
+        self.assertFalse((function / "vfio-dev").exists())
+        bound = shell("echo 0000:00:05.0 > bus/pci/drivers/vfio-pci/bind", cwd=self.sys)
+        self.assertEqual(bound.returncode, 0, bound.stderr)
+        for address, error in (("0000:00:05.0", "EEXIST"), ("5.0", "EINVAL")):
+            self.assertIn(error, daemon.run("create", "ioat", "ioat-1", "--pci", address).stderr)
+        self.assertEqual(len(daemon.json("list")), 1)
+        daemon.umdev("remove", uuid)
+        self.assertEqual(os.listdir(self.sys / "bus/pci/devices"), [])
+
     def test_its_end_leaves_no_mount(self) -> None:
         daemon = self.daemon()
         self.assertEqual(mounts(self.scratch), [str(self.sys)])

@@ -38,7 +38,7 @@ std::string Address::to_string() const {
 }
 
 std::string Address::root() const {
-  return format("pci%04x:%02x", domain, bus);
+  return format("%04x:%02x", domain, bus);
 }
 
 }  // namespace umdev::pci

@@ -18,7 +18,7 @@ struct Address {
   // "0000:00:05.0", lower case, as sysfs has it. EINVAL for anything else.
   static Result<Address> parse(std::string_view text);
   std::string to_string() const;
-  // "pci0000:00": the root bus that it is on.
+  // "0000:00": the bus that it is on.
   std::string root() const;
 
   friend bool operator==(const Address&, const Address&) = default;

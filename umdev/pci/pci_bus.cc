@@ -43,8 +43,9 @@ Result<ConfigLayout> layout_of(const std::shared_ptr<vfio::RegisteredDevice>& de
 
 Result<std::unique_ptr<PciBus>> PciBus::create(device::Model& model) {
   auto bus = UMDEV_TRY(device::Bus::create(model, "pci", std::make_unique<Policy>()));
+  auto roots = UMDEV_TRY(device::Class::create(model, "pci_bus"));
   // Its constructor is private.
-  std::unique_ptr<PciBus> made(new PciBus(model, std::move(bus)));
+  std::unique_ptr<PciBus> made(new PciBus(model, std::move(bus), std::move(roots)));
   made->vfio_pci_ = std::make_shared<VfioPci>();
   made->registration_ = UMDEV_TRY(made->bus_->register_driver(made->vfio_pci_));
   return made;
@@ -64,7 +65,8 @@ Result<std::shared_ptr<device::Device>> PciBus::root_of(const Address& address) 
   Lock lock(mutex_);
   std::shared_ptr<device::Device>& root = roots_[address.root()];
   if (root) return root;
-  auto made = std::make_shared<device::Device>(model_, device::Device::Spec{.name = address.root()});
+  auto made = std::make_shared<device::Device>(
+      model_, device::Device::Spec{.name = address.root(), .device_class = root_class_});
   UMDEV_TRY(made->add());
   root = std::move(made);
   return root;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "umdev/device/bus.h"
+#include "umdev/device/class.h"
 #include "umdev/device/device.h"
 #include "umdev/device/model.h"
 #include "umdev/pci/address.h"
@@ -19,9 +20,11 @@ namespace umdev::pci {
 // vfio-pci, opening its address opens the device, and vfio-dev leads to its vfioN; while it is not, only the
 // device's own name does. Users that have it open are not touched by either.
 //
-// A function's directory is devices/pciDDDD:BB/DDDD:BB:DD.F, with what sysfs shows of it: vendor, device,
-// subsystem_vendor, subsystem_device, class, revision, irq, numa_node, resource, config (as at power-on),
-// modalias, driver_override, iommu_group. Base addresses are made up: nobody can reach anything there.
+// A function's directory is devices/virtual/pci_bus/DDDD:BB/DDDD:BB:DD.F (a host's own root buses, if it has
+// any, are devices/pciDDDD:BB, so neither is in the other's way), with what sysfs shows of it: vendor,
+// device, subsystem_vendor, subsystem_device, class, revision, irq, numa_node, resource, config (as at
+// power-on), modalias, driver_override, iommu_group. Base addresses are made up: nobody can reach anything
+// there.
 //
 // Threads: every function from any. Must outlive its functions.
 class PciBus {
@@ -39,11 +42,13 @@ class PciBus {
   void remove(const Address& address, const device::Device& of, Done<> done);
 
  private:
-  PciBus(device::Model& model, std::shared_ptr<device::Bus> bus) : model_(model), bus_(std::move(bus)) {}
+  PciBus(device::Model& model, std::shared_ptr<device::Bus> bus, std::shared_ptr<device::Class> root_class)
+      : model_(model), bus_(std::move(bus)), root_class_(std::move(root_class)) {}
   Result<std::shared_ptr<device::Device>> root_of(const Address& address) UMDEV_EXCLUDES(mutex_);
 
   device::Model& model_;
   const std::shared_ptr<device::Bus> bus_;
+  const std::shared_ptr<device::Class> root_class_;
   std::shared_ptr<device::Driver> vfio_pci_;  // written by create()
   Registration registration_;
   Mutex mutex_;

@@ -14,6 +14,8 @@ namespace {
 // later would not be seen.
 constexpr std::array<std::string_view, 5> live{"bus/mdev", "class/mdev_bus", "class/vfio", "class/vfio-dev",
                                                "kernel/iommu_groups"};
+// Shown whole too, but only with a function on it: until then programs see the host's.
+constexpr std::string_view pci_bus = "bus/pci";
 
 std::string parent_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -32,6 +34,7 @@ class Planner {
       UMDEV_TRY(show_live(std::string(name)));
     }
     if (!any) return fail(ENOENT, "the tree shows neither a bus nor a class of umdev");
+    if (has_functions()) UMDEV_TRY(show_live(std::string(pci_bus)));
     for (const char* room : {"bus", "class"}) UMDEV_TRY(merge(room, /*parents=*/false));
     UMDEV_TRY(merge("devices/virtual", /*parents=*/true));
     for (const Place& place : request_.places) UMDEV_TRY(add(place));
@@ -39,6 +42,11 @@ class Planner {
   }
 
  private:
+  bool has_functions() const {
+    const auto functions = host_.list(request_.tree + "/" + std::string(pci_bus) + "/devices");
+    return functions && !functions->empty();
+  }
+
   Result<> show_live(const std::string& name) {
     const std::string path = "/sys/" + name;
     const std::string source = request_.tree + "/" + name;
@@ -76,7 +84,8 @@ class Planner {
     if (!entries) return std::unexpected(entries.error());
     for (const Entry& entry : *entries) {
       const std::string name = room + "/" + entry.name;
-      if (entry.type != EntryType::directory || std::find(live.begin(), live.end(), name) != live.end())
+      if (entry.type != EntryType::directory || name == pci_bus ||
+          std::find(live.begin(), live.end(), name) != live.end())
         continue;
       const std::string path = "/sys/" + name;
       const std::string source = request_.tree + "/" + name;

@@ -61,7 +61,8 @@ Descriptor arbitrary_descriptor() {
 
 RC_GTEST_PROP(IoatModel, carries_out_chains_as_the_data_sheet_says, ()) {
   Rig rig;
-  for (std::size_t at = 0; at < watched; ++at) rig.data_bytes[at] = static_cast<std::byte>(at * 13 + at / 256);
+  for (std::size_t at = 0; at < watched; ++at)
+    rig.data_bytes[at] = static_cast<std::byte>(at * 13 + at / 256);
   if (*rc::gen::arbitrary<bool>()) rig.user.use_messages();
   Memory model(rig.data_bytes);
   rig.arm();

@@ -21,7 +21,7 @@ TEST(PciAddress, is_parsed_strictly_and_printed_as_sysfs_has_it) {
   ASSERT_TRUE(address);
   EXPECT_EQ(*address, (Address{.domain = 0x0a1b, .bus = 0xc2, .device = 0x1f, .function = 7}));
   EXPECT_EQ(address->to_string(), "0a1b:c2:1f.7");
-  EXPECT_EQ(address->root(), "pci0a1b:c2");
+  EXPECT_EQ(address->root(), "0a1b:c2");
   for (const char* text : {"", "0000:00:05", "00:05.0", "0000:00:20.0", "0000:00:05.8", "0000:00:05.00",
                            "0000-00:05.0", "0000:00:05:0", "000g:00:05.0", "0000:0 :05.0", "0000:00:05.0\n",
                            "0000:00:0A.0", "-001:00:05.0", "0000:00:05.0 ", "+000:00:05.0"})
@@ -107,7 +107,7 @@ class PciBusTest : public testing::Test {
 
 TEST_F(PciBusTest, shows_a_function_as_sysfs_does) {
   ASSERT_TRUE(add());
-  EXPECT_EQ(function->path(), "/devices/pci0000:00/0000:00:05.0");
+  EXPECT_EQ(function->path(), "/devices/virtual/pci_bus/0000:00/0000:00:05.0");
   EXPECT_EQ(in_function("vendor"), "0x8086\n");
   EXPECT_EQ(in_function("device"), "0x2021\n");
   EXPECT_EQ(in_function("subsystem_vendor"), "0x1af4\n");
@@ -145,9 +145,10 @@ TEST_F(PciBusTest, leads_to_the_groups_and_the_device_file) {
   const std::string number = std::to_string(device->group()->iommu_group().number());
   EXPECT_EQ(read("/bus/pci/devices/0000:00:05.0/iommu_group/name"),
             read("/kernel/iommu_groups/" + number + "/name"));
-  EXPECT_EQ(world.tree.read_link("/devices/pci0000:00/0000:00:05.0/iommu_group").value(),
-            "../../../kernel/iommu_groups/" + number);
-  EXPECT_EQ(world.tree.read_link("/devices/pci0000:00/0000:00:05.0/vfio-dev").value(), "../../card/vfio-dev");
+  EXPECT_EQ(world.tree.read_link("/bus/pci/devices/0000:00:05.0/iommu_group").value(),
+            "../../../../../kernel/iommu_groups/" + number);
+  EXPECT_EQ(world.tree.read_link("/bus/pci/devices/0000:00:05.0/vfio-dev").value(),
+            "../../../../card/vfio-dev");
   EXPECT_TRUE(
       world.tree.resolve("/bus/pci/devices/0000:00:05.0/vfio-dev/vfio" + std::to_string(device->index())));
 }

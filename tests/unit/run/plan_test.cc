@@ -63,6 +63,19 @@ TEST(Plan, on_a_host_without_vfio_is_these_steps) {
                           "seal  /sys/bus", "seal  /sys/class", "seal  /sys/devices/virtual"));
 }
 
+TEST(Plan, shows_the_pci_bus_of_the_tree_once_there_is_a_function_on_it) {
+  FakeFilesystem host = plain_host();
+  host.directory("/sys/bus/pci/devices/0000:00:01.0").directory(tree + "/bus/pci/devices");
+  EXPECT_THAT(lines(plan_of(host)), Contains("keep  /sys/bus/pci")) << "until then it is the host's";
+  host.link(tree + "/bus/pci/devices/0000:00:05.0", "../../../devices/virtual/pci_bus/0000:00/0000:00:05.0");
+  host.directory(tree + "/devices/virtual/pci_bus/0000:00/0000:00:05.0");
+  const Plan plan = plan_of(host);
+  EXPECT_THAT(lines(plan), Contains("show  /sys/bus/pci from " + tree + "/bus/pci"));
+  EXPECT_THAT(lines(plan),
+              Contains("show  /sys/devices/virtual/pci_bus from " + tree + "/devices/virtual/pci_bus"));
+  EXPECT_THAT(plan.hidden, Contains("/sys/bus/pci/devices"));
+}
+
 TEST(Plan, covers_nothing_where_every_place_is_there) {
   FakeFilesystem host = plain_host();
   for (const char* name : {"class/vfio", "class/vfio-dev", "class/mdev_bus", "class/mtty", "bus/mdev"})
