@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "umdev/control/paths.h"
+#include "umdev/run/filter.h"
 #include "umdev/run/namespaces.h"
 #include "umdev/run/program.h"
 #include "umdev/run/supervisor.h"
@@ -76,13 +77,34 @@ void explain(const run::Plan& plan) {
   for (const std::string& path : plan.missing) fmt::print("lacks {} (--cover makes it)\n", path);
 }
 
+// Whoever needs no VFIO is served without it.
+void warn(const Error& error) {
+  fmt::print(stderr, "umdev: the program cannot get VFIO devices: {} ({})\n", error.text,
+             errno_name(error.code));
+}
+
 // None where the daemon has no device nodes.
-Outcome<std::optional<run::Supervisor>> start_supervisor(const std::string& directory) {
-  if (real_path(nodes_directory(directory) + "/vfio").empty()) return std::optional<run::Supervisor>();
+std::optional<run::Supervisor> start_supervisor(const std::string& directory) {
+  if (real_path(nodes_directory(directory) + "/vfio").empty()) return std::nullopt;
   auto supervisor = run::Supervisor::start(nodes_directory(directory));
   if (supervisor) return std::move(*supervisor);
-  return std::unexpected(
-      not_run(fmt::format("{} ({})", supervisor.error().text, errno_name(supervisor.error().code))));
+  warn(supervisor.error());
+  return std::nullopt;
+}
+
+// The last step before this process becomes the program.
+Outcome<> come_under(run::Supervisor& supervisor) {
+  const auto listener = run::install_filter();
+  // In a program that is run already, whose supervisor serves this one too.
+  if (!listener && listener.error().code == EBUSY) return {};
+  if (!listener) {
+    warn(listener.error());
+    return {};
+  }
+  if (auto taken = supervisor.take_charge(*listener); !taken)
+    return std::unexpected(
+        not_run(fmt::format("{} ({})", taken.error().text, errno_name(taken.error().code))));
+  return {};
 }
 
 Failure refused(const run::Problem& problem) {
@@ -141,13 +163,10 @@ Outcome<> run_program(const Options& options, const RunOptions& run) {
     return {};
   }
   auto supervisor = start_supervisor(directory);
-  if (!supervisor) return std::unexpected(std::move(supervisor).error());
   if (auto entered = run::enter_namespaces(); !entered) return std::unexpected(refused(entered.error()));
   if (auto done = run::carry_out(*plan); !done) return std::unexpected(refused(done.error()));
-  if (*supervisor)
-    if (auto taken = (*supervisor)->take_charge(); !taken)
-      return std::unexpected(
-          not_run(fmt::format("{} ({})", taken.error().text, errno_name(taken.error().code))));
+  if (supervisor)
+    if (auto supervised = come_under(*supervisor); !supervised) return supervised;
   // So that the umdev commands of the program find the same daemon; and libudev believes what is no sysfs.
   ::setenv("UMDEV_RUNTIME_DIR", directory.c_str(), 1);
   ::setenv("SYSTEMD_DEVICE_VERIFY_SYSFS", "0", 0);

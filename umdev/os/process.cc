@@ -28,6 +28,22 @@ std::string proc(pid_t thread, std::string_view name) {
   return "/proc/" + std::to_string(thread) + "/" + std::string(name);
 }
 
+// All of a file of /proc, in large pieces: the kernel makes each line anew.
+Result<std::string> read_all(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail_errno("the process cannot be looked at");
+  constexpr std::size_t piece = 65536;
+  std::string text;
+  for (std::size_t used = 0;;) {
+    text.resize(used + piece);
+    const ssize_t count = ::read(file.get(), text.data() + used, piece);
+    if (count < 0) return fail_errno("the process cannot be looked at");
+    used += static_cast<std::size_t>(count);
+    text.resize(used);
+    if (count == 0) return text;
+  }
+}
+
 // The words behind "Name:" in /proc/PID/status.
 std::optional<std::string> status_line(pid_t thread, std::string_view name) {
   std::ifstream file(proc(thread, "status"));
@@ -185,10 +201,10 @@ Result<std::string> Process::name_of_fd(int fd) const {
 }
 
 Result<std::vector<MemoryArea>> Process::areas(std::uint64_t begin, std::uint64_t end) const {
-  std::ifstream file(path("maps"));
-  const std::string maps{std::istreambuf_iterator<char>(file), {}};
-  if (!file || !is_alive()) return fail(ESRCH, "the process's memory cannot be looked at");
-  return parse_areas(maps, begin, end);
+  const auto maps = read_all(path("maps"));
+  if (!is_alive()) return fail(ESRCH, "the process has ended");
+  if (!maps) return std::unexpected(maps.error());
+  return parse_areas(*maps, begin, end);
 }
 
 Result<UniqueFd> Process::open_file_of(const MemoryArea& area, bool writable) const {

@@ -32,6 +32,11 @@ Result<> check(int status) {
   return {};
 }
 
+// A call of that number, when one of its arguments is so.
+Result<> stop_at(const Filter& filter, int call, const scmp_arg_cmp& condition) {
+  return check(::seccomp_rule_add_array(filter.get(), SCMP_ACT_NOTIFY, call, 1, &condition));
+}
+
 Result<Filter> describe_filter() {
   Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) return fail(EINVAL, "libseccomp makes no filter");
@@ -40,13 +45,13 @@ Result<Filter> describe_filter() {
   constexpr std::array<std::uint64_t, 4> commands{VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE,
                                                   VFIO_DEVICE_GET_GFX_DMABUF, KVM_SET_DEVICE_ATTR};
   for (const std::uint64_t command : commands)
-    UMDEV_TRY(check(::seccomp_rule_add(filter.get(), SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
-                                       SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, command))));
-  UMDEV_TRY(
-      check(::seccomp_rule_add(filter.get(), SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1,
-                               SCMP_A3_64(SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED))));
-  UMDEV_TRY(check(::seccomp_rule_add(filter.get(), SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1,
-                                     SCMP_A5_64(SCMP_CMP_GE, device_offsets))));
+    UMDEV_TRY(stop_at(filter, SCMP_SYS(ioctl),
+                      {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = command}));
+  UMDEV_TRY(stop_at(
+      filter, SCMP_SYS(mmap),
+      {.arg = 3, .op = SCMP_CMP_MASKED_EQ, .datum_a = MAP_SHARED | MAP_ANONYMOUS, .datum_b = MAP_SHARED}));
+  UMDEV_TRY(stop_at(filter, SCMP_SYS(mmap),
+                    {.arg = 5, .op = SCMP_CMP_GE, .datum_a = device_offsets, .datum_b = 0}));
   return filter;
 }
 

@@ -11,8 +11,9 @@ namespace umdev::run {
 //
 // From now on this process (it has one thread), and everything that it becomes and starts, asks on the
 // descriptor that is returned. Without CAP_SYS_ADMIN it gives up for ever what set-user-ID programs would
-// give it (no_new_privs). Once nobody listens, these calls are ENOSYS. EINVAL, ENOSYS: a kernel without such
-// filters (before 5.19), or a processor that this is not written for.
+// give it (no_new_privs). Once nobody listens, these calls are ENOSYS. EBUSY: somebody
+// listens to this process already (`umdev run` in `umdev run`). EINVAL, ENOSYS: a kernel without such filters
+// (before 5.19); EPERM, EACCES: they are not allowed here. Nothing has changed then.
 Result<os::UniqueFd> install_filter();
 
 // Offsets from here on are those of device files: regions 1 and up of a VFIO device.

@@ -11,7 +11,6 @@
 #include "umdev/os/system_error.h"
 #include "umdev/os/unix_socket.h"
 #include "umdev/run/carrier.h"
-#include "umdev/run/filter.h"
 
 namespace umdev::run {
 namespace {
@@ -89,12 +88,8 @@ Result<Supervisor> Supervisor::start(const std::string& mount) {
   return Supervisor(std::move(ends[0]));
 }
 
-Result<> Supervisor::take_charge() {
-  const auto listener = install_filter();
-  // The kernel lets a process have one that listens.
-  if (!listener && listener.error().code == EBUSY) return {};
-  if (!listener) return std::unexpected(listener.error());
-  UMDEV_TRY(send_fd(channel_.get(), listener->get()));
+Result<> Supervisor::take_charge(const os::UniqueFd& listener) {
+  UMDEV_TRY(send_fd(channel_.get(), listener.get()));
   UMDEV_TRY(receive_fds(channel_.get()));
   return {};
 }

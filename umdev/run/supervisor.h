@@ -17,10 +17,9 @@ class Supervisor {
   // program. `mount` is the path of the daemon's device nodes. EAGAIN, ENOENT.
   static Result<Supervisor> start(const std::string& mount);
 
-  // Installs the filter (install_filter) and gives the other end of it to the supervisor. From now on this
-  // process's calls are supervised. Where they are already (`umdev run` in `umdev run`), the first supervisor
-  // stays the only one.
-  Result<> take_charge();
+  // Gives it what install_filter() returned in this process, whose calls are supervised from now on. After an
+  // error the calls that the filter stops are ENOSYS for ever: end the process then.
+  Result<> take_charge(const os::UniqueFd& listener);
 
  private:
   explicit Supervisor(os::UniqueFd channel) : channel_(std::move(channel)) {}

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "tests/integration/uapi/node_world.h"
+#include "umdev/run/filter.h"
 
 namespace umdev::test {
 namespace {
@@ -19,7 +20,8 @@ class Supervised : public NodeWorld {
   bool come_under_supervision(unsigned first = 3) const {
     ::close_range(first, ~0U, 0);
     auto supervisor = run::Supervisor::start(mount_directory_);
-    return supervisor && supervisor->take_charge();
+    const auto listener = run::install_filter();
+    return supervisor && listener && supervisor->take_charge(*listener);
   }
 
   // in_child() of a supervised one.
