@@ -17,9 +17,9 @@ from typing import Iterable
 import debian
 import fetch_kernel
 
-recipe = 1
+recipe = 2
 # What is kept, each with the modules that it needs.
-wanted = ("ioatdma",)
+wanted = ("ioatdma", "vfio_pci", "vfio_iommu_type1")
 decompressors = {
     ".ko": bytes,
     ".xz": lzma.decompress,
