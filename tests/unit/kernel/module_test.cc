@@ -50,5 +50,86 @@ TEST_F(ModuleTest, a_read_reaches_the_module_and_is_answered_inline) {
   EXPECT_TRUE(world.host.log().contains("page: 0 devices left"));
 }
 
+TEST_F(ModuleTest, C35_C36_C43_the_helpers_of_the_headers_do_as_the_kernels) {
+  EXPECT_EQ(insmod("helpers"), 0);
+}
+
+TEST_F(ModuleTest, parameters_are_set_before_the_beginning_and_checked) {
+  ASSERT_EQ(load("page"), 0);
+  EXPECT_EQ(module().set_parameter("nothing", "1").error().code, ENOENT);
+  EXPECT_EQ(module().set_parameter("instances", "two").error().code, EINVAL);
+  EXPECT_EQ(module().set_parameter("instances", "99999999999").error().code, ERANGE);
+  EXPECT_EQ(module().set_parameter("leave", "maybe").error().code, EINVAL);
+  EXPECT_TRUE(module().set_parameter("instances", "0x2"));
+  ASSERT_EQ(init(), 0);
+  EXPECT_TRUE(world.host.log().contains("page: ready, 2 instances"));
+  EXPECT_EQ(module().set_parameter("instances", "3").error().code, EBUSY);
+  EXPECT_EQ(unload(), 0);
+}
+
+TEST_F(ModuleTest, a_beginning_that_fails_leaves_nothing) {
+  for (const int step : {1, 2, 3, 4}) {
+    ASSERT_EQ(load("page"), 0);
+    ASSERT_TRUE(module().set_parameter("fail_at", std::to_string(step)));
+    EXPECT_EQ(init(), step == 1 ? ENXIO : EDOM);
+    EXPECT_FALSE(world.tree.lookup("/devices/virtual/page/page")) << step;
+    EXPECT_FALSE(world.tree.lookup("/bus/mdev/drivers/page")) << step;
+    EXPECT_FALSE(world.tree.lookup("/class/page")) << step;
+    reset();
+  }
+}
+
+TEST_F(ModuleTest, an_end_that_leaves_everything_is_tidied) {
+  ASSERT_EQ(load("page"), 0);
+  ASSERT_TRUE(module().set_parameter("leave", "y"));
+  ASSERT_EQ(init(), 0);
+  ASSERT_EQ(create(1, "page", "page-small"), 0);
+  EXPECT_EQ(unload(), 0);
+  EXPECT_TRUE(world.host.log().contains("left the parent 'page' registered"));
+  EXPECT_FALSE(world.tree.lookup("/devices/virtual/page/page"));
+}
+
+TEST_F(ModuleTest, A10_B2_an_error_of_init_or_probe_is_the_creations) {
+  ASSERT_EQ(load("page"), 0);
+  ASSERT_TRUE(module().set_parameter("fail_at", "5"));
+  ASSERT_EQ(init(), 0);
+  EXPECT_EQ(create(1, "page", "page-small"), EDOM);
+  EXPECT_EQ(show("/devices/virtual/page/page/mdev_supported_types/page-small/available_instances"), "4\n");
+  EXPECT_EQ(unload(), 0);
+  EXPECT_TRUE(world.host.log().contains("page: 0 devices left"));
+}
+
+TEST_F(ModuleTest, D15_attributes_of_the_driver_are_there_while_it_has_the_device) {
+  ASSERT_EQ(insmod("page"), 0);
+  ASSERT_EQ(create(1, "page", "page-small"), 0);
+  const std::string first =
+      "/devices/virtual/page/page/" + test::MdevWorld::uuid(1).to_string() + "/vendor/first";
+  EXPECT_EQ(show(first), "0\n");
+  EXPECT_EQ(store(first, "A"), 0);
+  EXPECT_EQ(show(first), "65\n");
+  EXPECT_EQ(store(first, "x"), ERANGE);
+  EXPECT_EQ(remove(1), 0);
+  EXPECT_EQ(show(first), "errno ENOENT");
+}
+
+TEST_F(ModuleTest, D13_a_module_stays_while_a_device_is_open_unless_it_is_forced) {
+  ASSERT_EQ(insmod("page"), 0);
+  ASSERT_EQ(create(1, "page", "page-small"), 0);
+  auto session = world.open_instance(test::MdevWorld::uuid(1));
+  EXPECT_EQ(unload(), EBUSY);
+  EXPECT_TRUE(read_file(*session.device, 0, 0, 1));
+  session = {};
+  EXPECT_EQ(unload(), 0);
+}
+
+TEST_F(ModuleTest, B6_bounds_are_what_the_driver_said_of_its_regions) {
+  ASSERT_EQ(insmod("page"), 0);
+  ASSERT_EQ(create(1, "page", "page-small"), 0);
+  const auto session = world.open_instance(test::MdevWorld::uuid(1));
+  EXPECT_EQ(read_file(*session.device, 0, 4094, 4).error().code, EINVAL);
+  EXPECT_EQ(read_file(*session.device, 1, 0, 1).error().code, EINVAL);
+  EXPECT_EQ(session.device->ioctl({.command = 1, .argument = {}}).error().code, ENOTTY);
+}
+
 }  // namespace
 }  // namespace umdev::kernel

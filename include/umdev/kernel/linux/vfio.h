@@ -204,6 +204,7 @@ static inline void vfio_device_put(struct vfio_device* vdev) {
 }
 #endif
 
+#include <umdev/vfio_helpers.h>
 #include <umdev/vfio_memory.h>
 
 /* The checks of SET_IRQS; `data_size` is how many bytes of data follow. */

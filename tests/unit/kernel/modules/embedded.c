@@ -1,0 +1,245 @@
+/* One driver in the forms that the API had between 5.12 and 6.0: what is different is the registration only.
+ */
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/init.h>
+#include <linux/mdev.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#define HAS_DATA (UMDEV_KERNEL_API < UMDEV_KERNEL_5_13)
+#if HAS_DATA
+#define SELF void
+#else
+#define SELF struct vfio_device
+#endif
+
+struct state {
+  struct vfio_device vdev;
+  struct completion written;
+  struct mutex lock;
+  int opens, closes, requests;
+};
+
+#if HAS_DATA
+static struct state* to_state(void* data) {
+  return (struct state*)data;
+}
+#else
+static struct state* to_state(struct vfio_device* vdev) {
+  return container_of(vdev, struct state, vdev);
+}
+#endif
+
+static int emb_open(SELF* self) {
+  ++to_state(self)->opens;
+  return 0;
+}
+static void emb_close(SELF* self) {
+  ++to_state(self)->closes;
+}
+/* Reads answer how often it was opened; but at 8 they wait for a write, at 16 they sleep for ever. */
+static ssize_t emb_read(SELF* self, char __user* buf, size_t count, loff_t* ppos) {
+  struct state* state = to_state(self);
+  u8 value = (u8)state->opens;
+  if (*ppos == 8) wait_for_completion(&state->written);
+  if (*ppos == 9) {
+    mutex_lock(&state->lock);
+    msleep(20);
+    mutex_unlock(&state->lock);
+  }
+  if (*ppos == 10 && wait_for_completion_timeout(&state->written, msecs_to_jiffies(5)) == 0) return -ETIME;
+  if (count != 1) return -EINVAL;
+  return copy_to_user(buf, &value, 1) ? -EFAULT : 1;
+}
+static ssize_t emb_write(SELF* self, const char __user* buf, size_t count, loff_t* ppos) {
+  char value;
+  (void)ppos;
+  if (copy_from_user(&value, buf, 1)) return -EFAULT;
+  /* Beyond what came with the request nothing can be read. */
+  if (!copy_from_user(&value, buf + count, 1)) return -EBADMSG;
+  complete(&to_state(self)->written);
+  return (ssize_t)count;
+}
+static long emb_ioctl(SELF* self, unsigned int cmd, unsigned long arg) {
+  (void)self;
+  if (cmd == VFIO_DEVICE_GET_INFO) {
+    struct vfio_device_info info = {
+        .argsz = 16, .flags = VFIO_DEVICE_FLAGS_PCI, .num_regions = 1, .num_irqs = 0};
+    return copy_to_user((void __user*)arg, &info, 16) ? -EFAULT : 0;
+  }
+  if (cmd == VFIO_DEVICE_GET_REGION_INFO) {
+    struct vfio_region_info info = {.argsz = sizeof(info), .size = 64};
+    info.flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+    return copy_to_user((void __user*)arg, &info, sizeof(info)) ? -EFAULT : 0;
+  }
+  return -ENOTTY;
+}
+static void emb_request(SELF* self, unsigned int count) {
+  ++to_state(self)->requests;
+  pr_info("asked %u\n", count);
+}
+
+static const struct vfio_device_ops emb_ops = {
+    .name = "vfio-emb",
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 15, 0)
+    .open_device = emb_open,
+    .close_device = emb_close,
+#else
+    .open = emb_open,
+    .release = emb_close,
+#endif
+    .read = emb_read,
+    .write = emb_write,
+    .ioctl = emb_ioctl,
+    .request = emb_request,
+};
+
+static int emb_begin(struct device* dev) {
+  int result;
+  struct state* state = (struct state*)kzalloc(sizeof(*state), GFP_KERNEL);
+  if (!state) return -ENOMEM;
+  init_completion(&state->written);
+  mutex_init(&state->lock);
+  dev_set_drvdata(dev, state);
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_5_13_RC
+  result = vfio_add_group_dev(dev, &emb_ops, state);
+  if (!result) pr_info("again: %d\n", vfio_add_group_dev(dev, &emb_ops, state));
+#else
+  pr_info("too early: %d\n", vfio_register_group_dev(&state->vdev));
+#if HAS_DATA
+  vfio_init_group_dev(&state->vdev, dev, &emb_ops, state);
+#else
+  vfio_init_group_dev(&state->vdev, dev, &emb_ops);
+#endif
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_5_16
+  result = vfio_register_emulated_iommu_dev(&state->vdev);
+#else
+  result = vfio_register_group_dev(&state->vdev);
+#endif
+#endif
+  if (result) kfree(state);
+  return result;
+}
+static void emb_end(struct device* dev) {
+  struct state* state = (struct state*)dev_get_drvdata(dev);
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_5_13_RC
+  struct vfio_device* found = vfio_device_get_from_dev(dev);
+  if (!found || vfio_device_data(found) != state) pr_err("not found\n");
+  vfio_device_put(found);
+  if (vfio_del_group_dev(dev) != state) pr_err("not what was added\n");
+#else
+  vfio_unregister_group_dev(&state->vdev);
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 15, 0)
+  vfio_uninit_group_dev(&state->vdev);
+#endif
+#endif
+  pr_info("opened %d, closed %d\n", state->opens, state->closes);
+  kfree(state);
+}
+
+#if HAS_DATA
+static struct mdev_driver emb_driver = {.name = "emb", .probe = emb_begin, .remove = emb_end};
+static int emb_create(struct kobject* kobj, struct mdev_device* mdev) {
+  (void)kobj, (void)mdev;
+  return 0;
+}
+static int emb_remove(struct mdev_device* mdev) {
+  (void)mdev;
+  return 0;
+}
+#else
+static int emb_probe(struct mdev_device* mdev) {
+  return emb_begin(&mdev->dev);
+}
+static void emb_remove(struct mdev_device* mdev) {
+  emb_end(&mdev->dev);
+}
+#endif
+
+#if HAS_DATA
+static ssize_t available_instances_show(struct kobject* kobj, struct device* dev, char* buf) {
+  (void)kobj, (void)dev;
+  return scnprintf(buf, 4096, "2\n");
+}
+static ssize_t device_api_show(struct kobject* kobj, struct device* dev, char* buf) {
+  (void)kobj, (void)dev;
+  return scnprintf(buf, 4096, "%s\n", VFIO_DEVICE_API_PCI_STRING);
+}
+#else
+static ssize_t available_instances_show(struct mdev_type* mtype, struct mdev_type_attribute* attr,
+                                        char* buf) {
+  (void)attr;
+  return scnprintf(buf, 4096, "%u\n", 2 + mtype_get_type_group_id(mtype));
+}
+static ssize_t device_api_show(struct mdev_type* mtype, struct mdev_type_attribute* attr, char* buf) {
+  (void)mtype, (void)attr;
+  return scnprintf(buf, 4096, "%s\n", VFIO_DEVICE_API_PCI_STRING);
+}
+#endif
+static MDEV_TYPE_ATTR_RO(available_instances);
+static MDEV_TYPE_ATTR_RO(device_api);
+static struct attribute* type_attrs[] = {&mdev_type_attr_available_instances.attr,
+                                         &mdev_type_attr_device_api.attr, NULL};
+static struct attribute_group type_group = {.name = "one", .attrs = type_attrs};
+static struct attribute_group* type_groups[] = {&type_group, NULL};
+
+#if !HAS_DATA
+static struct mdev_driver emb_driver = {
+    .probe = emb_probe,
+    .remove = emb_remove,
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 19, 0)
+    .supported_type_groups = type_groups,
+#endif
+    .driver = {.name = "emb", .owner = THIS_MODULE},
+};
+#endif
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(5, 19, 0)
+static const struct mdev_parent_ops emb_parent_ops = {
+    .owner = THIS_MODULE,
+#if HAS_DATA
+    .create = emb_create,
+    .remove = emb_remove,
+#else
+    .device_driver = &emb_driver,
+#endif
+    .supported_type_groups = type_groups,
+};
+#endif
+
+static struct class* emb_class;
+static struct device emb_device;
+static void emb_device_release(struct device* dev) {
+  (void)dev;
+}
+
+static int __init emb_init(void) {
+#if HAS_DATA
+  int result = mdev_register_driver(&emb_driver, THIS_MODULE);
+#else
+  int result = mdev_register_driver(&emb_driver);
+#endif
+  if (result) return result;
+  emb_class = class_create(THIS_MODULE, "emb");
+  if (IS_ERR(emb_class)) return (int)PTR_ERR(emb_class);
+  emb_device.class = emb_class;
+  emb_device.release = emb_device_release;
+  dev_set_name(&emb_device, "emb");
+  result = device_register(&emb_device);
+  if (result) return result;
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(5, 19, 0)
+  return mdev_register_device(&emb_device, &emb_parent_ops);
+#else
+  return mdev_register_device(&emb_device, &emb_driver);
+#endif
+}
+static void __exit emb_exit(void) {
+  mdev_unregister_device(&emb_device);
+  device_unregister(&emb_device);
+  class_destroy(emb_class);
+  mdev_unregister_driver(&emb_driver);
+}
+module_init(emb_init) module_exit(emb_exit) MODULE_LICENSE("GPL");
