@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vfio_program.h"
+#include "tests/e2e/vfio_program/vfio_program.h"
 
 /* The registers of channel 0, and the states at the end of its status. */
 enum {

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vfio_program.h"
+#include "tests/e2e/vfio_program/vfio_program.h"
 
 static void check(int device) {
   struct vfio_device_info info = {.argsz = sizeof info};

@@ -12,7 +12,7 @@
  * The exit status is 0 when all is as it should be; else a line says what is not.
  */
 #define _GNU_SOURCE
-#include "vfio_program.h"
+#include "tests/e2e/vfio_program/vfio_program.h"
 
 #include <errno.h>
 #include <fcntl.h>
