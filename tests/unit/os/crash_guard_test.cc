@@ -29,10 +29,10 @@ T hidden(T value) {
 }
 
 // Reads what nobody may read, without asking a sanitizer.
-[[gnu::no_sanitize("address", "undefined"), gnu::noinline]] void read_null(void*) {
+__attribute__((no_sanitize("address", "undefined"), noinline)) void read_null(void*) {
   *hidden(static_cast<volatile int*>(nullptr));
 }
-[[gnu::no_sanitize("address", "undefined"), gnu::noinline]] void call_null(void*) {
+__attribute__((no_sanitize("address", "undefined"), noinline)) void call_null(void*) {
   hidden(static_cast<void (*)()>(nullptr))();
 }
 void trap(void*) {
