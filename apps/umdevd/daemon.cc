@@ -7,19 +7,20 @@
 #include <filesystem>
 #include <fstream>
 
+#include "apps/umdevd/worker_plan.h"
 #include "umdev/control/dispatcher.h"
 #include "umdev/control/paths.h"
 #include "umdev/device/class.h"
 #include "umdev/device/model.h"
 #include "umdev/iommu/type1.h"
 #include "umdev/mdev/vfio_mdev.h"
+#include "umdev/os/spin_window.h"
 #include "umdev/os/thread.h"
 
 namespace umdev::daemon {
 namespace {
 
 constexpr mode_t directory_mode = 0700;
-constexpr std::size_t workers_max = 4;
 // Descriptors that are nobody's budget: loops, sockets of the daemon itself, standard streams.
 constexpr std::uint64_t own_descriptors = 256;
 
@@ -163,9 +164,12 @@ Result<> Daemon::build_core() {
 }
 
 Result<> Daemon::build_doors() {
-  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
-  workers_ = UMDEV_TRY(
-      os::WorkerPool::create(options_.workers > 0 ? options_.workers : std::min(processors, workers_max)));
+  const WorkerPlan plan =
+      plan_workers(options_.workers, std::max(1U, std::thread::hardware_concurrency()), options_.spin);
+  if (plan.spin != options_.spin) log_.warning("workers do not look for work: no processor is left over");
+  workers_ = UMDEV_TRY(os::WorkerPool::create(plan.workers));
+  for (std::size_t index = 0; index < plan.workers; ++index)
+    workers_->at(index).post([spin = plan.spin] { os::spin_of_this_thread().set_limit(spin); });
   vfio_user_ = std::make_unique<vfio_user::Server>(vfio_user::Server::Config{
       .core = core_.get(), .workers = workers_.get(), .log = &log_, .limits = options_.vfio_user_limits});
   sockets_ = UMDEV_TRY(InstanceSockets::create(

@@ -59,7 +59,8 @@ struct DaemonOptions {
   std::string uevents;  // the network namespace that is sent them: a path, "self", or empty: none
   // At RUNTIME/sys, and nodes at RUNTIME/dev; goes on without where FUSE cannot be had.
   bool mount_tree = false;
-  std::size_t workers = 0;  // 0: as many as there are processors, 4 at most
+  std::size_t workers = 0;           // 0: as many as there are processors, 4 at most
+  Duration spin = Duration::zero();  // how long they look for work before they sleep; see worker_plan.h
   Limits limits;
   vfio_user::Limits vfio_user_limits;
 };

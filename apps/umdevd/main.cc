@@ -76,6 +76,7 @@ struct Arguments {
   std::vector<std::string> modules;
   std::vector<std::string> module_parameters;  // [MODULE.]NAME=VALUE
   bool no_tree = false;
+  unsigned spin = 0;  // microseconds
   LogLevel log_level = LogLevel::info;
 };
 
@@ -133,7 +134,8 @@ DaemonOptions make_options(const Arguments& arguments, Config config, std::vecto
                         .config = std::move(config),
                         .modules = std::move(modules),
                         .uevents = arguments.uevents,
-                        .mount_tree = !arguments.no_tree};
+                        .mount_tree = !arguments.no_tree,
+                        .spin = std::chrono::microseconds(arguments.spin)};
   const auto descriptors = os::raise_descriptor_limit();
   if (!descriptors) log.warning("the descriptor limit cannot be raised");
   budget(options, descriptors.value_or(1024), os::mapping_limit());
@@ -219,6 +221,10 @@ int main(int count, char** values) {
                  "a parameter of a module: with several modules MODULE.NAME=VALUE; may be repeated")
       ->type_name("NAME=VALUE");
   app.add_flag("--no-tree", arguments.no_tree, "do not mount the tree at RUNTIME/sys");
+  app.add_option("--spin", arguments.spin,
+                 "let workers look so long for work before they sleep, where a processor is left over")
+      ->check(CLI::Range(0, 1000))
+      ->type_name("MICROSECONDS");
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))

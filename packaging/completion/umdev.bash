@@ -104,7 +104,7 @@ _umdevd() {
     --runtime-dir | --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --config | --uevents | --module) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --uevents --module --module-param --fd --log-level --version --help" \
+    *) mapfile -t COMPREPLY < <(compgen -W "--runtime-dir --state-dir --config --no-tree --uevents --module --module-param --fd --spin --log-level --version --help" \
       -- "$current") ;;
   esac
 }

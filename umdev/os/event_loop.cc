@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
+#include "umdev/os/spin_window.h"
 #include "umdev/os/system_call.h"
 #include "umdev/os/system_error.h"
 #include "umdev/os/timer_queue.h"
@@ -22,6 +24,34 @@ namespace {
 Duration time_until(Time when) {
   const Time now = std::chrono::steady_clock::now();
   return when <= now ? Duration::zero() : when - now;
+}
+
+// How many events there are, waiting for one at most so long (or for ever).
+int take_events(int epoll, std::span<epoll_event> events, std::optional<Duration> wait) {
+  timespec timeout{};
+  if (wait) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*wait);
+    timeout.tv_sec = seconds.count();
+    timeout.tv_nsec = (*wait - seconds).count();
+  }
+  const long count = system_call<&::epoll_pwait2, SYS_epoll_pwait2>(
+      epoll, events.data(), static_cast<int>(events.size()),
+      static_cast<const timespec*>(wait ? &timeout : nullptr), static_cast<const sigset_t*>(nullptr));
+  UMDEV_ASSERT(count >= 0 || count == -EINTR, "epoll_pwait2 failed");
+  return static_cast<int>(std::max(count, 0L));
+}
+
+// The same without sleeping, for as long as this thread looks; at most for `wait`.
+int look_for_events(int epoll, std::span<epoll_event> events, std::optional<Duration> wait) {
+  const Duration window = spin_of_this_thread().next();
+  if (window == Duration::zero()) return 0;
+  const Time end = std::chrono::steady_clock::now() + (wait ? std::min(*wait, window) : window);
+  int count = 0;
+  do {
+    count = take_events(epoll, events, Duration::zero());
+  } while (count == 0 && std::chrono::steady_clock::now() < end);
+  spin_of_this_thread().found(count != 0);
+  return count;
 }
 
 }  // namespace
@@ -177,22 +207,13 @@ int EventLoop::wait_for_events(std::optional<Duration> wait) {
     }
     shared_->sleeping = wait != Duration::zero();
   }
-  timespec timeout{};
-  if (wait) {
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*wait);
-    timeout.tv_sec = seconds.count();
-    timeout.tv_nsec = (*wait - seconds).count();
-  }
-  auto& events = batch_->events;
-  const auto count = static_cast<int>(system_call<&::epoll_pwait2, SYS_epoll_pwait2>(
-      epoll_.get(), events.data(), static_cast<int>(events.size()),
-      static_cast<const timespec*>(wait ? &timeout : nullptr), static_cast<const sigset_t*>(nullptr)));
-  UMDEV_ASSERT(count >= 0 || count == -EINTR, "epoll_pwait2 failed");
-  if (wait != Duration::zero()) {
-    Lock lock(shared_->mutex);
-    shared_->sleeping = false;
-  }
-  return std::max(count, 0);
+  if (wait == Duration::zero()) return take_events(epoll_.get(), batch_->events, wait);
+  // Whoever posts meanwhile signals the waker, which a look finds as well as a sleeper.
+  int count = look_for_events(epoll_.get(), batch_->events, wait);
+  if (count == 0) count = take_events(epoll_.get(), batch_->events, wait);
+  Lock lock(shared_->mutex);
+  shared_->sleeping = false;
+  return count;
 }
 
 std::size_t EventLoop::dispatch(int count) {

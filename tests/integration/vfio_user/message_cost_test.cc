@@ -1,8 +1,11 @@
 // What a message costs the server, counted: system calls and allocations of all threads but the client's.
 #include <sys/socket.h>
 
+#include <thread>
+
 #include "tests/integration/vfio_user/live_server.h"
 #include "tests/support/counters/counters.h"
+#include "umdev/os/spin_window.h"
 
 namespace umdev::vfio_user::test {
 namespace {
@@ -57,6 +60,21 @@ TEST_F(MessageCost, a_batch_shares_one_receive_and_one_send) {
   const Counts cost = cost_of(64);
   EXPECT_LE(cost.system_calls, 3U * (rounds + 1)) << "and one wait";
   EXPECT_EQ(cost.allocations, 0U);
+}
+
+// Looks are system calls: there are more of them while messages come, and none when nothing comes any more.
+TEST_F(MessageCost, a_worker_that_looks_before_it_sleeps_sleeps_all_the_same) {
+  using namespace std::chrono_literals;
+  live_.workers->at(0).post([] { os::spin_of_this_thread().set_limit(1ms); });
+  const Counts busy = cost_of(1);
+  EXPECT_GE(busy.system_calls, 3U * rounds);
+  EXPECT_EQ(busy.allocations, 0U);
+  const auto is_quiet = [] {
+    const Counts before = counts_of_other_threads();
+    std::this_thread::sleep_for(50ms);
+    return (counts_of_other_threads() - before).system_calls == 0;
+  };
+  EXPECT_TRUE(eventually(is_quiet));
 }
 
 }  // namespace
