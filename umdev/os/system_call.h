@@ -22,14 +22,14 @@ long as_register(T value) {
     return static_cast<long>(value);
 }
 
-// The call's result, or the negative errno. `Function` is the C library's, which takes the same arguments.
+// The call's result, or the negative errno. `function` is the C library's, which takes the same arguments.
 //
 // Here the call is part of its caller, for two reasons. A processor that is made to forget its return
 // addresses in the kernel, for safety's sake, pays some 30 to 70 ns for each of the first two returns after
 // it. And a call that may wait is a point of cancellation in the C library, which a program with threads pays
 // for twice. The sanitizers have to see the library's,
 // and so do tests that count (UMDEV_LIBRARY_SYSTEM_CALLS).
-template <auto Function, long number, typename... Arguments>
+template <auto function, long number, typename... Arguments>
 [[gnu::always_inline]] inline long system_call(Arguments... arguments) {
   static_assert(sizeof...(Arguments) <= 5);
 #if defined(UMDEV_DIRECT_SYSTEM_CALLS)
@@ -43,7 +43,7 @@ template <auto Function, long number, typename... Arguments>
                : "rcx", "r11", "memory");
   return result;
 #else
-  const long result = Function(arguments...);
+  const long result = function(arguments...);
   return result == -1 ? -errno : result;
 #endif
 }

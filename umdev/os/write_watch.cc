@@ -66,7 +66,7 @@ struct Registry {
 };
 static_assert(sizeof(std::atomic<std::uint32_t>) == 4, "a futex is 32 bits");
 
-// A process has one handler of a signal, so it has one of these.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): a process has one handler of a signal
 constinit Registry registry;
 
 Writer::Writer() {
