@@ -4,6 +4,8 @@ a warning, loaded, and used through the tree and by a vfio-user client."""
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import struct
 import sys
 import tempfile
@@ -13,14 +15,15 @@ from pathlib import Path
 
 import fetch_samples
 import kit
+import picture
 from harness import Daemon, build_dir
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "guest"))
 import debian  # noqa: E402
 
 # What is said of the interface that was picked, by release.
-interfaces = {"6.1": "6.1"}
-bar0, config = 0, 7
+interfaces = {"5.10": "4.10", "6.1": "6.1", "6.12": "6.12"}
+bar0, bar2, config = 0, 2, 7
 folders: dict[str, Path] = {}
 reasons: dict[str, str] = {}
 
@@ -65,6 +68,22 @@ class Sample(unittest.TestCase):
         self.assertEqual(daemon.json("module", "list"), [])
         self.assertEqual(daemon.stop(), 0, daemon.said())
 
+    def memory_of(self, client: kit.client.Client, region: int) -> mmap.mmap:
+        """A region that the device lets its user map."""
+        reply = client.ok(kit.codec.REGION_INFO, kit.codec.region_info(region, argsz=4096))
+        info = kit.codec.unpack_region_info(reply.payload)
+        self.assertEqual(len(reply.fds), 1)
+        with contextlib.closing(Descriptor(reply.fds[0])) as fd:
+            return self.enterContext(mmap.mmap(fd.number, info.size, offset=info.offset))
+
+
+class Descriptor:
+    def __init__(self, number: int):
+        self.number = number
+
+    def close(self) -> None:
+        kit.client.close_fds([self.number])
+
 
 class Mtty(Sample):
     def check(self, release: str) -> None:
@@ -83,8 +102,86 @@ class Mtty(Sample):
             self.assertEqual(client.read(bar0, 5, 1)[0] & 1, 0)
         self.remove(daemon, uuid, "mtty")
 
+    def test_of_5_10(self):
+        self.check("5.10")
+
     def test_of_6_1(self):
         self.check("6.1")
+
+
+class Mdpy(Sample):
+    width, height = 640, 480
+
+    def check(self, release: str) -> None:
+        """Its frame buffer is a grey that grows from line to line, after a reset; and what a client draws."""
+        daemon = self.start(self.compile(release, "mdpy"), "count=2")
+        self.assertEqual({t["available_instances"] for t in daemon.json("types") if t["parent"] == "mdpy"}, {2})
+        uuid = self.create(daemon, "mdpy", "mdpy-vga")
+        with kit.open_client(daemon, uuid) as client:
+            client.ok(kit.codec.RESET)
+            memory = self.memory_of(client, bar0)
+            self.show(release, memory[:], lambda row, _: 3 * (row * 255 // self.height,))
+            for row in range(100, 200):
+                begin = 4 * (row * self.width + 200)
+                memory[begin : begin + 400] = b"\x10\x80\xf0\0" * 100
+            inside = lambda row, column: 100 <= row < 200 and 200 <= column < 300  # noqa: E731
+            self.show(
+                release,
+                memory[:],
+                lambda row, column: (0xF0, 0x80, 0x10) if inside(row, column) else 3 * (row * 255 // self.height,),
+            )
+        self.remove(daemon, uuid, "mdpy")
+
+    def show(self, release: str, memory: bytes, expected) -> None:
+        path = self.scratch / f"mdpy-{release}.png"
+        picture.write_png(path, memory, self.width, self.height, 4 * self.width)
+        rows = picture.read_png(path)
+        self.assertEqual((len(rows), len(rows[0])), (self.height, self.width))
+        for row in range(0, self.height, 7):
+            for column in (0, 199, 200, 299, 300, 639):
+                self.assertEqual(rows[row][column], expected(row, column), (row, column))
+
+    def test_of_5_10(self):
+        self.check("5.10")
+
+    def test_of_6_1(self):
+        self.check("6.1")
+
+    def test_of_6_12(self):
+        self.check("6.12")
+
+
+class Mbochs(Sample):
+    width, height = 320, 200
+    vbe = 0x500  # VBE's registers in the region, 16 bits each
+
+    def check(self, release: str) -> None:
+        daemon = self.start(self.compile(release, "mbochs"))
+        uuid = self.create(daemon, "mbochs", "mbochs-small")
+        with kit.open_client(daemon, uuid) as client:
+            self.assertEqual(struct.unpack("<HH", client.read(config, 0, 4)), (0x1234, 0x1111))
+            for index, value in ((1, self.width), (2, self.height), (3, 32), (6, self.width), (4, 1)):
+                client.write(bar2, self.vbe + 2 * index, struct.pack("<H", value))
+            self.assertEqual(client.read(bar2, self.vbe + 2, 2), struct.pack("<H", self.width))
+            memory = self.memory_of(client, bar0)
+            for row in range(self.height):
+                pixels = b"".join(bytes((column & 255, row, 255 - row, 0)) for column in range(self.width))
+                memory[4 * row * self.width : 4 * (row + 1) * self.width] = pixels
+            path = self.scratch / f"mbochs-{release}.png"
+            picture.write_png(path, memory[:], self.width, self.height, 4 * self.width)
+        rows = picture.read_png(path)
+        for row, column in ((0, 0), (0, 319), (100, 7), (199, 300)):
+            self.assertEqual(rows[row][column], (255 - row, row, column & 255))
+        self.remove(daemon, uuid, "mbochs")
+
+    def test_of_5_10(self):
+        self.check("5.10")
+
+    def test_of_6_1(self):
+        self.check("6.1")
+
+    def test_of_6_12(self):
+        self.check("6.12")
 
 
 def main() -> None:
