@@ -116,8 +116,11 @@ void ModuleDriver::take_away(const MdevRecord& record, RemovePolicy policy, Done
   const auto vfio = record.vfio();
   if (!vfio) return done();
   auto removed = std::make_shared<Done<>>(std::move(done));
-  vfio->unregister(policy, [object = vfio->object(), removed](Result<> result) {
-    if (result) vfio_uninit_device(object);
+  vfio->unregister(policy, [&module = vfio->module(), object = vfio->object(), removed](Result<> result) {
+    if (result) {
+      module.belongings().remove(object);
+      vfio_uninit_device(object);
+    }
     (*removed)(std::move(result));
   });
 }
