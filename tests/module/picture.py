@@ -21,9 +21,8 @@ def write_png(path: Path, memory: bytes, width: int, height: int, stride: int) -
         colours[0::3], colours[1::3], colours[2::3] = line[2::4], line[1::4], line[0::4]
         lines += b"\0" + colours
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(lines))) + chunk(b"IEND", b"")
-    )
+    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(lines))), chunk(b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
 
 
 def read_png(path: Path) -> list[list[Pixel]]:
