@@ -37,12 +37,15 @@ Result<Answer> read_answer(std::string_view line, std::uint64_t id) {
   const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return fail(EPROTO, "the answer is no JSON object");
   const auto error = json.find("error");
-  if (error != json.end() && error->is_object()) return Answer{.result = {}, .refusal = read_refusal(*error)};
+  if (error != json.end() && error->is_object())
+    return Answer{.result = {}, .descriptors = {}, .refusal = read_refusal(*error)};
   const auto answered = json.find("id");
   const auto result = json.find("result");
   if (answered == json.end() || *answered != id || result == json.end())
     return fail(EPROTO, "the answer belongs to no call");
-  return Answer{.result = result->dump(-1, ' ', false, Json::error_handler_t::replace), .refusal = {}};
+  return Answer{.result = result->dump(-1, ' ', false, Json::error_handler_t::replace),
+                .descriptors = {},
+                .refusal = {}};
 }
 
 }  // namespace
@@ -51,8 +54,8 @@ Result<Client> Client::connect(const std::string& path) {
   return Client(UMDEV_TRY(os::connect_to(path)));
 }
 
-Result<> Client::begin(std::string_view method, const CallParameters& parameters,
-                       const CallParameters& json) {
+Result<> Client::begin(std::string_view method, const CallParameters& parameters, const CallParameters& json,
+                       std::span<const int> fds) {
   Json named = Json::object();
   for (const auto& [name, value] : parameters) named[std::string(name)] = value;
   for (const auto& [name, text] : json) {
@@ -61,13 +64,15 @@ Result<> Client::begin(std::string_view method, const CallParameters& parameters
     named[std::string(name)] = std::move(value);
   }
   const Json request{{"jsonrpc", "2.0"}, {"id", ++last_id_}, {"method", method}, {"params", named}};
-  return send_all(request.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
+  received_.clear();
+  return send_all(request.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n', fds);
 }
 
-Result<> Client::send_all(std::string_view text) {
+Result<> Client::send_all(std::string_view text, std::span<const int> fds) {
   while (!text.empty()) {
-    const auto count = os::send(socket_.get(), std::as_bytes(std::span(text)));
+    const auto count = os::send(socket_.get(), std::as_bytes(std::span(text)), fds);
     if (count) {
+      fds = {};
       text.remove_prefix(*count);
       continue;
     }
@@ -101,6 +106,7 @@ Result<bool> Client::wait(std::optional<Duration> limit) {
     if (!count && count.error().code == EAGAIN) continue;
     if (!count) return std::unexpected(count.error());
     if (*count == 0) return fail(ECONNRESET, "the server closed the connection");
+    for (std::size_t index = 0; index < fds.size(); ++index) received_.push_back(fds.take(index));
     input_.append(reinterpret_cast<const char*>(bytes.data()), *count);
   }
   return true;
@@ -108,7 +114,9 @@ Result<bool> Client::wait(std::optional<Duration> limit) {
 
 Result<Answer> Client::finish() {
   UMDEV_TRY(wait());
-  return read_answer(take_line(), last_id_);
+  Answer answer = UMDEV_TRY(read_answer(take_line(), last_id_));
+  answer.descriptors = std::exchange(received_, {});
+  return answer;
 }
 
 // Precondition: there is one.
@@ -130,8 +138,8 @@ Result<std::optional<Notification>> Client::next_notification(std::optional<Dura
 }
 
 Result<Answer> Client::call(std::string_view method, const CallParameters& parameters,
-                            const CallParameters& json) {
-  UMDEV_TRY(begin(method, parameters, json));
+                            const CallParameters& json, std::span<const int> fds) {
+  UMDEV_TRY(begin(method, parameters, json, fds));
   return finish();
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,7 @@ struct Answer {
     std::string text;
   };
   std::string result;
+  std::vector<os::UniqueFd> descriptors;  // that came with it
   std::optional<Refusal> refusal;
 };
 
@@ -41,15 +43,16 @@ class Client {
   static Result<Client> connect(const std::string& path);
 
   // Sends a call; one at a time. The values of `json` are JSON texts, for the parameters that are any JSON.
+  // `fds` (253 at most) go with it, and stay the caller's.
   Result<> begin(std::string_view method, const CallParameters& parameters = {},
-                 const CallParameters& json = {});
+                 const CallParameters& json = {}, std::span<const int> fds = {});
   // Waits for its answer, for so long at most (nothing: for ever); false when none has come yet.
   Result<bool> wait(std::optional<Duration> limit = {});
   // Waits for ever for the answer and takes it.
   Result<Answer> finish();
 
   Result<Answer> call(std::string_view method, const CallParameters& parameters = {},
-                      const CallParameters& json = {});
+                      const CallParameters& json = {}, std::span<const int> fds = {});
 
   // For one that watches, between calls: the next notification, waited for as in wait(); nothing when none
   // has come yet.
@@ -62,7 +65,7 @@ class Client {
  private:
   explicit Client(os::UniqueFd socket) : socket_(std::move(socket)) {}
 
-  Result<> send_all(std::string_view text);
+  Result<> send_all(std::string_view text, std::span<const int> fds);
   std::string take_line();
   // Waits until the socket is ready for `events` of poll(2).
   Result<bool> poll_for(short events, std::optional<Duration> limit);
@@ -70,6 +73,7 @@ class Client {
   os::UniqueFd socket_;
   std::uint64_t last_id_ = 0;
   std::string input_;
+  std::vector<os::UniqueFd> received_;  // descriptors of the answer that is to come
 };
 
 }  // namespace umdev::control

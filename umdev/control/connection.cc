@@ -10,8 +10,6 @@ namespace umdev::control {
 namespace {
 
 constexpr std::size_t receive_size = 16384;
-// What was sent stays in front of what waits, up to this.
-constexpr std::size_t sent_max = 65536;
 
 }  // namespace
 
@@ -51,19 +49,27 @@ void Connection::ready(std::uint32_t events) {
 // Once for each time that the socket is readable, so that no client keeps the others waiting.
 void Connection::receive() {
   std::array<std::byte, receive_size> bytes;
-  os::FdBatch fds;  // nobody has asked for descriptors: they are closed
+  os::FdBatch fds;
   const auto count = os::receive(socket_.get(), bytes, fds);
   if (!count) {
     if (count.error().code != EAGAIN && count.error().code != EINTR) end();
     return;
   }
   if (*count == 0) at_end_ = true;
-  input_.append({reinterpret_cast<const char*>(bytes.data()), *count});
+  const auto position = input_.append({reinterpret_cast<const char*>(bytes.data()), *count});
+  if (!fds.empty()) keep_descriptors(position, fds);
+}
+
+// What cannot be kept is closed: a method that wants descriptors says that they are not there.
+void Connection::keep_descriptors(std::optional<std::uint64_t> position, os::FdBatch& fds) {
+  if (!position || descriptors_.size() >= world_.dispatcher->limits().messages_with_descriptors) return;
+  std::vector<os::UniqueFd>& kept = descriptors_[*position];
+  for (std::size_t index = 0; index < fds.size(); ++index) kept.push_back(fds.take(index));
 }
 
 bool Connection::is_full() const {
   const Limits& limits = world_.dispatcher->limits();
-  return pending_ >= limits.pending || output_.size() - sent_ > limits.output_high_water;
+  return pending_ >= limits.pending || output_.size() > limits.output_high_water;
 }
 
 // Sending may make room for messages that were held back, and nothing else would come to say so.
@@ -81,30 +87,34 @@ void Connection::serve() {
 void Connection::handle_messages() {
   const std::size_t line_max = world_.dispatcher->limits().message;
   while (!is_full()) {
+    const std::uint64_t position = input_.position();
     const auto line = input_.next();
     const bool too_long = line ? line->size() > line_max : input_.overflows();
     if (too_long) {
       at_end_ = true;
       input_.clear();
-      output_ +=
-          make_refusal(code_invalid_request, "Invalid Request", EMSGSIZE, "the message is too long") + '\n';
+      output_.append(
+          make_refusal(code_invalid_request, "Invalid Request", EMSGSIZE, "the message is too long") + '\n');
       return;
     }
     if (!line) return;
     ++pending_;
     Caller caller = caller_;
     caller.listener = shared_from_this();
-    world_.dispatcher->handle(*line, caller, [self = shared_from_this()](Result<std::string> text) {
-      auto answer = std::make_shared<std::string>(text ? std::move(*text) : std::string());
-      self->world_.outlet->post([self, answer] { self->answered(*answer); });
-    });
+    caller.attachment = std::make_shared<Attachment>();
+    if (auto node = descriptors_.extract(position)) caller.attachment->received = std::move(node.mapped());
+    world_.dispatcher->handle(
+        *line, caller, [self = shared_from_this(), attachment = caller.attachment](Result<std::string> text) {
+          auto answer = std::make_shared<std::string>(text ? std::move(*text) : std::string());
+          self->world_.outlet->post([self, answer, attachment] { self->answered(*answer, *attachment); });
+        });
   }
 }
 
-void Connection::answered(const std::string& text) {
+void Connection::answered(const std::string& text, Attachment& attachment) {
   --pending_;
   if (ended_) return;
-  if (!text.empty()) output_ += text + '\n';
+  if (!text.empty()) output_.append(text + '\n', std::move(attachment.answer));
   serve();
 }
 
@@ -149,10 +159,10 @@ void Connection::tell_news() {
   const Limits& limits = world_.dispatcher->limits();
   news_left_ = news_ != nullptr;
   for (std::uint32_t turn = 0; news_left_ && turn < limits.watch_turn; ++turn) {
-    if (output_.size() - sent_ > limits.watch_output) return;
+    if (output_.size() > limits.watch_output) return;
     const auto item = news_->next();
     if (item)
-      output_ += R"({"jsonrpc":"2.0","method":"event","params":)" + **item + "}\n";
+      output_.append(R"({"jsonrpc":"2.0","method":"event","params":)" + **item + "}\n");
     else
       news_left_ = false;
   }
@@ -160,24 +170,17 @@ void Connection::tell_news() {
 
 // False when the connection ended.
 bool Connection::flush() {
-  while (sent_ < output_.size()) {
-    const auto count = os::send(socket_.get(), std::as_bytes(std::span(output_).subspan(sent_)));
+  while (!output_.empty()) {
+    const Output::Piece piece = output_.front();
+    const auto count = os::send(socket_.get(), std::as_bytes(std::span(piece.text)), piece.fds);
     if (!count && count.error().code == EAGAIN) break;
     if (!count) {
       end();
       return false;
     }
-    sent_ += *count;
+    output_.sent(*count);
   }
-  if (sent_ == output_.size()) {
-    output_.clear();
-    sent_ = 0;
-    if (output_.capacity() > receive_size) output_.shrink_to_fit();
-  } else if (sent_ > sent_max) {
-    output_.erase(0, sent_);
-    sent_ = 0;
-  }
-  if (output_.size() - sent_ <= world_.dispatcher->limits().output_max) return true;
+  if (output_.size() <= world_.dispatcher->limits().output_max) return true;
   end();
   return false;
 }

@@ -7,13 +7,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "umdev/control/dispatcher.h"
 #include "umdev/control/line_buffer.h"
+#include "umdev/control/output.h"
 #include "umdev/control/topic.h"
 #include "umdev/os/event_loop.h"
+#include "umdev/os/fd_batch.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::control {
@@ -68,7 +71,8 @@ class Connection final : public Listener, public std::enable_shared_from_this<Co
   void receive();
   void serve();
   void handle_messages();
-  void answered(const std::string& text);
+  void keep_descriptors(std::optional<std::uint64_t> position, os::FdBatch& fds);
+  void answered(const std::string& text, Attachment& attachment);
   void begin_telling() UMDEV_EXCLUDES(mutex_);
   void news_came();
   void tell_news();
@@ -80,8 +84,9 @@ class Connection final : public Listener, public std::enable_shared_from_this<Co
   const Caller caller_;
   const World world_;
   LineBuffer input_;
-  std::string output_;
-  std::size_t sent_ = 0;  // of output_
+  // Of messages that were not looked at yet, by their position.
+  std::map<std::uint64_t, std::vector<os::UniqueFd>> descriptors_;
+  Output output_;
   std::uint32_t pending_ = 0;
   bool at_end_ = false;  // nothing more will be read
   bool ended_ = false;

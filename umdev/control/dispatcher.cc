@@ -194,9 +194,12 @@ void Dispatcher::handle(std::string_view message, const Caller& caller, Done<std
   if (json.size() > limits_.batch)
     return done(make_error(
         null_id, invalid_request("the batch has more than " + std::to_string(limits_.batch) + " calls")));
+  // Whose they would be, nobody could tell.
+  Caller without_descriptors = caller;
+  without_descriptors.attachment = nullptr;
   const auto batch = std::make_shared<Batch>(json.size(), std::move(done));
   for (const Json& one : json)
-    handle_one(methods_, one, caller,
+    handle_one(methods_, one, without_descriptors,
                [batch](Result<std::string> answer) { batch->add(std::move(*answer)); });
 }
 

@@ -12,6 +12,9 @@
 // A method that watches answers, and from then on its connection gets notifications: {"jsonrpc": "2.0",
 // "method": "event", "params": {...}}, see news.h. A connection watches once.
 //
+// Descriptors go with the first byte of a message, which is sent by itself then; its method says what they
+// are. Those of a batch, or of a method that takes none, are closed.
+//
 // Parameters come by name, or by position in the order of the method's table. A request without id is a
 // notification: it is carried out and never answered, whatever is wrong with it. The calls of a batch run
 // side by side; its answer comes when the last has ended.

@@ -15,6 +15,9 @@ struct Limits {
   // Messages of one connection that wait for their answers (removals that wait for users, above all). While
   // there are as many, no more are read.
   std::uint32_t pending = 64;
+  // Messages of one connection that have descriptors (253 each at most) and wait to be looked at; those of
+  // further ones are closed.
+  std::size_t messages_with_descriptors = 4;
   // Answers that wait for their client to read them: above the first no more messages are read, above the
   // second the connection is closed. One listing of all instances has to fit below it.
   std::size_t output_high_water = 1U << 20;

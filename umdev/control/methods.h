@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "umdev/os/unique_fd.h"
 #include "umdev/support/done.h"
 
 namespace umdev::control {
@@ -26,12 +27,20 @@ class Listener {
   virtual void begin() = 0;
 };
 
+// The descriptors that go with a call and its answer. The call's thread has it until the call completes.
+struct Attachment {
+  std::vector<os::UniqueFd> received;
+  std::vector<os::UniqueFd> answer;  // 253 at most; they go only with a result
+};
+
 // Who calls, as the kernel saw it when the connection was made.
 struct Caller {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::int32_t pid = 0;
   std::shared_ptr<Listener> listener = {};  // null: only answers reach this caller
+  // Null: no descriptors can be passed (in a batch, for one).
+  std::shared_ptr<Attachment> attachment = {};
 };
 
 // A parameter: a string, unless it is any JSON. What does not fit is refused before the method is called.

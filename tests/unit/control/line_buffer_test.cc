@@ -32,6 +32,24 @@ TEST(LineBuffer, A_line_that_has_begun_overflows_above_the_limit) {
   EXPECT_TRUE(buffer.overflows());
 }
 
+TEST(LineBuffer, It_says_where_the_last_line_begins_that_came) {
+  LineBuffer buffer(100);
+  EXPECT_EQ(buffer.append("one"), 0U);
+  EXPECT_EQ(buffer.append(" more\n"), std::nullopt) << "none begins here";
+  EXPECT_EQ(buffer.append("two\nthree\nfo"), 19U);
+  EXPECT_EQ(buffer.position(), 0U);
+  ASSERT_EQ(buffer.next(), "one more");
+  EXPECT_EQ(buffer.position(), 9U);
+  ASSERT_EQ(buffer.next(), "two");
+  EXPECT_EQ(buffer.append("ur\n"), std::nullopt);
+  ASSERT_EQ(buffer.next(), "three");
+  EXPECT_EQ(buffer.position(), 19U);
+  ASSERT_EQ(buffer.next(), "four");
+  EXPECT_EQ(buffer.append("\n"), 24U);
+  buffer.clear();
+  EXPECT_EQ(buffer.append("x"), 25U);
+}
+
 TEST(LineBuffer, Lines_do_not_depend_on_how_the_bytes_came) {
   rc::check([](const std::vector<std::string>& pieces) {
     LineBuffer buffer(1 << 20);

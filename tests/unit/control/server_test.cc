@@ -6,13 +6,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
 #include "tests/support/test_host.h"
 #include "umdev/control/client.h"
+#include "umdev/os/memfd.h"
 #include "umdev/os/thread_pool.h"
 #include "umdev/os/unix_socket.h"
 #include "umdev/support/mutex.h"
@@ -23,11 +26,13 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::array<Parameter, 1> text_parameter{Parameter{.name = "text", .required = false}};
-constexpr std::array<Method, 4> table{
+constexpr std::array<Method, 5> table{
     Method{.name = "echo", .parameters = text_parameter}, Method{.name = "wait", .parameters = {}},
-    Method{.name = "release", .parameters = {}}, Method{.name = "large", .parameters = {}}};
+    Method{.name = "release", .parameters = {}}, Method{.name = "large", .parameters = {}},
+    Method{.name = "swap", .parameters = {}}};
 
 // What a server is tested with: calls complete on another thread, "wait" ones when "release" is called.
+// "swap" answers with the descriptors that it was called with, in the opposite order.
 class WaitingMethods final : public Methods {
  public:
   WaitingMethods() : pool_(os::ThreadPool::create("test").value()) {}
@@ -37,15 +42,17 @@ class WaitingMethods final : public Methods {
     struct Call {
       Arguments arguments;
       Done<std::string> done;
+      std::shared_ptr<Attachment> attachment;
     };
     if (index == 1) {
       Lock lock(mutex_);
       waiting_.push_back(std::move(done));
       return;
     }
-    auto shared = std::make_shared<Call>(Call{std::move(arguments), std::move(done)});
+    auto shared = std::make_shared<Call>(Call{std::move(arguments), std::move(done), caller.attachment});
     pool_->post([this, index, shared, uid = caller.uid] {
       if (index == 2) release();
+      if (index == 4) return swap(shared->attachment.get(), std::move(shared->done));
       if (index == 3) return shared->done('"' + std::string(1 << 20, 'x') + '"');
       shared->done(Json{{"text", std::string(shared->arguments.at("text"))}, {"uid", uid}}.dump());
     });
@@ -57,6 +64,12 @@ class WaitingMethods final : public Methods {
   }
 
  private:
+  static void swap(Attachment* attachment, Done<std::string> done) {
+    if (attachment == nullptr) return done(fail(EINVAL, "no descriptors can be passed"));
+    attachment->answer = std::move(attachment->received);
+    std::ranges::reverse(attachment->answer);
+    done(Json{{"descriptors", attachment->answer.size()}}.dump());
+  }
   void release() {
     std::vector<Done<std::string>> all;
     {
@@ -287,6 +300,95 @@ TEST_F(ControlServer, A_path_that_is_in_use_is_refused) {
   const auto second = Server::start({.path = path(), .dispatcher = dispatcher.get(), .log = &log});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, EADDRINUSE);
+}
+
+// --- Descriptors.
+
+// What somebody wrote into a memory file, to know it again.
+os::UniqueFd file_saying(char text) {
+  os::UniqueFd file = os::create_memfd("text", 1).value();
+  EXPECT_EQ(::pwrite(file.get(), &text, 1, 0), 1);
+  return file;
+}
+char said_by(const os::UniqueFd& file) {
+  char text = 0;
+  EXPECT_EQ(::pread(file.get(), &text, 1, 0), 1);
+  return text;
+}
+
+TEST_F(ControlServer, descriptors_go_with_a_call_and_with_its_answer) {
+  Client client = connect();
+  for (int round = 0; round < 3; ++round) {
+    const os::UniqueFd a = file_saying('a');
+    const os::UniqueFd b = file_saying('b');
+    const std::array fds{a.get(), b.get()};
+    const Answer answer = client.call("swap", {}, {}, fds).value();
+    ASSERT_EQ(answer.descriptors.size(), 2U) << answer.result;
+    EXPECT_EQ(said_by(answer.descriptors[0]), 'b');
+    EXPECT_EQ(said_by(answer.descriptors[1]), 'a');
+    EXPECT_TRUE(client.call("echo", {{"text", "without"}}).value().descriptors.empty());
+  }
+}
+
+TEST_F(ControlServer, as_many_descriptors_as_one_message_carries_go_and_no_more) {
+  Client client = connect();
+  const os::UniqueFd file = file_saying('a');
+  const std::vector<int> most(os::max_fds_per_message, file.get());
+  EXPECT_EQ(client.call("swap", {}, {}, most).value().descriptors.size(), most.size());
+  const std::vector<int> more(os::max_fds_per_message + 1, file.get());
+  EXPECT_EQ(client.call("swap", {}, {}, more).error().code, EINVAL);
+}
+
+TEST_F(ControlServer, descriptors_that_nobody_wants_are_closed) {
+  Client client = connect();
+  auto [ours, theirs] = os::make_socket_pair().value();
+  const std::array fds{theirs.get()};
+  ASSERT_FALSE(client.call("echo", {{"text", "x"}}, {}, fds).value().refusal);
+  theirs.reset();
+  pollfd gone{.fd = ours.get(), .events = 0, .revents = 0};
+  ASSERT_EQ(::poll(&gone, 1, 20000), 1);
+  EXPECT_NE(gone.revents & POLLHUP, 0);
+}
+
+TEST_F(ControlServer, descriptors_belong_to_the_message_that_begins_with_them) {
+  const os::UniqueFd socket = os::connect_to(path()).value();
+  const os::UniqueFd file = file_saying('a');
+  const auto send = [&](std::string_view text, bool with_file) {
+    const int fd = file.get();
+    ASSERT_EQ(os::send(socket.get(), std::as_bytes(std::span(text)), {&fd, with_file ? 1U : 0U}).value(),
+              text.size());
+  };
+  // In the middle of a message they are nobody's; a batch has none.
+  send(R"({"jsonrpc":"2.0","id":1,"method")", false);
+  send(R"(:"swap"})"
+       "\n",
+       true);
+  send(R"([{"jsonrpc":"2.0","id":2,"method":"swap"}])"
+       "\n",
+       true);
+  send(R"({"jsonrpc":"2.0","id":3,"method":"swap"})"
+       "\n",
+       true);
+  send(R"({"jsonrpc":"2.0","id":4,"method":"swap"})"
+       "\n",
+       false);
+  std::map<int, std::string> answers;
+  std::string text;
+  while (answers.size() < 4) {
+    pollfd readable{.fd = socket.get(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(::poll(&readable, 1, 20000), 1);
+    std::array<std::byte, 4096> bytes;
+    os::FdBatch fds;
+    const std::size_t count = os::receive(socket.get(), bytes, fds).value();
+    text.append(reinterpret_cast<const char*>(bytes.data()), count);
+    for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
+      Json answer = Json::parse(text.substr(0, end));
+      text.erase(0, end + 1);
+      if (answer.is_array()) answer = answer[0];
+      answers[answer["id"]] = answer.contains("error") ? "refused" : answer["result"]["descriptors"].dump();
+    }
+  }
+  EXPECT_EQ(answers, (std::map<int, std::string>{{1, "0"}, {2, "refused"}, {3, "1"}, {4, "0"}}));
 }
 
 }  // namespace
