@@ -17,6 +17,8 @@ namespace umdev::test {
 class IrqClient {
  public:
   explicit IrqClient(vfio::IrqSet& irqs) : irqs_(&irqs) {}
+  // The same client, whose device is in another place now.
+  IrqClient(IrqClient& before, vfio::IrqSet& irqs) : irqs_(&irqs), events_(std::move(before.events_)) {}
 
   // TRIGGER with `count` fresh eventfds, of which the old ones are forgotten.
   Result<> listen(std::uint32_t index, std::uint32_t start = 0, std::uint32_t count = 1) {

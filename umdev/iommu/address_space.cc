@@ -41,6 +41,19 @@ void AddressSpace::set_dirty_sink(std::shared_ptr<DirtySink> sink) {
 std::vector<PinnedForWriting> AddressSpace::pinned_for_writing() const {
   return state_->pinned_for_writing();
 }
+std::vector<StandingMapping> AddressSpace::mappings() const {
+  std::vector<StandingMapping> standing;
+  Lock lock(state_->mutex);
+  state_->index.visit(0, [&](Mapping& mapping) {
+    if (mapping.unmap == nullptr)
+      standing.push_back({.range = mapping.range(),
+                          .access = mapping.access,
+                          .backing = mapping.backing,
+                          .backing_offset = mapping.backing_offset});
+    return true;
+  });
+  return standing;
+}
 bool AddressSpace::is_mapped(IovaRange range) const {
   Lock lock(state_->mutex);
   return state_->overlaps(range);

@@ -122,6 +122,8 @@ class AddressSpace {
   // The mappings in which pins for writing are held at this moment, with how many.
   std::vector<PinnedForWriting> pinned_for_writing() const;
 
+  // Every mapping that is not draining, by address.
+  std::vector<StandingMapping> mappings() const;
   // Is anything mapped in a (valid) range, also if it is draining?
   bool is_mapped(IovaRange range) const;
   // Does a mapping reach over the start or the end of a (valid) range?

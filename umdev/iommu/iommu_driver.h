@@ -44,6 +44,14 @@ struct UnmapRequest {
   Bytes bitmap;
 };
 
+// A mapping as it stands. Without a backing nobody here can reach its memory.
+struct StandingMapping {
+  IovaRange range;
+  Access access = Access::none;
+  std::shared_ptr<Backing> backing;
+  std::uint64_t backing_offset = 0;
+};
+
 // VFIO_IOMMU_GET_INFO.
 struct IommuInfo {
   std::uint64_t page_sizes = 0;       // bit mask
@@ -124,6 +132,8 @@ class IommuInstance {
   // unregister_user() has returned, the user is not called again, and pins it left behind are revoked.
   virtual void register_user(DmaUser&) {}
   virtual void unregister_user(DmaUser&) {}
+  // Every mapping that is not on its way out, by address.
+  virtual std::vector<StandingMapping> mappings() const { return {}; }
   // For `status`: mappings and pins at this moment.
   virtual std::uint32_t mapping_count() const { return 0; }
   virtual std::uint32_t pin_count() const { return 0; }

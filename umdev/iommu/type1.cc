@@ -201,6 +201,7 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
     dirty_.remove(user);
     space_.unregister_user(user);
   }
+  std::vector<StandingMapping> mappings() const override { return space_.mappings(); }
   std::uint32_t mapping_count() const override { return space_.mapping_count(); }
   std::uint32_t pin_count() const override { return space_.pin_count(); }
 

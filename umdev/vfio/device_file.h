@@ -84,6 +84,8 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   Result<MigrationState> migration_state() const;
   // The data stream that is open at present, for doors without descriptors; null without one.
   std::shared_ptr<MigrationFile> migration_file() const;
+  // Has its user DMA logging on?
+  bool is_logging_dma() const;
   Result<std::uint32_t> ioctl(IoctlRequest request);
 
   // Null for a device that is bound to an iommufd.

@@ -24,6 +24,10 @@ class DmaLogging {
   // Answers with what was given, and the page size of the log in it. EINVAL: it is on already, or too little
   // data; and what DirtyLog::create says.
   Result<std::vector<std::byte>> start(ConstBytes data) UMDEV_EXCLUDES(mutex_);
+  bool is_on() const UMDEV_EXCLUDES(mutex_) {
+    Lock lock(mutex_);
+    return log_ != nullptr;
+  }
   // Success when it is off, too, as of the kernel's drivers.
   void stop() UMDEV_EXCLUDES(mutex_);
   // Answers with what was given and the bitmap; what was reported is forgotten. EINVAL: it is off, too little
@@ -34,7 +38,7 @@ class DmaLogging {
  private:
   const std::shared_ptr<iommu::WriteTracker> tracker_;
   const Limits& limits_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::shared_ptr<iommu::DirtyLog> log_ UMDEV_GUARDED_BY(mutex_);
 };
 

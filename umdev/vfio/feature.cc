@@ -165,6 +165,10 @@ Result<MigrationState> DeviceFile::migration_state() const {
   return user_->migration()->state();
 }
 
+bool DeviceFile::is_logging_dma() const {
+  return user_->dma_logging() != nullptr && user_->dma_logging()->is_on();
+}
+
 std::shared_ptr<MigrationFile> DeviceFile::migration_file() const {
   return user_->migration() ? user_->migration()->file() : nullptr;
 }

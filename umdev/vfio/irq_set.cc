@@ -1,33 +1,21 @@
 #include "umdev/vfio/irq_set.h"
 
 #include <algorithm>
-#include <atomic>
-#include <bit>
-#include <deque>
 #include <utility>
 
-#include "umdev/abi/vfio.h"
-#include "umdev/support/mutex.h"
-#include "umdev/vfio/irq_unmask_watch.h"
-#include "umdev/vfio/irq_vector.h"
+#include "umdev/vfio/irq_set_state.h"
 
 namespace umdev::vfio {
 namespace {
-
-enum class Kind : std::uint8_t { line, block, notification };
-
-bool has_flag(const IrqInfo& info, std::uint32_t flag) {
-  return (info.flags & flag) != 0;
-}
 
 // INTx, MSI and MSI-X: a PCI device interrupts in one of three ways.
 bool is_exclusive(IrqLayout layout, std::uint32_t index) {
   return layout == IrqLayout::pci && index <= abi::vfio_pci_msix_irq_index;
 }
 
-Kind kind_of(const IrqInfo& info, IrqLayout layout, std::uint32_t index) {
-  if (has_flag(info, abi::vfio_irq_info_automasked)) return Kind::line;
-  return is_exclusive(layout, index) || info.count > 1 ? Kind::block : Kind::notification;
+IrqKind kind_of(const IrqInfo& info, IrqLayout layout, std::uint32_t index) {
+  if (has_flag(info, abi::vfio_irq_info_automasked)) return IrqKind::line;
+  return is_exclusive(layout, index) || info.count > 1 ? IrqKind::block : IrqKind::notification;
 }
 
 bool is_none(const IrqRequest& request) {
@@ -59,86 +47,20 @@ Result<std::vector<os::EventFd>> adopt_eventfds(const IrqRequest& request,
 
 }  // namespace
 
-// All but `vectors` and `enabled` is guarded by the set's mutex.
-struct IrqSet::Index {
-  IrqInfo info;
-  Kind kind = Kind::notification;
-  bool exclusive = false;
-  std::unique_ptr<IrqVector[]> vectors;
-  std::atomic<bool> enabled = false;
-  std::uint32_t vectors_enabled = 0;  // of a block: how many vectors it was enabled with
-  std::vector<std::unique_ptr<IrqUnmaskWatch>> unmask_watches;
+IrqSet::Index::Index(const IrqInfo& irq_info, IrqLayout layout, std::uint32_t number)
+    : info(irq_info),
+      kind(kind_of(irq_info, layout, number)),
+      exclusive(is_exclusive(layout, number)),
+      vectors(std::make_unique<IrqVector[]>(irq_info.count)) {
+  if (has_flag(info, abi::vfio_irq_info_maskable)) unmask_watches.resize(info.count);
+  for (std::uint32_t vector = 0; vector < info.count; ++vector)
+    vectors[vector].set_automasked(kind == IrqKind::line);
+}
 
-  Index(const IrqInfo& irq_info, IrqLayout layout, std::uint32_t number)
-      : info(irq_info),
-        kind(kind_of(irq_info, layout, number)),
-        exclusive(is_exclusive(layout, number)),
-        vectors(std::make_unique<IrqVector[]>(irq_info.count)) {
-    if (has_flag(info, abi::vfio_irq_info_maskable)) unmask_watches.resize(info.count);
-    for (std::uint32_t vector = 0; vector < info.count; ++vector)
-      vectors[vector].set_automasked(kind == Kind::line);
-  }
-
-  void disable() {
-    enabled.store(false, std::memory_order_release);
-    vectors_enabled = 0;
-    for (auto& watch : unmask_watches) watch.reset();
-    for (std::uint32_t vector = 0; vector < info.count; ++vector) vectors[vector].disable();
-  }
-
-  // A driver that sees the index enabled finds the eventfds in place: so this comes after them.
-  void enable() { enabled.store(true, std::memory_order_release); }
-
-  void signal(const IrqRequest& request) {
-    for (std::uint32_t offset = 0; offset < request.count; ++offset)
-      if (selects(request, offset)) vectors[request.start + offset].signal();
-  }
-
-  void set_triggers(std::uint32_t start, std::vector<os::EventFd> events) {
-    for (std::uint32_t offset = 0; offset < events.size(); ++offset)
-      vectors[start + offset].set_trigger(std::move(events[offset]));
-  }
-};
-
-class IrqSet::State {
- public:
-  State(const std::vector<IrqInfo>& infos, FdWatcher* watcher, IrqLayout layout, os::EventFdTrust* trust)
-      : watcher_(watcher), trust_(trust) {
-    for (const IrqInfo& info : infos)
-      indexes_.emplace_back(info, layout, static_cast<std::uint32_t>(indexes_.size()));
-  }
-
-  IrqVector* find(std::uint32_t index, std::uint32_t vector) {
-    if (index >= indexes_.size() || vector >= indexes_[index].info.count) return nullptr;
-    return &indexes_[index].vectors[vector];
-  }
-  bool is_line(std::uint32_t index) const { return indexes_[index].kind == Kind::line; }
-  bool enabled(std::uint32_t index) const {
-    return index < indexes_.size() && indexes_[index].enabled.load(std::memory_order_acquire);
-  }
-
-  Result<> set(IrqRequest& request) UMDEV_EXCLUDES(mutex_);
-  void disable_all() UMDEV_EXCLUDES(mutex_);
-  void clear_pending();
-
- private:
-  Result<> set_mask(Index& index, const IrqRequest& request) UMDEV_REQUIRES(mutex_);
-  Result<> set_unmask(Index& index, const IrqRequest& request) UMDEV_REQUIRES(mutex_);
-  Result<> set_unmask_eventfds(Index& index, const IrqRequest& request) UMDEV_REQUIRES(mutex_);
-  Result<> set_trigger(Index& index, const IrqRequest& request) UMDEV_REQUIRES(mutex_);
-  Result<> trigger_line(Index& index, const IrqRequest& request) UMDEV_REQUIRES(mutex_);
-  Result<> trigger_block(Index& index, const IrqRequest& request) UMDEV_REQUIRES(mutex_);
-  Result<> trigger_notification(Index& index, const IrqRequest& request) UMDEV_REQUIRES(mutex_);
-  bool another_is_enabled(const Index& index) const UMDEV_REQUIRES(mutex_);
-
-  FdWatcher* const watcher_;
-  os::EventFdTrust* const trust_;
-  // Held by whoever sets up, never by whoever raises. Inside it an unmask watch's and a watcher's may be
-  // taken.
-  Mutex mutex_;
-  // The indexes themselves never move; raise() reads their vectors.
-  std::deque<Index> indexes_;
-};
+void IrqSet::Index::signal(const IrqRequest& request) {
+  for (std::uint32_t offset = 0; offset < request.count; ++offset)
+    if (selects(request, offset)) vectors[request.start + offset].signal();
+}
 
 Result<> IrqSet::State::set(IrqRequest& request) {
   const auto count = static_cast<std::uint32_t>(indexes_.size());
@@ -211,11 +133,11 @@ Result<> IrqSet::State::set_trigger(Index& index, const IrqRequest& request) {
   if (index.exclusive && another_is_enabled(index))
     return fail(EINVAL, "another kind of interrupt is enabled: disable it first");
   switch (index.kind) {
-    case Kind::line:
+    case IrqKind::line:
       return trigger_line(index, request);
-    case Kind::block:
+    case IrqKind::block:
       return trigger_block(index, request);
-    case Kind::notification:
+    case IrqKind::notification:
       return trigger_notification(index, request);
   }
   return fail(ENOTTY, "no such kind of interrupt");

@@ -9,6 +9,7 @@
 #include "umdev/support/error.h"
 #include "umdev/vfio/fd_watcher.h"
 #include "umdev/vfio/irq_request.h"
+#include "umdev/vfio/irq_setup.h"
 
 namespace umdev::vfio {
 
@@ -68,6 +69,16 @@ class IrqSet {
   // A block whose eventfds are not all good ends with every vector of the block silent, and the index
   // disabled if this request would have enabled it; other indexes then stay as they were.
   Result<> set(IrqRequest& request);
+
+  // For a device that moves, and stands still. From suspend() on nobody looks at unmask eventfds: they count
+  // what comes, until resume() (the watcher's errors). setup() is everything of the user's; its descriptors
+  // are copies (EMFILE). load() makes it this set's, which has been used by nobody yet, and leaves it
+  // suspended; no interrupt is signalled. EINVAL: another device's indexes, or a state in which no interrupt
+  // stays.
+  void suspend();
+  Result<> resume();
+  Result<IrqSetup> setup() const;
+  Result<> load(IrqSetup setup);
 
   // Disables every index and drops every eventfd: the user closed, or the device was taken away.
   void disable_all();

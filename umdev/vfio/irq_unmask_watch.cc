@@ -10,22 +10,39 @@ void IrqUnmaskWatch::Link::readable() {
   if (vector != nullptr && event.take() != 0) vector->unmask();
 }
 
-Result<std::unique_ptr<IrqUnmaskWatch>> IrqUnmaskWatch::create(FdWatcher& watcher, os::EventFd event,
-                                                               IrqVector& vector) {
+std::unique_ptr<IrqUnmaskWatch> IrqUnmaskWatch::create_suspended(os::EventFd event, IrqVector& vector) {
   auto link = std::make_shared<Link>();
   link->event = std::move(event);
-  {
-    Lock lock(link->mutex);
-    link->vector = &vector;
-  }
-  std::unique_ptr<IrqUnmaskWatch> self(new IrqUnmaskWatch(link));
-  self->watch_ = UMDEV_TRY(watcher.watch(link->event.get(), [link] { link->readable(); }));
+  return std::unique_ptr<IrqUnmaskWatch>(new IrqUnmaskWatch(std::move(link), vector));
+}
+
+Result<std::unique_ptr<IrqUnmaskWatch>> IrqUnmaskWatch::create(FdWatcher& watcher, os::EventFd event,
+                                                               IrqVector& vector) {
+  auto self = create_suspended(std::move(event), vector);
+  UMDEV_TRY(self->resume(watcher));
   return self;
 }
 
 IrqUnmaskWatch::~IrqUnmaskWatch() {
-  Lock lock(link_->mutex);
-  link_->vector = nullptr;
+  suspend();
+}
+
+// A callback that is under way has unmasked when this returns, or leaves the eventfd as it is.
+void IrqUnmaskWatch::suspend() {
+  {
+    Lock lock(link_->mutex);
+    link_->vector = nullptr;
+  }
+  watch_.reset();
+}
+
+Result<> IrqUnmaskWatch::resume(FdWatcher& watcher) {
+  {
+    Lock lock(link_->mutex);
+    link_->vector = &vector_;
+  }
+  watch_ = UMDEV_TRY(watcher.watch(link_->event.get(), [link = link_] { link->readable(); }));
+  return {};
 }
 
 }  // namespace umdev::vfio

@@ -19,9 +19,16 @@ class IrqUnmaskWatch {
   // `vector` must outlive it. The watcher's errors.
   static Result<std::unique_ptr<IrqUnmaskWatch>> create(FdWatcher& watcher, os::EventFd event,
                                                         IrqVector& vector);
+  // One that does not watch yet.
+  static std::unique_ptr<IrqUnmaskWatch> create_suspended(os::EventFd event, IrqVector& vector);
   ~IrqUnmaskWatch();
   IrqUnmaskWatch(const IrqUnmaskWatch&) = delete;
   IrqUnmaskWatch& operator=(const IrqUnmaskWatch&) = delete;
+
+  // The eventfd keeps its count from here on, until resume() (the watcher's errors).
+  void suspend();
+  Result<> resume(FdWatcher& watcher);
+  const os::EventFd& event() const { return link_->event; }
 
  private:
   // What the callback owns: the eventfd stays open until nobody can call back any more.
@@ -33,9 +40,10 @@ class IrqUnmaskWatch {
     void readable() UMDEV_EXCLUDES(mutex);
   };
 
-  explicit IrqUnmaskWatch(std::shared_ptr<Link> link) : link_(std::move(link)) {}
+  IrqUnmaskWatch(std::shared_ptr<Link> link, IrqVector& vector) : link_(std::move(link)), vector_(vector) {}
 
   const std::shared_ptr<Link> link_;
+  IrqVector& vector_;
   std::unique_ptr<FdWatcher::Watch> watch_;
 };
 

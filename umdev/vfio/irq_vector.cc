@@ -79,14 +79,18 @@ void IrqVector::pulse() {
   apply([](std::uint64_t word) { return word | pulse_remembered; });
 }
 
+// The slot's number, or 0 for an empty eventfd.
+std::uint64_t IrqVector::put_into_free_slot(os::EventFd trigger) {
+  if (!trigger) return 0;
+  const std::uint64_t free = slot_of(word_.load(std::memory_order_relaxed)) == 1 ? 2 : 1;
+  Slot& slot = slots_[free - 1];
+  slot.trigger = std::move(trigger);
+  slot.finished.store(0, std::memory_order_relaxed);
+  return free;
+}
+
 void IrqVector::set_trigger(os::EventFd trigger) {
-  std::uint64_t next_slot = 0;
-  if (trigger) {
-    next_slot = slot_of(word_.load(std::memory_order_relaxed)) == 1 ? 2 : 1;
-    Slot& slot = slots_[next_slot - 1];
-    slot.trigger = std::move(trigger);
-    slot.finished.store(0, std::memory_order_relaxed);
-  }
+  const std::uint64_t next_slot = put_into_free_slot(std::move(trigger));
   retire(apply([next_slot](std::uint64_t word) { return (word & flag_mask) | next_slot; }));
 }
 
@@ -109,6 +113,24 @@ void IrqVector::signal() {
 
 void IrqVector::disable() {
   retire(apply([](std::uint64_t word) { return word & line_high; }));
+}
+
+Result<IrqVectorSetup> IrqVector::setup() const {
+  const std::uint64_t word = word_.load(std::memory_order_acquire);
+  IrqVectorSetup setup{.masked = (word & masked) != 0,
+                       .line = (word & line_high) != 0,
+                       .pending = (word & pulse_remembered) != 0,
+                       .trigger = {},
+                       .unmask = {}};
+  if (slot_of(word) != 0) setup.trigger = UMDEV_TRY(slots_[slot_of(word) - 1].trigger.dup());
+  return setup;
+}
+
+void IrqVector::load(os::EventFd trigger, const IrqVectorSetup& setup) {
+  const std::uint64_t slot = put_into_free_slot(std::move(trigger));
+  const std::uint64_t word = slot | (setup.masked ? masked : 0) | (setup.line ? line_high : 0) |
+                             (setup.pending ? pulse_remembered : 0);
+  retire(word_.exchange(word, std::memory_order_acq_rel));
 }
 
 void IrqVector::forget_pending() {

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "umdev/os/event_fd.h"
+#include "umdev/vfio/irq_setup.h"
 
 namespace umdev::vfio {
 
@@ -41,6 +42,10 @@ class IrqVector {
   // Signals the eventfd, if there is one, whatever the mask says, and changes nothing (SET_IRQS as a
   // loop-back test).
   void signal();
+  // What another place needs to go on here, and the same the other way round: takes the place of whatever
+  // was, and signals nothing. While the device stands still. EMFILE.
+  Result<IrqVectorSetup> setup() const;
+  void load(os::EventFd trigger, const IrqVectorSetup& setup);
   // Back to silent, unmasked, nothing remembered; the line stays as it is.
   void disable();
   // What a reset of the device does: the line is low, nothing is remembered. Any thread.
@@ -60,6 +65,7 @@ class IrqVector {
   Settled settle(std::uint64_t word) const;
   void finish_signal(std::uint64_t word);
   void retire(std::uint64_t word);
+  std::uint64_t put_into_free_slot(os::EventFd trigger);
 
   // Bits 0 and 1: the slot in use, counted from 1; 0 is none. Then mask, line and pulse. Bits 32 to 63: how
   // many signals have been begun with this slot (it may wrap, as `finished` does).
