@@ -123,9 +123,9 @@ constexpr const char* migrate_footer =
   umdev migrate UUID --to FILE   moves it into a file
   umdev migrate --from FILE      and back, to this daemon
 The instance keeps its UUID and its state: registers, what waits in its buffers, configuration space.
-It is removed here, and its clients with it, only when it has arrived; otherwise it runs on. A client
-that connects to it there sets up its memory and interrupts anew, and goes on with the device as it
-was.)";
+It is removed here only when it has arrived; otherwise it runs on. A client that is connected goes on
+at the other daemon and notices nothing; where it cannot, this says why, and it has to connect again,
+as it has to after a file: it finds the device as it was, and sets up its memory and interrupts anew.)";
 
 constexpr const char* run_footer =
     R"(The program runs in a mount namespace of its own, in which

@@ -62,12 +62,13 @@ Outcome<std::string> read_stream(const std::string& path) {
   return to_hex(std::as_bytes(std::span(*text)));
 }
 
-Outcome<std::string> take_in(Remote& remote, const Options& options, const std::string& stream) {
+Outcome<std::string> take_in(Remote& remote, const Options& options, const std::string& stream,
+                             std::span<const os::UniqueFd> descriptors = {}) {
   control::CallParameters parameters{{"stream", stream}};
   if (!options.parent.empty()) parameters.emplace_back("parent", options.parent);
-  auto answer = remote.call("migrate_in", parameters);
+  auto answer = remote.call_with_descriptors("migrate_in", parameters, descriptors);
   if (!answer) return std::unexpected(answer.error());
-  return word_of(*answer, "uuid");
+  return word_of(answer->result, "uuid");
 }
 
 Outcome<> print(const Options& options, const std::string& uuid) {
@@ -79,9 +80,10 @@ Outcome<> print(const Options& options, const std::string& uuid) {
 }
 
 // Where the stream goes: it has arrived when this succeeds.
-Outcome<> deliver(Outcome<Remote>& target, const Options& options, const std::string& stream) {
+Outcome<> deliver(Outcome<Remote>& target, const Options& options, const Remote::Reply& saved) {
+  const std::string stream = word_of(saved.result, "stream");
   if (!target) return write_stream(options.to, stream);
-  const auto uuid = take_in(*target, options, stream);
+  const auto uuid = take_in(*target, options, stream, saved.descriptors);
   if (!uuid) return std::unexpected(uuid.error());
   return {};
 }
@@ -97,16 +99,21 @@ Outcome<> send(const Options& options) {
   } else if (struct stat status{}; ::lstat(options.to.c_str(), &status) == 0) {
     return std::unexpected(Failure{.text = fmt::format("{}: the file is there already", options.to)});
   }
-  const auto saved = source->call("migrate_out", {{"uuid", options.uuid}});
+  auto saved = source->call_with_descriptors(
+      "migrate_out", {{"uuid", options.uuid}, {"client", to_daemon ? "moves" : "leaves"}});
   if (!saved) return std::unexpected(saved.error());
-  const auto delivered = deliver(target, options, word_of(*saved, "stream"));
+  const auto delivered = deliver(target, options, *saved);
+  // Ours would keep the source from seeing that the target has gone.
+  saved->descriptors.clear();
   const auto ended =
       source->call("migrate_end", {{"uuid", options.uuid}, {"outcome", delivered ? "moved" : "stays"}});
   if (!delivered) return delivered;
   if (!ended)
     return std::unexpected(Failure{.text = fmt::format("{} has arrived, but cannot be removed here: {}",
                                                        options.uuid, ended.error().text)});
-  return print(options, word_of(*saved, "uuid"));
+  if (const std::string why = word_of(saved->result, "client_leaves_because"); !why.empty())
+    fmt::print(stderr, "umdev: its client has to connect again: {}\n", why);
+  return print(options, word_of(saved->result, "uuid"));
 }
 
 }  // namespace

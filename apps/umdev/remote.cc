@@ -92,7 +92,7 @@ Outcome<std::string> Remote::call(std::string_view method, const control::CallPa
                                   const control::CallParameters& json) {
   if (auto begun = client_.begin(method, parameters, json); !begun)
     return std::unexpected(lost(begun.error()));
-  return finish(method);
+  return finish_text(method);
 }
 
 Outcome<std::string> Remote::call_patiently(std::string_view method,
@@ -102,7 +102,23 @@ Outcome<std::string> Remote::call_patiently(std::string_view method,
     return std::unexpected(lost(begun.error()));
   const auto answered = client_.wait(patience);
   if (answered && !*answered) fmt::print(stderr, "umdev: {}\n", waiting);
+  return finish_text(method);
+}
+
+Outcome<Remote::Reply> Remote::call_with_descriptors(std::string_view method,
+                                                     const control::CallParameters& parameters,
+                                                     std::span<const os::UniqueFd> fds) {
+  std::vector<int> numbers;
+  for (const os::UniqueFd& fd : fds) numbers.push_back(fd.get());
+  if (auto begun = client_.begin(method, parameters, {}, numbers); !begun)
+    return std::unexpected(lost(begun.error()));
   return finish(method);
+}
+
+Outcome<std::string> Remote::finish_text(std::string_view method) {
+  auto reply = finish(method);
+  if (!reply) return std::unexpected(reply.error());
+  return std::move(reply->result);
 }
 
 Outcome<std::optional<control::Notification>> Remote::next_notification(Duration limit) {
@@ -111,10 +127,11 @@ Outcome<std::optional<control::Notification>> Remote::next_notification(Duration
   return std::move(*next);
 }
 
-Outcome<std::string> Remote::finish(std::string_view method) {
+Outcome<Remote::Reply> Remote::finish(std::string_view method) {
   auto answer = client_.finish();
   if (!answer) return std::unexpected(lost(answer.error()));
-  if (!answer->refusal) return std::move(answer->result);
+  if (!answer->refusal)
+    return Reply{.result = std::move(answer->result), .descriptors = std::move(answer->descriptors)};
   const control::Answer::Refusal& refusal = *answer->refusal;
   std::string text = refusal.text;
   if (refusal.error_number != 0) text += fmt::format(" ({})", errno_name(refusal.error_number));

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <expected>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "umdev/control/client.h"
 
@@ -29,6 +31,13 @@ class Remote {
  public:
   static Outcome<Remote> connect(const std::string& runtime_directory);
 
+  // The result as JSON text, with the descriptors that came with it; `fds` go with the call.
+  struct Reply {
+    std::string result;
+    std::vector<os::UniqueFd> descriptors;
+  };
+  Outcome<Reply> call_with_descriptors(std::string_view method, const control::CallParameters& parameters,
+                                       std::span<const os::UniqueFd> fds = {});
   // The result as JSON text.
   Outcome<std::string> call(std::string_view method, const control::CallParameters& parameters = {},
                             const control::CallParameters& json = {});
@@ -44,7 +53,8 @@ class Remote {
   Remote(control::Client client, std::string runtime_directory)
       : client_(std::move(client)), runtime_directory_(std::move(runtime_directory)) {}
 
-  Outcome<std::string> finish(std::string_view method);
+  Outcome<Reply> finish(std::string_view method);
+  Outcome<std::string> finish_text(std::string_view method);
   Failure lost(const Error& error) const;
 
   control::Client client_;

@@ -177,7 +177,8 @@ Result<> Daemon::build_doors() {
       options_.config));
   UMDEV_TRY(take_sockets());
   functions_ = UMDEV_TRY(InstanceFunctions::create(*model_));
-  mover_ = std::make_unique<manage::Mover>(*bus_, *core_, *host_);
+  mover_ = std::make_unique<manage::Mover>(
+      *bus_, *core_, *host_, manage::Mover::Doors{.sessions = vfio_user_.get(), .watcher = watcher_.get()});
   kept_ = std::make_unique<manage::KeptStates>(
       manage::KeyedFiles(state_->kept(), state_->scratch(), os::system_file_calls(),
                          manage::moved_instance_max),

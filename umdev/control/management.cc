@@ -38,6 +38,10 @@ constexpr std::array<Parameter, 5> for_modify{
     Parameter{.name = "attrs", .required = false, .is_json = true}};
 constexpr std::array<Parameter, 1> for_apply{Parameter{.name = "desired", .is_json = true}};
 constexpr std::array<std::string_view, 2> outcomes{"moved", "stays"};
+constexpr std::array<std::string_view, 2> fates{"moves", "leaves"};
+constexpr std::array<Parameter, 2> for_migrate_out{
+    Parameter{.name = "uuid", .is_uuid = true},
+    Parameter{.name = "client", .required = false, .choices = fates}};
 constexpr std::array<Parameter, 2> for_migrate_end{Parameter{.name = "uuid", .is_uuid = true},
                                                    Parameter{.name = "outcome", .choices = outcomes}};
 constexpr std::array<Parameter, 2> for_migrate_in{Parameter{.name = "stream"},
@@ -79,7 +83,7 @@ const std::vector<Management::Entry>& Management::entries() {
                                       {{"metrics", {}}, &Management::metrics},
                                       {{"watch", {}}, &Management::watch},
                                       {{"trace", only_uuid}, &Management::trace},
-                                      {{"migrate_out", only_uuid}, &Management::migrate_out},
+                                      {{"migrate_out", for_migrate_out}, &Management::migrate_out},
                                       {{"migrate_end", for_migrate_end}, &Management::migrate_end},
                                       {{"migrate_in", for_migrate_in}, &Management::migrate_in},
                                       {{"definitions", {}}, &Management::list_definitions},

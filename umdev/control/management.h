@@ -14,11 +14,16 @@
 //                                    when it watches already; EUSERS at the limit of watchers
 //   trace {uuid}                     the same for the messages on the instance's socket (the door's items);
 //                                    EPERM for another user's instance; ENODEV without a socket
-//   migrate_out {uuid}               {"uuid", "stream"}: the instance stands still, and its state is in the
-//                                    stream (manage/moved_instance.h, in hexadecimal digits). It waits for
+//   migrate_out {uuid, client?}      {"uuid", "stream", "descriptors"}: the instance stands still, and its
+//                                    state is in the stream (manage/moved_instance.h, in hexadecimal digits).
+//                                    client "moves": its session goes along, in so many descriptors that come
+//                                    with the answer, to root and the daemon's own user; where it cannot,
+//                                    "client_leaves_because" says why. With
+//                                    "leaves" (the default) the client has to connect again. It waits for
 //   migrate_end {uuid, outcome}      {"uuid"}; outcome "moved" removes it, "stays" lets it run on, which it
 //                                    does by itself after manage::Mover::patience. Mover's errors; EPERM
-//   migrate_in {stream, parent?}     {"uuid"}: the instance of a stream is there, as it was
+//   migrate_in {stream, parent?}     {"uuid"}: the instance of a stream is there, as it was. The descriptors
+//                                    of a client that goes along come with the call
 //   definitions                      see describe_definitions.h
 //   define {parent?, type?, uuid?, start?, attrs?}
 //                                    {"uuid"}, when it is durable; without a parent, what is active under

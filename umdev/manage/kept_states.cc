@@ -34,7 +34,7 @@ class KeptArrival final : public vfio::Arrival {
                                               .name = named({.parent = moved_->parent, .uuid = moved_->uuid}),
                                               .log = log_,
                                               .done = std::move(done)});
-    manage::restore(moved_, file, [restoring](Result<> restored) {
+    manage::restore(moved_, file, vfio::MigrationState::running, [restoring](Result<> restored) {
       if (restored) return restoring->done({});
       restoring->log.warning("the state kept of " + restoring->name + " is not taken by its driver: " +
                              std::string(restored.error().text) + "; it begins anew");
@@ -61,25 +61,26 @@ void KeptStates::save(std::vector<DefinitionKey> keys, Done<> done) {
   const std::size_t count = keys.size();
   const auto saving = std::make_shared<Saving>(std::move(keys), std::move(done), count);
   for (std::size_t i = 0; i < count; ++i)
-    mover_.save(saving->keys[i].uuid, [this, saving, i](Result<std::vector<std::byte>> stream) {
-      keep(saving->keys[i], stream);
+    mover_.save(saving->keys[i].uuid, Clients::leave, [this, saving, i](Result<Departure> departure) {
+      keep(saving->keys[i], departure);
       const auto ended = [saving](Result<>) {
         if (saving->left.fetch_sub(1) == 1) saving->done({});
       };
-      if (!stream) return ended({});
+      if (!departure) return ended({});
       // Whoever has it open is told now, and not by a deadline.
       mover_.end(saving->keys[i].uuid, /*moved=*/true, ended);
     });
 }
 
-void KeptStates::keep(const DefinitionKey& key, const Result<std::vector<std::byte>>& stream) {
-  if (!stream) {
+void KeptStates::keep(const DefinitionKey& key, const Result<Departure>& departure) {
+  if (!departure) {
     // Most devices have nothing to keep, and their drivers say so.
-    if (stream.error().code != EOPNOTSUPP)
-      log_.warning("the state of " + named(key) + " is lost: " + std::string(stream.error().text));
+    if (departure.error().code != EOPNOTSUPP)
+      log_.warning("the state of " + named(key) + " is lost: " + std::string(departure.error().text));
     return;
   }
-  const std::string_view text(reinterpret_cast<const char*>(stream->data()), stream->size());
+  const std::string_view text(reinterpret_cast<const char*>(departure->stream.data()),
+                              departure->stream.size());
   if (const auto written = files_.write(key, text); !written)
     log_.warning("the state of " + named(key) + " is lost: " + std::string(written.error().text));
 }

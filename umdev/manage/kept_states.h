@@ -36,7 +36,7 @@ class KeptStates {
 
  private:
   struct Saving;
-  void keep(const DefinitionKey& key, const Result<std::vector<std::byte>>& stream);
+  void keep(const DefinitionKey& key, const Result<Departure>& departure);
 
   KeyedFiles files_;
   Mover& mover_;

@@ -10,6 +10,7 @@ constexpr StreamTag instance_tag("inst");
 constexpr StreamTag interrupts_tag("irqs");
 constexpr StreamTag config_tag("conf");
 constexpr StreamTag device_tag("devc");
+constexpr StreamTag client_tag("sess");
 constexpr std::uint16_t version = 1;
 
 Result<std::vector<std::byte>> bytes_in(StreamReader& reader, StreamTag tag) {
@@ -34,6 +35,11 @@ Result<std::vector<std::byte>> to_stream(const MovedInstance& instance) {
   stream.put_bytes(instance.config);
   stream.begin(device_tag, version);
   stream.put_bytes(instance.state);
+  if (instance.client) {
+    stream.begin(client_tag, version, SectionKind::optional);
+    stream.put(instance.client->stream_size);
+    stream.put(instance.client->descriptors);
+  }
   stream.finish();
   const ConstBytes bytes = UMDEV_TRY(stream.bytes());
   return std::vector<std::byte>(bytes.begin(), bytes.end());
@@ -56,6 +62,13 @@ Result<MovedInstance> moved_instance_of(ConstBytes bytes) {
   UMDEV_TRY(interrupts.end());
   instance.config = UMDEV_TRY(bytes_in(reader, config_tag));
   instance.state = UMDEV_TRY(bytes_in(reader, device_tag));
+  if (reader.has(client_tag)) {
+    SectionReader client = UMDEV_TRY(reader.take(client_tag, version));
+    instance.client.emplace();
+    instance.client->stream_size = UMDEV_TRY(client.get<std::uint64_t>());
+    instance.client->descriptors = UMDEV_TRY(client.get<std::uint32_t>());
+    UMDEV_TRY(client.end());
+  }
   UMDEV_TRY(reader.end());
   return instance;
 }

@@ -16,8 +16,9 @@ constexpr std::size_t config_identity = 4;
 
 class Restoring : public std::enable_shared_from_this<Restoring> {
  public:
-  Restoring(std::shared_ptr<const MovedInstance> moved, std::shared_ptr<vfio::DeviceFile> file, Done<> done)
-      : moved_(std::move(moved)), file_(std::move(file)), done_(std::move(done)) {}
+  Restoring(std::shared_ptr<const MovedInstance> moved, std::shared_ptr<vfio::DeviceFile> file,
+            MigrationState until, Done<> done)
+      : moved_(std::move(moved)), file_(std::move(file)), until_(until), done_(std::move(done)) {}
 
   void begin() {
     if (const auto state = file_->migration_state(); !state)
@@ -57,8 +58,7 @@ class Restoring : public std::enable_shared_from_this<Restoring> {
     if (const auto written = stream.write(moved_->state); !written)
       return end(std::unexpected(written.error()));
     file_->set_migration_state(
-        MigrationState::running,
-        [self = shared_from_this()](Result<std::shared_ptr<vfio::MigrationFile>> data) {
+        until_, [self = shared_from_this()](Result<std::shared_ptr<vfio::MigrationFile>> data) {
           if (!data) return self->end(std::unexpected(data.error()));
           self->end({});
         });
@@ -71,6 +71,7 @@ class Restoring : public std::enable_shared_from_this<Restoring> {
 
   const std::shared_ptr<const MovedInstance> moved_;
   std::shared_ptr<vfio::DeviceFile> file_;
+  const MigrationState until_;
   Done<> done_;
   const std::shared_ptr<std::vector<std::byte>> buffer_ = std::make_shared<std::vector<std::byte>>();
 };
@@ -78,8 +79,8 @@ class Restoring : public std::enable_shared_from_this<Restoring> {
 }  // namespace
 
 void restore(std::shared_ptr<const MovedInstance> moved, std::shared_ptr<vfio::DeviceFile> file,
-             Done<> done) {
-  std::make_shared<Restoring>(std::move(moved), std::move(file), std::move(done))->begin();
+             vfio::MigrationState until, Done<> done) {
+  std::make_shared<Restoring>(std::move(moved), std::move(file), until, std::move(done))->begin();
 }
 
 }  // namespace umdev::manage

@@ -41,6 +41,11 @@ class Backlog {
     bytes_ -= message.header.size;
     return message;
   }
+  const std::deque<BacklogMessage>& messages() const { return messages_; }
+  void put(BacklogMessage message) {
+    bytes_ += message.header.size;
+    messages_.push_back(std::move(message));
+  }
   void clear() {
     messages_.clear();
     bytes_ = 0;

@@ -28,13 +28,18 @@ Connection::~Connection() {
 Result<> Connection::start() {
   watch_ = UMDEV_TRY(loop_.watch(socket_.get(), EPOLLIN, [this](std::uint32_t events) { ready(events); }));
   waits_for_ = EPOLLIN;
+  expect_version();
+  return {};
+}
+
+// While the session is paused, nobody listens to what its client may have said.
+void Connection::expect_version() {
   version_deadline_ = loop_.after(world_.limits->version_deadline, [weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (!self || self->session_->has_spoken()) return;
+    if (!self || self->session_->has_spoken() || self->session_->is_paused()) return;
     self->world_.counters->silent_clients.add();
     self->end("no VERSION in time");
   });
-  return {};
 }
 
 void Connection::end(std::string_view reason) {
@@ -46,7 +51,66 @@ void Connection::end(std::string_view reason) {
   session_->end(reason);
   twin_.reset();
   socket_.reset();
+  stood();
   std::exchange(owner_, nullptr)->connection_ended(*this, session_->end_reason());
+}
+
+void Connection::pause(Done<> done) {
+  if (ended_) return done();
+  stands_ = std::move(done);
+  session_->pause();
+  serve();
+}
+
+void Connection::resume() {
+  if (ended_ || !session_->is_paused()) return;
+  const auto self = shared_from_this();
+  frozen_ = false;
+  session_->go_on();
+  if (twin_) twin_->thaw();
+  if (!session_->has_spoken()) expect_version();
+  if (!ended_) serve();
+}
+
+Result<SessionState> Connection::take() {
+  if (ended_) return fail(ENOTCONN, "its client has gone");
+  SessionState state = UMDEV_TRY(session_->copy());
+  state.stream = {.socket = UMDEV_TRY(socket_.dup()),
+                  .received = UMDEV_TRY(assembler_.copy()),
+                  .unsent = UMDEV_TRY(outbox_.copy())};
+  if (twin_) state.twin = UMDEV_TRY(twin_->copy());
+  frozen_ = true;
+  if (twin_) twin_->freeze();
+  watch_.set_events(0);
+  return state;
+}
+
+void Connection::adopt(SessionState state, Done<> done) {
+  const auto self = shared_from_this();
+  frozen_ = true;
+  if (const auto restored = restore(state); !restored) {
+    end("a session from another place could not be taken in");
+    return done(std::unexpected(restored.error()));
+  }
+  session_->adopt(std::move(state), twin_ ? &twin_->outbox() : nullptr, std::move(done));
+  if (!ended_) serve();
+}
+
+Result<> Connection::restore(SessionState& state) {
+  // Its end is seen also while nothing is read.
+  watch_ = UMDEV_TRY(loop_.watch(socket_.get(), 0, [this](std::uint32_t events) { ready(events); }));
+  UMDEV_TRY(assembler_.restore(std::move(state.stream.received)));
+  outbox_.restore(std::move(state.stream.unsent));
+  drained_ = false;
+  if (!state.twin) return {};
+  if (open_twin(std::move(state.twin->socket)) == nullptr)
+    return fail(ENOSPC, "the twin socket cannot be served");
+  twin_->freeze();
+  return twin_->restore(*std::move(state.twin));
+}
+
+void Connection::stood() {
+  if (stands_) stands_();
 }
 
 void Connection::session_changed() {
@@ -67,6 +131,7 @@ Outbox* Connection::open_twin(os::UniqueFd socket) {
 
 void Connection::ready(std::uint32_t events) {
   const auto self = shared_from_this();
+  if (frozen_) return end("the client went away");
   const bool reading = (waits_for_ & EPOLLIN) != 0;
   const bool own_turn = outbox_.empty() && may_handle_more();
   // Nobody is left to take the replies. What it sent behind an operation that is under way goes with it, as
@@ -97,6 +162,10 @@ bool Connection::receive() {
 }
 
 void Connection::serve() {
+  if (frozen_) {
+    if (session_->has_ended()) end(session_->end_reason());
+    return;
+  }
   turn_left_ = world_.limits->messages_per_turn;
   do {
     if (!handle_messages()) {
@@ -161,6 +230,7 @@ void Connection::wait_for_events() {
     waits_for_ |= EPOLLIN;
   watch_.set_events(waits_for_);
   if (session_->has_spoken()) version_deadline_.cancel();
+  if (session_->stands()) stood();
 }
 
 }  // namespace umdev::vfio_user

@@ -16,6 +16,7 @@
 #include "umdev/vfio_user/frame_assembler.h"
 #include "umdev/vfio_user/outbox.h"
 #include "umdev/vfio_user/session.h"
+#include "umdev/vfio_user/session_state.h"
 #include "umdev/vfio_user/twin_stream.h"
 
 namespace umdev::vfio_user {
@@ -47,6 +48,16 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
   // Ends it, whatever is under way.
   void end(std::string_view reason);
 
+  // The session takes no further command until resume(); completes when the one under way is answered, or the
+  // connection ends.
+  void pause(Done<> done);
+  void resume();
+
+  // The session and its sockets, for another place: see vfio::DeviceSessions::take(). While it is paused.
+  Result<SessionState> take();
+  // The other way round, in place of start(): `state` without its main socket, which the connection has.
+  void adopt(SessionState state, Done<> done);
+
   os::EventLoop& loop() const { return loop_; }
 
   // Any thread.
@@ -66,6 +77,9 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
   bool may_handle_more() const;
   bool flush();
   void wait_for_events();
+  void expect_version();
+  Result<> restore(SessionState& state);
+  void stood();
 
   os::EventLoop& loop_;
   const SessionWorld world_;
@@ -78,10 +92,12 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
   os::Watch watch_;
   std::unique_ptr<TwinStream> twin_;
   Timer version_deadline_;
+  Done<> stands_;  // to be told when the session does
   std::uint32_t waits_for_ = 0;
   std::uint32_t turn_left_ = 0;  // messages
   bool drained_ = true;          // the assembler has no whole message
   bool at_end_ = false;          // of the stream
+  bool frozen_ = false;          // nothing is read or sent
   bool ended_ = false;
 };
 

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "umdev/vfio_user/session_state.h"
+
 namespace umdev::vfio_user {
 
 ServerState::ServerState(const Server::Config& server)
@@ -27,7 +29,7 @@ class Endpoint::Arrival {
   ~Arrival() {
     if (endpoint_) endpoint_->give_place_back();
   }
-  void operator()(os::EventLoop& loop) { std::exchange(endpoint_, nullptr)->adopt(std::move(socket_), loop); }
+  void operator()(os::EventLoop& loop) { std::exchange(endpoint_, nullptr)->serve(std::move(socket_), loop); }
 
  private:
   std::shared_ptr<Endpoint> endpoint_;
@@ -74,7 +76,7 @@ void Endpoint::client_waits() {
   const auto self = shared_from_this();
   auto socket = listener_.accept();
   if (!socket) {
-    if (socket.error().code != EAGAIN && socket.error().code != ECONNABORTED) pause();
+    if (socket.error().code != EAGAIN && socket.error().code != ECONNABORTED) wait_for_descriptors();
     return;
   }
   if (!take_place()) {
@@ -94,7 +96,7 @@ void Endpoint::send_to_a_loop(os::UniqueFd socket) {
 }
 
 // No descriptor is left: the client stays in the queue, where it makes the socket readable all the time.
-void Endpoint::pause() {
+void Endpoint::wait_for_descriptors() {
   watch_.set_events(0);
   resume_timer_ = loop_.after(std::chrono::milliseconds(100), [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->watch_.set_events(EPOLLIN);
@@ -118,7 +120,8 @@ void Endpoint::give_place_back() {
   complete_if_over();
 }
 
-void Endpoint::adopt(os::UniqueFd socket, os::EventLoop& loop) {
+// A new connection, that is known; null, and over, when none is wanted any more.
+std::shared_ptr<Connection> Endpoint::connect(os::UniqueFd socket, os::EventLoop& loop) {
   Counters& counters = server_->counters_of(loop);
   const SessionWorld world{.core = server_->config.core,
                            .executor = &loop,
@@ -127,16 +130,30 @@ void Endpoint::adopt(os::UniqueFd socket, os::EventLoop& loop) {
                            .limits = &server_->config.limits,
                            .budget = server_->budget,
                            .tap = TapLine::of(config_.tap, loop)};
-  const auto connection =
+  auto connection =
       std::make_shared<Connection>(std::move(socket), loop, world, config_.device, shared_from_this());
   counters.sessions_begun.add();
-  bool wanted = false;
   {
     Lock lock(mutex_);
-    wanted = !evicting_;
-    if (wanted) connections_.emplace(connection.get(), connection);
+    if (!evicting_) {
+      connections_.emplace(connection.get(), connection);
+      return connection;
+    }
   }
-  if (!wanted || !connection->start()) connection->end("it could not be served");
+  connection->end("it could not be served");
+  return nullptr;
+}
+
+void Endpoint::serve(os::UniqueFd socket, os::EventLoop& loop) {
+  const auto connection = connect(std::move(socket), loop);
+  if (!connection) return;
+  if (!connection->start()) return connection->end("it could not be served");
+  bool paused = false;
+  {
+    Lock lock(mutex_);
+    paused = paused_;
+  }
+  if (paused) connection->pause(Done<>([](Result<>) {}));
 }
 
 void Endpoint::connection_ended(Connection& connection, std::string_view reason) {
@@ -164,6 +181,78 @@ void Endpoint::append_status(std::vector<SessionStatus>& sessions) const {
                         .peer = connection->peer(),
                         .open = connection->is_open(),
                         .mappings = connection->mappings()});
+}
+
+// --- While the device stands still.
+
+void Endpoint::pause(Done<> done) {
+  // Completes when nobody holds it any more.
+  struct AllStand {
+    explicit AllStand(Done<> when_all_do) : done(std::move(when_all_do)) {}
+    ~AllStand() { done(); }
+    Done<> done;
+  };
+  const auto all = std::make_shared<AllStand>(std::move(done));
+  {
+    Lock lock(mutex_);
+    paused_ = true;
+  }
+  for (const auto& connection : connections())
+    connection->loop().post([connection, all] { connection->pause(Done<>([all](Result<>) {})); });
+}
+
+void Endpoint::resume() {
+  {
+    Lock lock(mutex_);
+    paused_ = false;
+  }
+  for (const auto& connection : connections())
+    connection->loop().post([connection] { connection->resume(); });
+}
+
+void Endpoint::take(Done<std::optional<vfio::MovedSession>> done) {
+  struct Taking {
+    std::shared_ptr<Endpoint> endpoint;
+    std::shared_ptr<Connection> connection;
+    Done<std::optional<vfio::MovedSession>> done;
+
+    Result<std::optional<vfio::MovedSession>> take() {
+      SessionState state = UMDEV_TRY(connection->take());
+      return UMDEV_TRY(to_stream(std::move(state), endpoint->server_->config.limits));
+    }
+  };
+  for (const auto& connection : connections()) {
+    if (!connection->is_open()) continue;
+    auto taking = std::make_shared<Taking>(shared_from_this(), connection, std::move(done));
+    return connection->loop().post([taking] { taking->done(taking->take()); });
+  }
+  done(std::nullopt);
+}
+
+void Endpoint::adopt(vfio::MovedSession session, Done<> done) {
+  auto state = session_state_of(std::move(session), server_->config.limits);
+  if (!state) return done(std::unexpected(state.error()));
+  if (!take_place()) return done(fail(EBUSY, "the socket takes no more sessions"));
+  struct Adopting {
+    ~Adopting() {
+      if (endpoint) endpoint->give_place_back();
+    }
+    std::shared_ptr<Endpoint> endpoint;
+    SessionState state;
+    Done<> done;
+  };
+  os::EventLoop& loop = server_->config.workers->next();
+  auto adopting = std::make_shared<Adopting>(shared_from_this(), std::move(*state), std::move(done));
+  loop.post([adopting, &loop] {
+    std::exchange(adopting->endpoint, nullptr)
+        ->serve_moved(std::move(adopting->state), loop, std::move(adopting->done));
+  });
+}
+
+void Endpoint::serve_moved(SessionState state, os::EventLoop& loop, Done<> done) {
+  const auto connection = connect(std::move(state.stream.socket), loop);
+  if (!connection) return done(fail(ENODEV, "the device is being removed"));
+  connection->adopt(std::move(state), std::move(done));
 }
 
 // --- The end.

@@ -14,6 +14,7 @@
 #include "umdev/os/unix_socket.h"
 #include "umdev/support/mutex.h"
 #include "umdev/support/registration.h"
+#include "umdev/vfio/device_sessions.h"
 #include "umdev/vfio_user/connection.h"
 #include "umdev/vfio_user/server.h"
 
@@ -30,7 +31,9 @@ struct ServerState {
   std::vector<Counters> counters;  // one for each worker
 };
 
-class Endpoint final : public ConnectionOwner, public std::enable_shared_from_this<Endpoint> {
+class Endpoint final : public ConnectionOwner,
+                       public vfio::DeviceSessions,
+                       public std::enable_shared_from_this<Endpoint> {
  public:
   Endpoint(std::shared_ptr<ServerState> server, EndpointConfig config, os::UnixListener listener);
   ~Endpoint() override;
@@ -46,6 +49,15 @@ class Endpoint final : public ConnectionOwner, public std::enable_shared_from_th
   // ^ConnectionOwner
   void connection_ended(Connection& connection, std::string_view reason) override UMDEV_EXCLUDES(mutex_);
 
+  // ^vfio::DeviceSessions
+  void pause(Done<> done) override UMDEV_EXCLUDES(mutex_);
+  void resume() override UMDEV_EXCLUDES(mutex_);
+  void take(Done<std::optional<vfio::MovedSession>> done) override UMDEV_EXCLUDES(mutex_);
+  void adopt(vfio::MovedSession session, Done<> done) override UMDEV_EXCLUDES(mutex_);
+
+  // The device's name.
+  const std::string& device() const { return config_.device.name; }
+
   // For the server's end, when no loop runs any more: ends everything on the calling thread.
   void end_here() UMDEV_EXCLUDES(mutex_);
   void append_status(std::vector<SessionStatus>& sessions) const UMDEV_EXCLUDES(mutex_);
@@ -56,11 +68,13 @@ class Endpoint final : public ConnectionOwner, public std::enable_shared_from_th
   void begin_listening();
   void stop_listening() UMDEV_EXCLUDES(mutex_);
   void client_waits();
-  void pause();
+  void wait_for_descriptors();
   void send_to_a_loop(os::UniqueFd socket);
   bool take_place() UMDEV_EXCLUDES(mutex_);
   void give_place_back() UMDEV_EXCLUDES(mutex_);
-  void adopt(os::UniqueFd socket, os::EventLoop& loop) UMDEV_EXCLUDES(mutex_);
+  void serve(os::UniqueFd socket, os::EventLoop& loop) UMDEV_EXCLUDES(mutex_);
+  void serve_moved(SessionState state, os::EventLoop& loop, Done<> done) UMDEV_EXCLUDES(mutex_);
+  std::shared_ptr<Connection> connect(os::UniqueFd socket, os::EventLoop& loop) UMDEV_EXCLUDES(mutex_);
   void complete_if_over() UMDEV_EXCLUDES(mutex_);
   std::vector<std::shared_ptr<Connection>> connections() const UMDEV_EXCLUDES(mutex_);
 
@@ -79,6 +93,7 @@ class Endpoint final : public ConnectionOwner, public std::enable_shared_from_th
   bool closing_ UMDEV_GUARDED_BY(mutex_) = false;
   bool evicting_ UMDEV_GUARDED_BY(mutex_) = false;  // closing by force: who arrives now is ended too
   bool listening_ UMDEV_GUARDED_BY(mutex_) = true;
+  bool paused_ UMDEV_GUARDED_BY(mutex_) = false;  // who arrives now is paused too
   std::vector<Done<>> waiting_ UMDEV_GUARDED_BY(mutex_);
 };
 

@@ -117,6 +117,49 @@ Result<std::optional<Frame>> FrameAssembler::next() {
   return frame;
 }
 
+Result<ReceivedBytes> FrameAssembler::copy() const {
+  if (diverted_size_ != 0) return fail(EBUSY, "a large message is on its way to where it is wanted");
+  ReceivedBytes copy;
+  copy.bytes.assign(buffer_.get() + begin_, buffer_.get() + end_);
+  const std::uint64_t begin = base_ + begin_;
+  for (const Attached& slot : attached_) {
+    // What was handed out is over, whatever was left in it.
+    if (&slot == handed_out_ || slot.position == no_position || slot.position < begin) continue;
+    ReceivedBytes::Attached& attached = copy.attached.emplace_back();
+    attached.position = static_cast<std::uint32_t>(slot.position - begin);
+    attached.lost = slot.fds.lost();
+    for (std::size_t i = 0; i < slot.fds.size(); ++i)
+      attached.fds.push_back(UMDEV_TRY(os::duplicate(slot.fds.get(i))));
+  }
+  std::ranges::sort(copy.attached, {}, &ReceivedBytes::Attached::position);
+  return copy;
+}
+
+// As they came: the byte that begins a message brings its descriptors.
+Result<> FrameAssembler::restore(ReceivedBytes received) {
+  if (received.bytes.size() > std::max(max_message_, usual_capacity_))
+    return fail(EINVAL, "more bytes than a buffer holds");
+  ConstBytes rest = received.bytes;
+  const auto put = [&](std::size_t count) {
+    while (count != 0) {
+      const Bytes room = space();
+      const std::size_t part = std::min(count, room.size());
+      std::ranges::copy(rest.first(part), room.begin());
+      commit(part);
+      rest = rest.subspan(part);
+      count -= part;
+    }
+  };
+  for (ReceivedBytes::Attached& attached : received.attached) {
+    put(attached.position - (received.bytes.size() - rest.size()));
+    for (os::UniqueFd& fd : attached.fds) incoming_.push(std::move(fd));
+    if (attached.lost) incoming_.set_lost();
+    put(1);
+  }
+  put(rest.size());
+  return {};
+}
+
 std::optional<Frame> FrameAssembler::partial(std::size_t head) const {
   const auto header = load_struct<VfioUserHeader>({buffer_.get(), end_}, begin_);
   const std::size_t kept = sizeof(VfioUserHeader) + head;

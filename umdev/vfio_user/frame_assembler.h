@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "umdev/abi/vfio_user.h"
 #include "umdev/os/fd_batch.h"
@@ -21,6 +22,19 @@ struct Frame {
   os::FdBatch* fds = nullptr;  // never null; what is left in it is closed with the next frame
   // How many bytes behind `payload` went where divert() said.
   std::size_t diverted = 0;
+};
+
+// What came of a stream and was not taken out of it yet.
+struct ReceivedBytes {
+  struct Attached {
+    std::uint32_t position = 0;  // of the message in `bytes`
+    bool lost = false;           // some of its descriptors are
+    std::vector<os::UniqueFd> fds;
+  };
+  static constexpr std::size_t attached_max = 2;
+
+  std::vector<std::byte> bytes;
+  std::vector<Attached> attached;  // by position
 };
 
 // Cuts a stream into messages. One buffer, which grows with the bytes that really came (a header that
@@ -61,6 +75,12 @@ class FrameAssembler {
   // `owner` is not good any more: when the destination lies there, what is left of the message is thrown
   // away.
   void abandon(ConstBytes owner);
+
+  // For the same stream at another place: what waits here, with copies of its descriptors; and the other way
+  // round, into an assembler that has seen nothing yet. EBUSY a message that is received elsewhere
+  // (divert()); EMFILE; EINVAL more than there is room for.
+  Result<ReceivedBytes> copy() const;
+  Result<> restore(ReceivedBytes received);
 
   // True when a part of a message has arrived.
   bool inside_message() const { return end_ > begin_; }

@@ -72,6 +72,9 @@ struct Limits {
   // mapped by itself.
   std::uint64_t whole_file = 1ULL << 40;
 
+  // A session that goes to another place, as a stream: nearly all of it is its mappings, and bytes that wait.
+  std::size_t moved_session = 1U << 24;
+
   // The largest message: data, the header, and the 16 bytes that stand before data.
   std::size_t message() const {
     return std::size_t{data_transfer} + sizeof(abi::VfioUserHeader) + sizeof(abi::VfioUserRegionAccess);

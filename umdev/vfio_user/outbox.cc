@@ -43,6 +43,41 @@ void Outbox::keep(ConstBytes owner) {
   }
 }
 
+Result<std::vector<UnsentPiece>> Outbox::copy() const {
+  std::vector<UnsentPiece> pieces;
+  std::uint64_t at = position();
+  const auto add = [&](std::uint64_t end, ConstBytes body) -> UnsentPiece& {
+    UnsentPiece& piece = pieces.emplace_back();
+    const ConstBytes bytes = ConstBytes(bytes_).subspan(at - base_, end - at);
+    piece.bytes.assign(bytes.begin(), bytes.end());
+    piece.bytes.insert(piece.bytes.end(), body.begin(), body.end());
+    at = end;
+    return piece;
+  };
+  for (std::size_t i = first_attachment_; i < attachments_.size(); ++i) {
+    const Attachment& message = attachments_[i];
+    if (at < message.begin) add(message.begin, {});
+    UnsentPiece& piece = add(message.end, message.body);
+    for (const os::UniqueFd& fd : message.fds) piece.fds.push_back(UMDEV_TRY(fd.dup()));
+  }
+  if (at < base_ + bytes_.size()) add(base_ + bytes_.size(), {});
+  return pieces;
+}
+
+// The tap has seen them where they were made.
+void Outbox::restore(std::vector<UnsentPiece> pieces) {
+  for (UnsentPiece& piece : pieces) {
+    const std::uint64_t begin = base_ + bytes_.size();
+    append({piece.bytes});
+    if (!piece.fds.empty())
+      attachments_.push_back({.begin = begin,
+                              .end = base_ + bytes_.size(),
+                              .fds = std::move(piece.fds),
+                              .body = {},
+                              .kept = {}});
+  }
+}
+
 Outbox::Piece Outbox::front() {
   UMDEV_ASSERT(!empty(), "nothing to send");
   const ConstBytes all(bytes_.data() + begin_, bytes_.size() - begin_);

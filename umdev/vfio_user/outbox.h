@@ -9,9 +9,16 @@
 
 #include "umdev/os/unique_fd.h"
 #include "umdev/support/bytes.h"
+#include "umdev/support/error.h"
 #include "umdev/vfio_user/tap.h"
 
 namespace umdev::vfio_user {
+
+// What waits and goes in one send, for an outbox at another place.
+struct UnsentPiece {
+  std::vector<std::byte> bytes;
+  std::vector<os::UniqueFd> fds;
+};
 
 // A queue of bytes with descriptors attached to messages. Not thread-safe. Once it has grown, nothing is
 // allocated, except for descriptors.
@@ -32,6 +39,10 @@ class Outbox {
   void send_borrowed(std::initializer_list<ConstBytes> parts, ConstBytes body);
   // Bodies that lie in `owner` and wait yet are copied: their owner needs its memory.
   void keep(ConstBytes owner);
+
+  // Everything that waits, with copies of its descriptors (EMFILE); and the other way round.
+  Result<std::vector<UnsentPiece>> copy() const;
+  void restore(std::vector<UnsentPiece> pieces);
 
   bool empty() const { return size() == 0; }
   // Bytes that wait.

@@ -82,6 +82,14 @@ Registration Server::add(const std::shared_ptr<Endpoint>& endpoint) {
   return Registration(std::make_shared<EndpointEntry>(endpoint));
 }
 
+// The newest: an earlier one of the same device may have sessions yet, of a device that is gone.
+std::shared_ptr<vfio::DeviceSessions> Server::sessions_of(std::string_view device) {
+  Lock lock(mutex_);
+  for (auto weak = endpoints_.rbegin(); weak != endpoints_.rend(); ++weak)
+    if (auto endpoint = weak->lock(); endpoint && endpoint->device() == device) return endpoint;
+  return nullptr;
+}
+
 ServerStatus Server::status() const {
   ServerStatus status;
   for (const auto& endpoint : endpoints()) endpoint->append_status(status.sessions);

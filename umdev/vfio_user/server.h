@@ -20,6 +20,7 @@
 #include "umdev/support/log.h"
 #include "umdev/support/mutex.h"
 #include "umdev/support/registration.h"
+#include "umdev/vfio/device_sessions.h"
 #include "umdev/vfio_user/counters.h"
 #include "umdev/vfio_user/limits.h"
 #include "umdev/vfio_user/session.h"
@@ -53,7 +54,7 @@ struct ServerStatus {
   std::uint64_t mapped_bytes = 0;
 };
 
-class Server {
+class Server final : public vfio::SessionDoor {
  public:
   struct Config {
     vfio::Core* core = nullptr;
@@ -64,7 +65,7 @@ class Server {
   explicit Server(const Config& config);
   // Ends all sessions and endpoints. Waits for the workers, so not from one of them; after
   // WorkerPool::stop() it ends them on the calling thread.
-  ~Server();
+  ~Server() override;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -77,6 +78,9 @@ class Server {
   // The same on a socket that was handed over, listening or connected: then its client is the only one that
   // ever comes. Where a path is known it stays as it is. os::inspect_socket()'s errors.
   Result<Registration> serve(EndpointConfig config, os::UniqueFd socket) UMDEV_EXCLUDES(mutex_);
+
+  // ^vfio::SessionDoor
+  std::shared_ptr<vfio::DeviceSessions> sessions_of(std::string_view device) override UMDEV_EXCLUDES(mutex_);
 
   ServerStatus status() const UMDEV_EXCLUDES(mutex_);
 

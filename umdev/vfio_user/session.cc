@@ -5,6 +5,7 @@
 #include "umdev/iommu/client_memory.h"
 #include "umdev/support/assert.h"
 #include "umdev/vfio/core.h"
+#include "umdev/vfio/user.h"
 #include "umdev/vfio_user/operation.h"
 
 namespace umdev::vfio_user {
@@ -47,13 +48,14 @@ void Session::end(std::string_view reason) {
   if (dma_) dma_->close();
   backlog_.clear();
   close_files();
+  if (adoption_) adoption_failed(Error{ECONNRESET, "the session has ended"});
   memory_.reset();
 }
 
 // --- Messages.
 
 bool Session::accepts_command() const {
-  return !is_busy() && backlog_.empty() && outbox_.size() < world_.limits->output_high_water;
+  return !paused_ && !is_busy() && backlog_.empty() && outbox_.size() < world_.limits->output_high_water;
 }
 
 bool Session::takes_messages() const {
@@ -74,12 +76,26 @@ void Session::handle(const Frame& frame) {
 }
 
 void Session::resume() {
-  while (!has_ended() && !is_busy() && !backlog_.empty() &&
+  while (!has_ended() && !paused_ && !is_busy() && !backlog_.empty() &&
          outbox_.size() < world_.limits->output_high_water) {
     BacklogMessage next = backlog_.pop();
     process(next.frame());
   }
   send_dma();
+}
+
+void Session::go_on() {
+  if (has_ended()) return;
+  paused_ = false;
+  if (std::exchange(frozen_, false))
+    if (const auto looks = device_->user().irqs().resume(); !looks)
+      return end("an unmask eventfd cannot be watched any more");
+  // Nobody looked meanwhile, so the patience begins anew.
+  if (pending_ == Pending::retry) {
+    opening_since_ = world_.clock->now();
+    retry_open();
+  }
+  resume();
 }
 
 void Session::process(const Frame& frame) {
@@ -211,13 +227,17 @@ void Session::finish_operation() {
   const Result<std::uint64_t> result = operation_->result();
   // A driver that was answered in place of may write to the buffer yet.
   if (!result) operation_ = std::make_shared<Operation>(mailbox_);
-  if (!result) return finished == Pending::opening ? opening_failed(result.error()) : refuse(result.error());
+  if (!result && finished == Pending::opening) return opening_failed(result.error());
+  if (!result && finished == Pending::adopting) return adoption_failed(result.error());
+  if (!result) return refuse(result.error());
 
   Result<> answered;
   switch (finished) {
     case Pending::opening:
       answered = opened();
       break;
+    case Pending::adopting:
+      return adopted();
     case Pending::read:
     case Pending::write:
       answered = accessed(*result);

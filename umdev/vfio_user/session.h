@@ -41,9 +41,11 @@
 #include <vector>
 
 #include "umdev/iommu/mapping_budget.h"
+#include "umdev/support/done.h"
 #include "umdev/support/host.h"
 #include "umdev/vfio/container.h"
 #include "umdev/vfio/device_file.h"
+#include "umdev/vfio/irq_setup.h"
 #include "umdev/vfio_user/backlog.h"
 #include "umdev/vfio_user/counters.h"
 #include "umdev/vfio_user/frame_assembler.h"
@@ -67,6 +69,7 @@ namespace umdev::vfio_user {
 
 class Mailbox;
 class Operation;
+struct SessionState;
 
 // Which device a session is about, and as whom it is opened.
 struct DeviceAddress {
@@ -114,6 +117,19 @@ class Session : public std::enable_shared_from_this<Session> {
   void handle_twin(const Frame& frame);
   // Replies were sent: goes on with what waited for that.
   void resume();
+  // Takes no further command until go_on(); replies of the client's it takes still. It stands when the one
+  // under way has been answered.
+  void pause() { paused_ = true; }
+  void go_on();
+  bool is_paused() const { return paused_; }
+  bool stands() const { return paused_ && (!is_busy() || pending_ == Pending::retry); }
+  // A session that goes to another place (session_state.h). What it waits for with the device's driver is
+  // over by then: the device stands still. copy() freezes it until go_on(): nothing is sent any more. Its
+  // sockets are the owner's to add. EBUSY, EIO, EMFILE: why it cannot go.
+  Result<SessionState> copy();
+  // The other way round, in a session that is new; paused and frozen until go_on(). `twin` is the outbox of
+  // the state's twin, if it has one. See vfio::DeviceSessions::adopt(); an error has ended it.
+  void adopt(SessionState state, Outbox* twin, Done<> done);
   // No message of the client's will come any more: its memory is out of reach.
   void client_left();
   // Replies of the client's are to come, on this socket: their bytes are read also while others wait.
@@ -154,6 +170,7 @@ class Session : public std::enable_shared_from_this<Session> {
     nothing,
     retry,
     opening,
+    adopting,
     read,
     write,
     write_multi,
@@ -188,6 +205,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> open_group();
   void opening_failed(const Error& error);
   Result<> opened();
+  void make_memory();
   Result<os::UniqueFd> open_twin();
   void close_files();
 
@@ -197,6 +215,12 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> unmapped(std::uint64_t bytes);
   Result<> add_dirty();
   void note_mappings();
+
+  // session_move.cc
+  Result<> copy_mappings(SessionState& state) const;
+  Result<> restore_mappings(const SessionState& state);
+  void adoption_failed(const Error& error);
+  void adopted();
 
   // session_dma.cc
   std::shared_ptr<MessageDma> message_memory();
@@ -238,6 +262,14 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::shared_ptr<Mailbox> mailbox_;
 
   State state_ = State::silent;
+  bool paused_ = false;
+  bool frozen_ = false;         // nothing is sent
+  bool shares_device_ = false;  // descriptors of the device's own went to the client
+  struct Adoption {
+    vfio::IrqSetup interrupts;
+    Done<> done;
+  };
+  std::unique_ptr<Adoption> adoption_;  // under way
   std::string_view end_reason_;
   Pending pending_ = Pending::nothing;
   abi::VfioUserHeader request_{};       // that is being answered

@@ -32,6 +32,7 @@ Result<> Session::region_info(const Frame& frame) {
   const RegionReply answer = fit_region_reply(wire, asked.argsz);
   std::vector<os::UniqueFd> fds;
   if (answer.with_fd && fds_max_ > 0) fds.push_back(UMDEV_TRY(os::duplicate(wire.fd)));
+  shares_device_ |= !fds.empty();
   reply(bytes_of(answer.info), answer.capabilities, std::move(fds));
   return {};
 }

@@ -41,7 +41,7 @@ void Session::dma_asked() {
 
 // Sends what may be sent, and sees to it that nothing waits for ever.
 void Session::send_dma() {
-  if (!dma_ || has_ended() || dma_->is_idle()) return;
+  if (!dma_ || has_ended() || frozen_ || dma_->is_idle()) return;
   if (!owes_reply()) {
     const std::uint32_t sent = dma_->send(dma_outbox());
     world_.counters->dma_messages.add(sent);

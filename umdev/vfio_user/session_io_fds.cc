@@ -40,6 +40,7 @@ Result<> Session::region_io_fds(const Frame& frame) {
   }
   std::vector<os::UniqueFd> fds;
   for (const int fd : numbers) fds.push_back(UMDEV_TRY(os::duplicate(fd)));
+  shares_device_ |= !fds.empty();
   reply(bytes_of(answer), data, std::move(fds));
   return {};
 }

@@ -43,7 +43,7 @@ void Session::try_open() {
 }
 
 void Session::retry_open() {
-  if (pending_ != Pending::retry) return;
+  if (pending_ != Pending::retry || paused_) return;
   pending_ = Pending::nothing;
   try_open();
   if (is_busy()) return;
@@ -66,13 +66,17 @@ void Session::opening_failed(const Error& error) {
   end("the device could not be opened");
 }
 
-Result<> Session::opened() {
-  device_ = operation_->take_file();
+void Session::make_memory() {
   memory_ = std::make_unique<iommu::ClientMemory>(
       iommu::ClientMemoryLimits{.mappings = world_.limits->file_mappings_per_session,
                                 .bytes = world_.limits->mapped_bytes_per_session,
                                 .whole_file = world_.limits->whole_file},
       world_.budget);
+}
+
+Result<> Session::opened() {
+  device_ = operation_->take_file();
+  make_memory();
   state_ = State::open;
   open_now_.store(true, std::memory_order_relaxed);
   world_.counters->sessions_opened.add();

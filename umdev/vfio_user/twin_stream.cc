@@ -8,8 +8,10 @@
 
 namespace umdev::vfio_user {
 
-TwinStream::TwinStream(os::UniqueFd socket, SessionWorld world, Session& session, Changed changed)
+TwinStream::TwinStream(os::UniqueFd socket, os::EventLoop& loop, SessionWorld world, Session& session,
+                       Changed changed)
     : socket_(std::move(socket)),
+      loop_(loop),
       world_(std::move(world)),
       session_(session),
       changed_(std::move(changed)),
@@ -21,10 +23,31 @@ Result<std::unique_ptr<TwinStream>> TwinStream::create(os::UniqueFd socket, os::
                                                        SessionWorld world, Session& session,
                                                        Changed changed) {
   std::unique_ptr<TwinStream> twin(
-      new TwinStream(std::move(socket), std::move(world), session, std::move(changed)));
-  twin->watch_ = UMDEV_TRY(
-      loop.watch(twin->socket_.get(), EPOLLIN, [self = twin.get()](std::uint32_t) { self->ready(); }));
+      new TwinStream(std::move(socket), loop, std::move(world), session, std::move(changed)));
+  UMDEV_TRY(twin->watch());
   return twin;
+}
+
+Result<> TwinStream::watch() {
+  watch_ = UMDEV_TRY(loop_.watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { ready(); }));
+  return {};
+}
+
+Result<StreamState> TwinStream::copy() const {
+  return StreamState{.socket = UMDEV_TRY(socket_.dup()),
+                     .received = UMDEV_TRY(assembler_.copy()),
+                     .unsent = UMDEV_TRY(outbox_.copy())};
+}
+
+Result<> TwinStream::restore(StreamState state) {
+  UMDEV_TRY(assembler_.restore(std::move(state.received)));
+  outbox_.restore(std::move(state.unsent));
+  return {};
+}
+
+void TwinStream::thaw() {
+  if (closed_ || watch_) return;
+  if (!watch()) closed();
 }
 
 // One receive, then the turn of others. The last thing that is done here is to tell the connection, which may

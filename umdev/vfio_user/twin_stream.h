@@ -10,6 +10,7 @@
 #include "umdev/vfio_user/frame_assembler.h"
 #include "umdev/vfio_user/outbox.h"
 #include "umdev/vfio_user/session.h"
+#include "umdev/vfio_user/session_state.h"
 
 namespace umdev::vfio_user {
 
@@ -25,17 +26,26 @@ class TwinStream {
                                                     SessionWorld world, Session& session, Changed changed);
 
   Outbox& outbox() { return outbox_; }
+  // For the session's move: what it is at present, with copies of its descriptors; and what it was elsewhere.
+  Result<StreamState> copy() const;
+  Result<> restore(StreamState state);
+  // Nobody looks at the socket, until thaw().
+  void freeze() { watch_.cancel(); }
+  void thaw();
+
   // Sends what can be sent.
   void flush();
 
  private:
-  TwinStream(os::UniqueFd socket, SessionWorld world, Session& session, Changed changed);
+  Result<> watch();
+  TwinStream(os::UniqueFd socket, os::EventLoop& loop, SessionWorld world, Session& session, Changed changed);
   void ready();
   // False when the stream broke.
   bool receive();
   void closed();
 
   const os::UniqueFd socket_;
+  os::EventLoop& loop_;
   const SessionWorld world_;
   Session& session_;
   Changed changed_;

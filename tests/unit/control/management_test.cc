@@ -75,7 +75,7 @@ class ManagementTest : public testing::Test {
       manage::KeyedFiles(state->definitions(), state->scratch()),
       manage::KeyedFiles(state->owners(), state->scratch()),
       {.bus = world.bus.get(), .executor = &world.host.executor(), .log = &world.host.log(), .uid = 500}};
-  manage::Mover mover{*world.bus, *world.core, world.host};
+  manage::Mover mover{*world.bus, *world.core, world.host, {}};
   Management management{{.bus = world.bus.get(),
                          .executor = &world.host.executor(),
                          .doors = &doors,
@@ -343,6 +343,21 @@ TEST_F(ManagementTest, Another_users_instance_is_not_moved) {
   caller.uid = 1001;
   EXPECT_EQ(refused("migrate_out", {{"uuid", uuid(1)}}), EPERM);
   EXPECT_EQ(refused("migrate_end", {{"uuid", uuid(1)}, {"outcome", "moved"}}), EPERM);
+}
+
+TEST_F(ManagementTest, The_descriptors_of_a_client_are_for_root_and_the_daemons_own_user) {
+  caller.uid = 1000;
+  call("create", {{"parent", "mtty"}, {"type", "mtty-1"}, {"uuid", uuid(1)}});
+  const Json moves{{"uuid", uuid(1)}, {"client", "moves"}};
+  EXPECT_EQ(refused("migrate_out", moves), EOPNOTSUPP) << "there is no way to hand them over";
+  caller.attachment = std::make_shared<Attachment>();
+  for (const std::uint32_t uid : {1000U, 500U, 0U}) {
+    caller.uid = uid;
+    const Json saved = call("migrate_out", moves);
+    EXPECT_EQ(saved["descriptors"], 0);
+    EXPECT_EQ(saved.contains("client_leaves_because"), uid == 1000) << uid;
+    call("migrate_end", {{"uuid", uuid(1)}, {"outcome", "stays"}});
+  }
 }
 
 TEST_F(ManagementTest, A_stream_that_is_none_makes_nothing) {

@@ -317,6 +317,7 @@ char said_by(const os::UniqueFd& file) {
 }
 
 TEST_F(ControlServer, descriptors_go_with_a_call_and_with_its_answer) {
+  start();
   Client client = connect();
   for (int round = 0; round < 3; ++round) {
     const os::UniqueFd a = file_saying('a');
@@ -331,6 +332,7 @@ TEST_F(ControlServer, descriptors_go_with_a_call_and_with_its_answer) {
 }
 
 TEST_F(ControlServer, as_many_descriptors_as_one_message_carries_go_and_no_more) {
+  start();
   Client client = connect();
   const os::UniqueFd file = file_saying('a');
   const std::vector<int> most(os::max_fds_per_message, file.get());
@@ -340,6 +342,7 @@ TEST_F(ControlServer, as_many_descriptors_as_one_message_carries_go_and_no_more)
 }
 
 TEST_F(ControlServer, descriptors_that_nobody_wants_are_closed) {
+  start();
   Client client = connect();
   auto [ours, theirs] = os::make_socket_pair().value();
   const std::array fds{theirs.get()};
@@ -351,18 +354,18 @@ TEST_F(ControlServer, descriptors_that_nobody_wants_are_closed) {
 }
 
 TEST_F(ControlServer, descriptors_belong_to_the_message_that_begins_with_them) {
-  const os::UniqueFd socket = os::connect_to(path()).value();
+  start();
+  const os::UniqueFd socket = connect_raw();
   const os::UniqueFd file = file_saying('a');
   const auto send = [&](std::string_view text, bool with_file) {
     const int fd = file.get();
     ASSERT_EQ(os::send(socket.get(), std::as_bytes(std::span(text)), {&fd, with_file ? 1U : 0U}).value(),
               text.size());
   };
-  // In the middle of a message they are nobody's; a batch has none.
-  send(R"({"jsonrpc":"2.0","id":1,"method")", false);
-  send(R"(:"swap"})"
+  // A batch has none.
+  send(R"({"jsonrpc":"2.0","id":1,"method":"swap"})"
        "\n",
-       true);
+       false);
   send(R"([{"jsonrpc":"2.0","id":2,"method":"swap"}])"
        "\n",
        true);

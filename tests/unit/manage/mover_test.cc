@@ -3,66 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include "drivers/mtty/parent.h"
-#include "drivers/mtty/spec.h"
-#include "drivers/null/parent.h"
-#include "tests/support/mdev_world.h"
+#include "tests/unit/manage/place.h"
 #include "umdev/manage/restore.h"
 
-namespace umdev::manage {
+namespace umdev::manage::test {
 namespace {
-
-namespace spec = mtty::spec;
-using test::error_of;
-using test::Outcome;
-using Stream = std::vector<std::byte>;
-
-const mdev::Owner owner{.uid = 1000, .pid = 1, .door = "control"};
-
-// A daemon without doors: one serial card parent, one null parent.
-struct Place {
-  test::MdevWorld world;
-  Registration serial;
-  Registration null;
-  std::unique_ptr<Mover> mover;
-
-  explicit Place(std::uint32_t ports = 4)
-      : serial(world.register_parent("mtty", mtty::MttyParent::spec(ports),
-                                     std::make_unique<mtty::MttyParent>())),
-        null(world.register_parent("null", null::NullParent::spec(), std::make_unique<null::NullParent>())),
-        mover(std::make_unique<Mover>(*world.bus, *world.core, world.host)) {}
-  ~Place() { mover.reset(); }
-
-  Result<Stream> save(const Uuid& uuid) {
-    Outcome<Stream> outcome;
-    mover->save(uuid, outcome.done());
-    world.host.run();
-    if (!outcome.succeeded()) return fail(outcome.error(), "save failed");
-    return *outcome.value();
-  }
-  int end(const Uuid& uuid, bool moved) {
-    Outcome<> outcome;
-    mover->end(uuid, moved, outcome.done());
-    world.host.run();
-    return outcome.error();
-  }
-  int load(const Stream& stream, const std::string& parent = "") {
-    Outcome<Uuid> outcome;
-    mover->load(stream, parent, owner, outcome.done());
-    world.host.run();
-    return outcome.error();
-  }
-  bool has(const Uuid& uuid) { return world.bus->find(uuid).has_value(); }
-};
-
-const Uuid uuid = test::MdevWorld::uuid(1);
-
-void out(test::MdevWorld::Session& session, unsigned port, std::uint8_t offset, unsigned value) {
-  EXPECT_TRUE(test::write_file(*session.device, port, offset, Stream(1, std::byte(value))));
-}
-unsigned in(test::MdevWorld::Session& session, unsigned port, std::uint8_t offset) {
-  return std::to_integer<unsigned>(test::read_file(*session.device, port, offset, 1).value()[0]);
-}
 
 TEST(MovedInstance, its_stream_says_everything_of_it) {
   const MovedInstance moved{.uuid = uuid,
@@ -90,13 +35,15 @@ TEST(Mover, a_device_in_use_goes_with_its_state_and_the_source_only_when_told) {
   out(client, 0, spec::scr, 0x42);
   out(client, 1, spec::fcr, spec::fcr_enable_fifo);
   for (const unsigned byte : {0x61U, 0x62U, 0x63U}) out(client, 1, spec::thr, byte);
-  ASSERT_TRUE(test::write_file(*client.device, abi::vfio_pci_config_region_index, abi::pci_base_address_0,
-                               Stream{std::byte{0x01}, std::byte{0x30}, std::byte{0}, std::byte{0}}));
-  const auto config = test::read_file(*client.device, abi::vfio_pci_config_region_index, 0, 256).value();
+  ASSERT_TRUE(umdev::test::write_file(*client.device, abi::vfio_pci_config_region_index,
+                                      abi::pci_base_address_0,
+                                      Stream{std::byte{0x01}, std::byte{0x30}, std::byte{0}, std::byte{0}}));
+  const auto config =
+      umdev::test::read_file(*client.device, abi::vfio_pci_config_region_index, 0, 256).value();
 
   const auto stream = from.save(uuid);
   ASSERT_TRUE(stream);
-  EXPECT_EQ(error_of(test::read_file(*client.device, 0, spec::scr, 1)), EBUSY) << "it waits";
+  EXPECT_EQ(error_of(umdev::test::read_file(*client.device, 0, spec::scr, 1)), EBUSY) << "it waits";
   ASSERT_EQ(to.load(*stream), 0);
   EXPECT_TRUE(from.has(uuid));
   EXPECT_TRUE(to.has(uuid));
@@ -112,7 +59,7 @@ TEST(Mover, a_device_in_use_goes_with_its_state_and_the_source_only_when_told) {
   auto there = to.world.open_instance(uuid);
   EXPECT_EQ(in(there, 0, spec::scr), 0x42U);
   for (const unsigned byte : {0x61U, 0x62U, 0x63U}) EXPECT_EQ(in(there, 1, spec::rbr), byte);
-  EXPECT_EQ(test::read_file(*there.device, abi::vfio_pci_config_region_index, 0, 256).value(), config);
+  EXPECT_EQ(umdev::test::read_file(*there.device, abi::vfio_pci_config_region_index, 0, 256).value(), config);
   there = {};
   to.world.host.run();
   there = to.world.open_instance(uuid);
@@ -130,6 +77,19 @@ TEST(Mover, a_device_that_stays_runs_on_for_its_user) {
   EXPECT_EQ(in(client, 0, spec::scr), 7U);
   EXPECT_EQ(from.end(uuid, false), ESRCH);
   ASSERT_TRUE(from.save(uuid)) << "and can be tried again";
+}
+
+TEST(Mover, sessions_are_paused_from_before_the_device_stands_until_after_it_runs) {
+  Place from;
+  ASSERT_EQ(from.world.create("mtty", "mtty-1", uuid), 0);
+  ASSERT_EQ(from.world.create("null", "null-1", MdevWorld::uuid(2)), 0);
+  auto client = from.world.open_instance(uuid);
+  ASSERT_TRUE(from.save(uuid));
+  EXPECT_EQ(from.door->happened, "pause ");
+  EXPECT_EQ(from.end(uuid, false), 0);
+  EXPECT_EQ(from.door->happened, "pause resume ");
+  EXPECT_EQ(from.save(MdevWorld::uuid(2)).error().code, EOPNOTSUPP);
+  EXPECT_EQ(from.door->happened, "pause resume pause resume ") << "what cannot be saved goes on";
 }
 
 TEST(Mover, a_device_runs_on_when_nobody_says_what_became_of_it) {
@@ -170,7 +130,7 @@ TEST(Mover, what_cannot_be_moved_says_why_and_runs_on) {
   EXPECT_EQ(error_of(from.save(uuid)), EOPNOTSUPP);
   EXPECT_EQ(from.end(uuid, true), ESRCH);
   EXPECT_TRUE(from.has(uuid));
-  const Uuid other = test::MdevWorld::uuid(2);
+  const Uuid other = MdevWorld::uuid(2);
   ASSERT_EQ(from.world.create("mtty", "mtty-1", other), 0);
   auto client = from.world.open_instance(other);
   Outcome<std::shared_ptr<vfio::MigrationFile>> stopped;
@@ -218,4 +178,4 @@ TEST(Mover, a_reset_in_between_is_no_obstacle_to_running_on) {
 }
 
 }  // namespace
-}  // namespace umdev::manage
+}  // namespace umdev::manage::test
