@@ -170,11 +170,7 @@ class Program {
     add_definitions();
     add_actions();
     add_run();
-    compile_ = &add("cc", "Compile a driver of the kernel's kind into a module", nullptr);
-    add_compile_options(*compile_, compile_options_);
-    module_ =
-        app_.add_subcommand("module", "Load and remove drivers of the kernel's kind, or begin a new one");
-    module_commands_.add_to(*module_, options_);
+    add_modules();
   }
 
   int run(int count, char** values) {
@@ -279,6 +275,14 @@ class Program {
     auto& probing = add("probe", "Use an instance for a moment, and say what was seen", probe);
     add_uuid(probing);
     probing.footer(probe_footer);
+  }
+
+  void add_modules() {
+    compile_ = &add("cc", "Compile a driver of the kernel's kind into a module", nullptr);
+    add_compile_options(*compile_, compile_options_);
+    module_ =
+        app_.add_subcommand("module", "Load and remove drivers of the kernel's kind, or begin a new one");
+    module_commands_.add_to(*module_, options_);
   }
 
   void add_run() {

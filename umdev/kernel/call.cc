@@ -5,6 +5,7 @@
 namespace umdev::kernel {
 namespace {
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): the kernel's functions take no context
 thread_local Call* current = nullptr;
 
 }  // namespace

@@ -97,7 +97,8 @@ void put_device(::device* dev) {
   }
 }
 
-int class_register(::module* owner, ::class_* made) {
+int class_register(::module* owner, void* registered) {
+  auto* const made = static_cast<::class_*>(registered);
   auto& module = *static_cast<Module*>(owner->umdev);
   if (made->name == nullptr) return -EINVAL;
   auto created = device::Class::create(module.world().model(), made->name);
@@ -107,7 +108,8 @@ int class_register(::module* owner, ::class_* made) {
   return 0;
 }
 
-void class_unregister(const ::class_* made) {
+void class_unregister(const void* registered) {
+  const auto* const made = static_cast<const ::class_*>(registered);
   Module& module = current_module();
   module.belongings().remove(made);
   static_cast<void>(module.world().classes().take(made));

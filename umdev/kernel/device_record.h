@@ -53,7 +53,8 @@ void device_del(::device* dev);
 ::device* get_device(::device* dev);
 void put_device(::device* dev);
 int dev_set_name(::device* dev, const char* format, va_list arguments);
-int class_register(::module* owner, ::class_* made);
-void class_unregister(const ::class_* made);
+// Of a ::class_; see the table of services.
+int class_register(::module* owner, void* registered);
+void class_unregister(const void* registered);
 
 }  // namespace umdev::kernel

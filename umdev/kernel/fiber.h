@@ -57,12 +57,12 @@ class Fiber {
   os::CrashGuard::Frame* guarded_ = nullptr;  // while it is suspended
 
   // What sanitizers want to know of a stack; unused without them.
-  void* sanitizer_fiber_ = nullptr;
-  void* sanitizer_carrier_ = nullptr;
-  void* fake_stack_ = nullptr;
-  void* carrier_fake_stack_ = nullptr;
-  const void* carrier_stack_ = nullptr;
-  std::size_t carrier_stack_size_ = 0;
+  [[maybe_unused]] void* sanitizer_fiber_ = nullptr;
+  [[maybe_unused]] void* sanitizer_carrier_ = nullptr;
+  [[maybe_unused]] void* fake_stack_ = nullptr;
+  [[maybe_unused]] void* carrier_fake_stack_ = nullptr;
+  [[maybe_unused]] const void* carrier_stack_ = nullptr;
+  [[maybe_unused]] std::size_t carrier_stack_size_ = 0;
 };
 
 }  // namespace umdev::kernel

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "umdev/kernel/belongings.h"
 #include "umdev/kernel/legacy_parent.h"
@@ -15,6 +16,8 @@
 
 namespace umdev::kernel {
 namespace {
+
+using Texts = std::vector<std::unique_ptr<char[]>>;
 
 // As the kernel's kstrto functions: 0x is hexadecimal, a leading 0 octal.
 template <typename Number>
@@ -57,16 +60,17 @@ Result<> set_string(const ::umdev_parameter& parameter, std::string_view text) {
   return {};
 }
 
-Result<> set_pointer(const ::umdev_parameter& parameter, std::string_view text) {
-  // Stays as long as the program, as the module may keep it anywhere.
-  auto* const copy = static_cast<char*>(allocate(text.size() + 1, true));
-  if (copy == nullptr) return fail(ENOMEM, "no memory for the parameter");
-  std::memcpy(copy, text.data(), text.size());
-  std::memcpy(parameter.value, &copy, sizeof(copy));
+// The module may keep the text anywhere, for as long as it is there: `texts` are its own.
+Result<> set_pointer(const ::umdev_parameter& parameter, std::string_view text, Texts& texts) {
+  auto copy = std::make_unique<char[]>(text.size() + 1);
+  std::memcpy(copy.get(), text.data(), text.size());
+  char* const begin = copy.get();
+  std::memcpy(parameter.value, &begin, sizeof(begin));
+  texts.push_back(std::move(copy));
   return {};
 }
 
-Result<> set_value(const ::umdev_parameter& parameter, std::string_view text) {
+Result<> set_value(const ::umdev_parameter& parameter, std::string_view text, Texts& texts) {
   switch (parameter.type) {
     case umdev_parameter_bool:
       return parse_bool(text, parameter.value);
@@ -87,7 +91,7 @@ Result<> set_value(const ::umdev_parameter& parameter, std::string_view text) {
     case umdev_parameter_ullong:
       return parse_number<unsigned long long>(text, parameter.value);
     case umdev_parameter_charp:
-      return set_pointer(parameter, text);
+      return set_pointer(parameter, text, texts);
     case umdev_parameter_string:
       return set_string(parameter, text);
   }
@@ -154,7 +158,7 @@ std::string_view Module::note(std::string_view tag) const {
 Result<> Module::set_parameter(std::string_view name, std::string_view text) {
   if (state_ != State::loaded) return fail(EBUSY, "the module has begun");
   for (const ::umdev_parameter& parameter : parameters())
-    if (parameter.name == name) return set_value(parameter, text);
+    if (parameter.name == name) return set_value(parameter, text, texts_);
   return fail(ENOENT, "the module has no such parameter");
 }
 

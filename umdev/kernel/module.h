@@ -98,6 +98,7 @@ class Module {
   const ::umdev_module& object_;
   const std::string name_;
   const std::unique_ptr<Belongings> belongings_;
+  std::vector<std::unique_ptr<char[]>> texts_;  // what parameters of text point to
   PageArena pages_;
   UserAllocations user_allocations_;
   std::atomic<State> state_ = State::loaded;

@@ -15,7 +15,9 @@ const ::umdev_services& services();
 int print(::module* owner, const char* format, ...) UMDEV_PRINTF(2, 3);
 int print_of_device(::module* owner, const ::device* dev, const char* format, ...) UMDEV_PRINTF(3, 4);
 void warn(::module* owner, const char* file, int line, const char* what);
-[[noreturn]] void bug(::module* owner, const char* file, int line);
+// Not [[noreturn]], which is no part of the type for every compiler: the table of services says it in C's
+// way.
+void bug(::module* owner, const char* file, int line) __attribute__((noreturn));
 
 // memory.cc
 void* allocate(std::size_t size, bool zero);

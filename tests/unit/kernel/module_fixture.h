@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/leaks_on_purpose.h"
 #include "tests/support/mdev_world.h"
 #include "umdev/kernel/module.h"
 #include "umdev/os/thread_pool.h"
@@ -46,8 +47,14 @@ class ModuleTest : public testing::Test {
   // module_init() and module_exit() on a thread of their own, as a loader would: they wait for what this
   // thread runs.
   int init() {
-    return on_a_thread([this] { return module_->init(); });
+    return on_a_thread([this] {
+      std::optional<test::LeaksOnPurpose> what_it_leaves;
+      if (leaves_memory) what_it_leaves.emplace();
+      return module_->init();
+    });
   }
+  // The module, as it is written, never frees what it begins with.
+  bool leaves_memory = false;
   int unload(bool forced = false) {
     return on_a_thread([this, forced] { return module_->exit(forced); });
   }

@@ -68,6 +68,7 @@ TEST_F(ModuleTest, parameters_are_set_before_the_beginning_and_checked) {
 }
 
 TEST_F(ModuleTest, a_beginning_that_fails_leaves_nothing) {
+  leaves_memory = true;
   for (const int step : {1, 2, 3, 4}) {
     ASSERT_EQ(load("page"), 0);
     ASSERT_TRUE(module().set_parameter("fail_at", std::to_string(step)));
@@ -80,6 +81,7 @@ TEST_F(ModuleTest, a_beginning_that_fails_leaves_nothing) {
 }
 
 TEST_F(ModuleTest, an_end_that_leaves_everything_is_tidied) {
+  leaves_memory = true;
   ASSERT_EQ(load("page"), 0);
   ASSERT_TRUE(module().set_parameter("leave", "y"));
   ASSERT_EQ(init(), 0);

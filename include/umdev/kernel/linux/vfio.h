@@ -180,6 +180,9 @@ static inline int vfio_register_group_dev(struct vfio_device* vdev) {
 /* Waits until its users have let go. */
 static inline void vfio_unregister_group_dev(struct vfio_device* vdev) {
   umdev_kernel->vfio_unregister_device(vdev);
+#if !UMDEV_VFIO_OPENS_DEVICE
+  umdev_kernel->vfio_uninit_device(vdev); /* there was no vfio_uninit_group_dev() yet */
+#endif
 }
 #endif
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_5_16

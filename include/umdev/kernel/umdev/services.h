@@ -122,8 +122,10 @@ struct umdev_services {
   struct device* (*get_device)(struct device*);
   void (*put_device)(struct device*);
   int (*dev_set_name)(struct device*, const char* format, va_list arguments);
-  int (*class_register)(struct module*, struct UMDEV_CLASS*);
-  void (*class_unregister)(const struct UMDEV_CLASS*);
+  /* Of a class without its type: C's name for it is no name in C++, and a function's type is checked by
+   * sanitizers over both. */
+  int (*class_register)(struct module*, void* registered);
+  void (*class_unregister)(const void* registered);
   int (*alloc_chrdev_region)(dev_t* first, unsigned int base, unsigned int count, const char* name);
   void (*unregister_chrdev_region)(dev_t first, unsigned int count);
 
