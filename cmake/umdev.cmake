@@ -54,6 +54,20 @@ function(umdev_fuzz_target name)
   set_tests_properties(fuzz_${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endfunction()
 
+# umdev_python_tests(LABEL)
+# The *_test.py of this folder, each a ctest case LABEL_NAME; the caller has found Python3. They find the programs
+# by UMDEV_BUILD_DIR, and are skipped when they exit with 77.
+function(umdev_python_tests label)
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.py)
+  foreach(test ${tests})
+    get_filename_component(name ${test} NAME_WE)
+    string(REPLACE "_test" "" name ${name})
+    add_test(NAME ${label}_${name} COMMAND ${Python3_EXECUTABLE} -B ${test})
+    set_tests_properties(${label}_${name} PROPERTIES
+      LABELS ${label} SKIP_RETURN_CODE 77 TIMEOUT 900 ENVIRONMENT "UMDEV_BUILD_DIR=${CMAKE_BINARY_DIR}")
+  endforeach()
+endfunction()
+
 # umdev_check_headers(FOLDER ...)
 # The target check_headers compiles every header of the rooms in the FOLDERs alone, twice in a row, so that each
 # includes what it needs and says `#pragma once`. Not part of the default build.

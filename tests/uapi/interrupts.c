@@ -1,6 +1,5 @@
 /* VFIO_DEVICE_GET_IRQ_INFO and VFIO_DEVICE_SET_IRQS. */
 #include <errno.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -94,14 +93,23 @@ static void bad_cases(int device, uint32_t index) {
         name);
 }
 
+/* What is asked of the one vector of an index, one row after another. */
+struct row {
+  const char* what;
+  uint32_t flags, count, words;
+  const int32_t* data;
+  long expected;
+};
+
+static void check_rows(int device, uint32_t index, const struct row* rows, size_t count) {
+  for (const struct row* row = rows; row < rows + count; ++row)
+    check(kernel, row->expected, set(device, row->flags, index, 0, row->count, row->words, row->data),
+          "%s: %s", names[index], row->what);
+}
+
 static void intx_cases(int device, int eventfd, int unmask_fd) {
   const int32_t bad = 9999, fd = eventfd, minus = -1, unmask_data = unmask_fd;
-  const struct {
-    const char* what;
-    uint32_t flags, count, words;
-    const int32_t* data;
-    long expected;
-  } rows[] = {
+  const struct row rows[] = {
       {"mask while disabled", none | mask, 1, 0, &minus, -EINVAL},
       {"unmask while disabled", none | unmask, 1, 0, &minus, -EINVAL},
       {"trigger while disabled", none | trigger, 1, 0, &minus, -EINVAL},
@@ -122,13 +130,8 @@ static void intx_cases(int device, int eventfd, int unmask_fd) {
       {"disable once more", none | trigger, 0, 0, &minus, -EINVAL},
   };
   signals(eventfd);
-  for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
-    check(kernel, rows[i].expected,
-          set(device, rows[i].flags, intx, 0, rows[i].count, rows[i].words, rows[i].data), "INTx: %s",
-          rows[i].what);
-    if (strcmp(rows[i].what, "loop back") == 0)
-      check(kernel, 1, signals(eventfd) >= 1, "INTx: the eventfd was signalled");
-  }
+  check_rows(device, intx, rows, sizeof rows / sizeof *rows);
+  check(kernel, 1, signals(eventfd) >= 1, "INTx: the eventfd was signalled");
 }
 
 /* MSI and MSI-X. */
@@ -167,12 +170,7 @@ static void message_cases(int device, uint32_t index, int eventfd) {
 
 static void request_cases(int device, int eventfd) {
   const int32_t bad = 9999, fd = eventfd, minus = -1, less = -2;
-  const struct {
-    const char* what;
-    uint32_t flags, count, words;
-    const int32_t* data;
-    long expected;
-  } rows[] = {
+  const struct row rows[] = {
       {"trigger without an eventfd", none | trigger, 1, 0, &minus, -EINVAL},
       {"clear without an eventfd", none | trigger, 0, 0, &minus, -EINVAL},
       {"a closed descriptor", event | trigger, 1, 1, &bad, -EBADF},
@@ -185,10 +183,7 @@ static void request_cases(int device, int eventfd) {
       {"an eventfd again", event | trigger, 1, 1, &fd, 0},
       {"clear", none | trigger, 0, 0, &minus, 0},
   };
-  for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i)
-    check(kernel, rows[i].expected,
-          set(device, rows[i].flags, req, 0, rows[i].count, rows[i].words, rows[i].data), "REQ: %s",
-          rows[i].what);
+  check_rows(device, req, rows, sizeof rows / sizeof *rows);
 }
 
 void interrupt_cases(const struct scene* scene) {
