@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "umdev/kernel/call.h"
+#include "umdev/kernel/error_pointer.h"
 #include "umdev/kernel/services.h"
 
 struct eventfd_ctx {
@@ -15,23 +16,16 @@ struct eventfd_ctx {
 };
 
 namespace umdev::kernel {
-namespace {
-
-::eventfd_ctx* error_pointer(int code) {
-  return reinterpret_cast<::eventfd_ctx*>(static_cast<std::intptr_t>(-code));
-}
-
-}  // namespace
 
 ::eventfd_ctx* eventfd_ctx_fdget(int fd) {
   const Call* const call = current_call();
-  if (call == nullptr || fd < 0) return error_pointer(EBADF);
+  if (call == nullptr || fd < 0) return error_pointer<::eventfd_ctx>(EBADF);
   const auto lent = std::ranges::find(call->descriptors, fd, &os::UniqueFd::get);
-  if (lent == call->descriptors.end()) return error_pointer(EBADF);
+  if (lent == call->descriptors.end()) return error_pointer<::eventfd_ctx>(EBADF);
   auto own = lent->dup();
-  if (!own) return error_pointer(own.error().code);
+  if (!own) return error_pointer<::eventfd_ctx>(own.error().code);
   auto adopted = os::EventFd::adopt(std::move(*own));
-  if (!adopted) return error_pointer(adopted.error().code);
+  if (!adopted) return error_pointer<::eventfd_ctx>(adopted.error().code);
   auto context = std::make_unique<::eventfd_ctx>();
   context->event_fd = std::move(*adopted);
   return context.release();

@@ -91,6 +91,8 @@ namespace {
 constexpr std::size_t stack_bytes = has_own_heap ? std::size_t{1} << 20 : std::size_t{256} << 10;
 
 // What enter() is to begin with: a thread has at most one fiber that begins.
+// A new stack gets no argument.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 thread_local Fiber* beginning = nullptr;
 
 // What the first switch to a stack finds there: registers of no meaning, and enter() to return to.
@@ -100,7 +102,7 @@ void* first_frame(std::byte* stack_end, void (*entry)()) {
   auto* top = reinterpret_cast<void**>(stack_end) - 2;
   top[0] = reinterpret_cast<void*>(entry);
   top[1] = nullptr;
-  return top - 6;
+  return static_cast<void*>(top - 6);
 #elif defined(__aarch64__)
   auto* frame = reinterpret_cast<void**>(stack_end - 160);
   frame[11] = reinterpret_cast<void*>(entry);  // x30

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "umdev/kernel/device_record.h"
+#include "umdev/kernel/error_pointer.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/vfio_record.h"
 
@@ -27,7 +28,7 @@ World& world() {
 
 ::iommu_group* iommu_group_alloc() {
   auto made = world().core().create_iommu_group("", vfio::IommuGroup::Kind::physical);
-  if (!made) return reinterpret_cast<::iommu_group*>(static_cast<std::intptr_t>(-made.error().code));
+  if (!made) return error_pointer<::iommu_group>(made.error().code);
   return give(std::move(*made));
 }
 

@@ -65,13 +65,14 @@ std::expected<std::string, Refusal> Loader::add(const std::string& path, const P
   }
   Lock lock(mutex_);
   entry->state = ModuleState::live;
-  return name;
+  return std::string(name);
 }
 
 Loader::Begun Loader::begin(Entry& entry, const Parameters& parameters) {
   auto module = Module::create(world_, entry.file->object());
   if (!module) return refuse(entry.path, module.error());
-  (*module)->guard(entry.file->code());
+  if (const auto guarded = (*module)->guard(entry.file->code()); !guarded)
+    return refuse(entry.path, guarded.error());
   for (const auto& [name, value] : parameters)
     if (const auto set = (*module)->set_parameter(name, value); !set)
       return refuse(fmt::format("{}={}", name, value), set.error());

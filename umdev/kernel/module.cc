@@ -65,7 +65,7 @@ Result<> set_pointer(const ::umdev_parameter& parameter, std::string_view text, 
   auto copy = std::make_unique<char[]>(text.size() + 1);
   std::memcpy(copy.get(), text.data(), text.size());
   char* const begin = copy.get();
-  std::memcpy(parameter.value, &begin, sizeof(begin));
+  std::memcpy(parameter.value, static_cast<const void*>(&begin), sizeof(begin));
   texts.push_back(std::move(copy));
   return {};
 }
@@ -107,6 +107,7 @@ std::string to_hex_number(std::uintptr_t number) {
 // As addr2line takes it: the file's name, and where in it.
 std::string place_of(std::uintptr_t instruction) {
   Dl_info info{};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a register held it
   if (::dladdr(reinterpret_cast<void*>(instruction), &info) == 0 || info.dli_fname == nullptr)
     return to_hex_number(instruction);
   const std::string_view path = info.dli_fname;
@@ -178,8 +179,8 @@ template <typename Function>
 bool Module::call_guarded(const char* callback, Function function) {
   if (has_crashed()) return false;
   CallScope scope(*this, callback);
-  const auto crash =
-      os::CrashGuard::call(code_, callback, [](void* raw) { (*static_cast<Function*>(raw))(); }, &function);
+  const auto crash = os::CrashGuard::call(
+      code_, callback, [](void* raw) { (*static_cast<Function*>(raw))(); }, static_cast<void*>(&function));
   if (crash) note_crash(scope.call(), *crash);
   return !crash;
 }

@@ -228,23 +228,38 @@ void ModuleDevice::close_device(vfio::User&, Done<> done) {
 
 // --- Accesses.
 
-struct ModuleDevice::ReadTask final : Task {
-  ReadTask(ModuleDevice& of, vfio::ReadRequest what) : device(of), request(std::move(what)) {}
+namespace {
+
+template <typename Form>
+ssize_t access(const Form& form, Bytes data, umdev_loff_t* position) {
+  if (form.ops.read == nullptr) return -EINVAL;
+  return form.ops.read(form.self, reinterpret_cast<char*>(data.data()), data.size(), position);
+}
+
+template <typename Form>
+ssize_t access(const Form& form, ConstBytes data, umdev_loff_t* position) {
+  if (form.ops.write == nullptr) return -EINVAL;
+  return form.ops.write(form.self, reinterpret_cast<const char*>(data.data()), data.size(), position);
+}
+
+}  // namespace
+
+// A read or a write.
+template <typename Request>
+struct ModuleDevice::AccessTask final : Task {
+  AccessTask(ModuleDevice& of, Request what) : device(of), request(std::move(what)) {}
   ModuleDevice& device;
-  vfio::ReadRequest request;
+  Request request;
   ssize_t answer = 0;
 
   void run(Call& call) override {
     const Inside inside(call, *device.record_);
-    const Bytes data = request.data();
+    const auto data = request.data();
     const UserMemory memory(call, data);
-    auto position = static_cast<umdev_loff_t>(device.region_offsets_[request.region()] + request.offset());
-    answer = std::visit(
-        [&](const auto& form) {
-          if (form.ops.read == nullptr) return ssize_t{-EINVAL};
-          return form.ops.read(form.self, reinterpret_cast<char*>(data.data()), data.size(), &position);
-        },
-        device.record_->callbacks());
+    auto position = static_cast<umdev_loff_t>(device.region_offsets_[request.region()]) +
+                    static_cast<umdev_loff_t>(request.offset());
+    answer = std::visit([&](const auto& form) { return access(form, data, &position); },
+                        device.record_->callbacks());
   }
   void crashed() override { answer = -EIO; }
   void finish() override { request.complete(to_count(answer, request.data().size())); }
@@ -252,35 +267,12 @@ struct ModuleDevice::ReadTask final : Task {
 
 void ModuleDevice::read(vfio::ReadRequest request) {
   if (record_->is_retired()) return request.complete(fail(ENODEV, "the parent has removed the device"));
-  record_->module().world().calls().start(call_name("read"), ReadTask(*this, std::move(request)));
+  record_->module().world().calls().start(call_name("read"), AccessTask(*this, std::move(request)));
 }
-
-struct ModuleDevice::WriteTask final : Task {
-  WriteTask(ModuleDevice& of, vfio::WriteRequest what) : device(of), request(std::move(what)) {}
-  ModuleDevice& device;
-  vfio::WriteRequest request;
-  ssize_t answer = 0;
-
-  void run(Call& call) override {
-    const Inside inside(call, *device.record_);
-    const ConstBytes data = request.data();
-    const UserMemory memory(call, data);
-    auto position = static_cast<umdev_loff_t>(device.region_offsets_[request.region()] + request.offset());
-    answer = std::visit(
-        [&](const auto& form) {
-          if (form.ops.write == nullptr) return ssize_t{-EINVAL};
-          return form.ops.write(form.self, reinterpret_cast<const char*>(data.data()), data.size(),
-                                &position);
-        },
-        device.record_->callbacks());
-  }
-  void crashed() override { answer = -EIO; }
-  void finish() override { request.complete(to_count(answer, request.data().size())); }
-};
 
 void ModuleDevice::write(vfio::WriteRequest request) {
   if (record_->is_retired()) return request.complete(fail(ENODEV, "the parent has removed the device"));
-  record_->module().world().calls().start(call_name("write"), WriteTask(*this, std::move(request)));
+  record_->module().world().calls().start(call_name("write"), AccessTask(*this, std::move(request)));
 }
 
 struct ModuleDevice::ResetTask final : Task {
@@ -377,7 +369,7 @@ void ModuleDevice::forget_user() {
 }
 
 // A mapping keeps its pages until the device is closed; one reference each is enough for all mappings.
-void ModuleDevice::hold_pages(std::vector<::page*> pages) {
+void ModuleDevice::hold_pages(std::span<::page* const> pages) {
   std::vector<::page*> known;
   {
     Lock lock(mutex_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "umdev/kernel/vfio_record.h"
@@ -39,8 +40,8 @@ class ModuleDevice final : public vfio::Device {
  private:
   struct OpenTask;
   struct CloseTask;
-  struct ReadTask;
-  struct WriteTask;
+  template <typename Request>
+  struct AccessTask;
   struct ResetTask;
   struct AskTask;
   friend struct OpenTask;
@@ -55,7 +56,7 @@ class ModuleDevice final : public vfio::Device {
   Result<vfio::RegionInfo> ask_region(Call& call, std::uint32_t index) const;
   Result<long> call_ioctl(Call& call, unsigned command, Bytes argument) const;
   CallName call_name(const char* callback) const;
-  void hold_pages(std::vector<::page*> pages) UMDEV_EXCLUDES(mutex_);
+  void hold_pages(std::span<::page* const> pages) UMDEV_EXCLUDES(mutex_);
   void forget_user() UMDEV_EXCLUDES(mutex_);
 
   const std::shared_ptr<VfioRecord> record_;

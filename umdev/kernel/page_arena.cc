@@ -46,7 +46,9 @@ void PageArena::get(::page& page) {
 void PageArena::put(::page& page) {
   Lock lock(mutex_);
   // Put more often than it was got: the driver's mistake, and harmless here.
-  if (page.references == 0 || --page.references > 0) return;
+  if (page.references == 0) return;
+  --page.references;
+  if (page.references > 0) return;
   // Gives the memory back, and the next who has the page finds zeroes.
   static_cast<void>(::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                 static_cast<off_t>(std::size_t{page.index} * page_bytes), page_bytes));

@@ -15,6 +15,7 @@ class PageArena;
 }
 
 // A page by its number in its arena. What kmap() gives stays as long as the page has references.
+// NOLINTNEXTLINE(readability-identifier-naming): the kernel's
 struct page {
   umdev::kernel::PageArena* arena = nullptr;
   std::uint32_t index = 0;

@@ -8,7 +8,7 @@ namespace {
 template <typename T>
 T read(const ::umdev_parameter& parameter) {
   T value;
-  std::memcpy(&value, parameter.value, sizeof(value));
+  std::memcpy(static_cast<void*>(&value), parameter.value, sizeof(value));
   return value;
 }
 

@@ -4,6 +4,7 @@
 
 #include "umdev/kernel/belongings.h"
 #include "umdev/kernel/dma_buf.h"
+#include "umdev/kernel/error_pointer.h"
 #include "umdev/kernel/mdev_record.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/module_device.h"
@@ -23,10 +24,6 @@ Handle* handle_of(const ::vfio_device* object) {
   return static_cast<Handle*>(object->umdev);
 }
 
-void* error_pointer(int code) {
-  return reinterpret_cast<void*>(static_cast<std::intptr_t>(-code));
-}
-
 std::shared_ptr<MdevRecord> mdev_of(const ::device* dev) {
   const DeviceRecord* const record = DeviceRecord::of(dev);
   return record == nullptr || record->mdev == nullptr ? nullptr : record->mdev->shared_from_this();
@@ -37,7 +34,7 @@ void hang_on(::vfio_device* object, ::device* dev, Callbacks callbacks, unsigned
   Module& module = *current_call()->module;
   object->dev = dev;
   auto handle = std::make_unique<Handle>();
-  handle->record = std::make_shared<VfioRecord>(module, object, dev, std::move(callbacks), rules);
+  handle->record = std::make_shared<VfioRecord>(module, object, dev, callbacks, rules);
   object->umdev = handle.release();
 }
 
@@ -50,7 +47,7 @@ VfioRecord::VfioRecord(Module& module, ::vfio_device* object, ::device* dev, Cal
       dev_(dev),
       node_(DeviceRecord::of(dev) != nullptr ? DeviceRecord::of(dev)->node : nullptr),
       mdev_(mdev_of(dev)),
-      callbacks_(std::move(callbacks)),
+      callbacks_(callbacks),
       rules_(rules),
       name_(DeviceRecord::of(dev) != nullptr ? DeviceRecord::of(dev)->name : std::string()) {
   own_object_.dev = dev;
@@ -216,16 +213,16 @@ void VfioRecord::set_device_set(const void* id) {
 // --- The services.
 
 ::vfio_device* vfio_alloc_device(std::size_t size, ::device* dev, const ::umdev_device_ops* ops) {
-  if (size < sizeof(::vfio_device)) return static_cast<::vfio_device*>(error_pointer(EINVAL));
+  if (size < sizeof(::vfio_device)) return error_pointer<::vfio_device>(EINVAL);
   auto* const object = static_cast<::vfio_device*>(std::calloc(1, size));
-  if (object == nullptr) return static_cast<::vfio_device*>(error_pointer(ENOMEM));
+  if (object == nullptr) return error_pointer<::vfio_device>(ENOMEM);
   hang_on(object, dev, DeviceOps{*ops, object}, 0);
   handle_of(object)->owns_memory = true;
   const int answer = ops->init == nullptr ? 0 : ops->init(object);
   if (answer == 0) return object;
   vfio_uninit_device(object);
   std::free(object);
-  return static_cast<::vfio_device*>(error_pointer(-answer));
+  return error_pointer<::vfio_device>(-answer);
 }
 
 void vfio_put_device(::vfio_device* object) {

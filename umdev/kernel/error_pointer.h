@@ -1,0 +1,15 @@
+// The kernel's way to answer with an errno where a pointer is expected (linux/err.h).
+#pragma once
+
+#include <cstdint>
+
+namespace umdev::kernel {
+
+// What IS_ERR() is true of. `code` is a positive errno.
+template <typename T>
+T* error_pointer(int code) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): that it is a number is the point
+  return reinterpret_cast<T*>(static_cast<std::intptr_t>(-code));
+}
+
+}  // namespace umdev::kernel
