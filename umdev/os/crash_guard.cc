@@ -28,6 +28,7 @@ namespace {
 using Frame = CrashGuard::Frame;
 
 // Of this program, not of a library: the handler reads it without allocating.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): a handler is passed nothing
 [[gnu::tls_model("initial-exec")]] thread_local Frame* innermost = nullptr;
 
 // A call may come back on another thread, so nothing about this one may be remembered over it: neither is
@@ -44,6 +45,7 @@ struct Handlers {
   bool installed UMDEV_GUARDED_BY(mutex) = false;
   std::array<struct sigaction, guarded_signals.size()> previous{};  // written before the handler is installed
 };
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): so are a process's handlers
 constinit Handlers handlers;
 
 // From here on: inside the signal handler. No lock, no allocation.
@@ -60,6 +62,7 @@ Place place_of(const ucontext_t& context) {
   const auto stack = static_cast<std::uintptr_t>(registers[REG_RSP]);
   Place place{.instruction = static_cast<std::uintptr_t>(registers[REG_RIP])};
   if (stack != 0 && stack % sizeof(std::uintptr_t) == 0)
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): what a register holds
     place.returns_to = *reinterpret_cast<const std::uintptr_t*>(stack);
   return place;
 #elif defined(__aarch64__)

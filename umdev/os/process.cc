@@ -24,6 +24,12 @@ namespace {
 // Since Linux 6.9; before it a pidfd is of a whole process.
 constexpr unsigned pidfd_thread = O_EXCL;
 
+// Of its numbers nothing here is a pointer.
+iovec other_memory(std::uint64_t address, std::size_t size) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
+  return {.iov_base = reinterpret_cast<void*>(address), .iov_len = size};
+}
+
 std::string proc(pid_t thread, std::string_view name) {
   return "/proc/" + std::to_string(thread) + "/" + std::string(name);
 }
@@ -161,7 +167,7 @@ bool Process::is_alive() const {
 Result<> Process::read(std::uint64_t address, Bytes into) const {
   if (into.empty()) return {};
   const iovec local{.iov_base = into.data(), .iov_len = into.size()};
-  const iovec remote{.iov_base = reinterpret_cast<void*>(address), .iov_len = into.size()};
+  const iovec remote = other_memory(address, into.size());
   const ssize_t count = ::process_vm_readv(thread_, &local, 1, &remote, 1, 0);
   if (count < 0 && errno != EFAULT) return fail_errno("the process's memory cannot be read");
   if (!is_alive()) return fail(ESRCH, "the process has ended");
@@ -173,7 +179,7 @@ Result<> Process::write(std::uint64_t address, ConstBytes from) const {
   if (from.empty()) return {};
   if (!is_alive()) return fail(ESRCH, "the process has ended");
   const iovec local{.iov_base = const_cast<std::byte*>(from.data()), .iov_len = from.size()};
-  const iovec remote{.iov_base = reinterpret_cast<void*>(address), .iov_len = from.size()};
+  const iovec remote = other_memory(address, from.size());
   const ssize_t count = ::process_vm_writev(thread_, &local, 1, &remote, 1, 0);
   if (count < 0 && errno != EFAULT) return fail_errno("the process's memory cannot be written");
   if (static_cast<std::size_t>(count) != from.size()) return fail(EFAULT, "no such memory, or read-only");

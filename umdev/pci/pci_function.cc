@@ -105,7 +105,7 @@ class ConfigAttribute final : public tree::BinaryAttribute {
 
 PciFunction::PciFunction(device::Model& model, std::shared_ptr<device::Device> root,
                          std::shared_ptr<device::Bus> bus, const Address& address,
-                         std::shared_ptr<vfio::RegisteredDevice> device, const ConfigLayout& layout,
+                         std::shared_ptr<vfio::RegisteredDevice> device, ConfigLayout layout,
                          std::string place)
     : Device(model, {.name = address.to_string(),
                      .parent = std::move(root),
@@ -113,7 +113,7 @@ PciFunction::PciFunction(device::Model& model, std::shared_ptr<device::Device> r
                      .groups = {&group}}),
       address_(address),
       device_(std::move(device)),
-      layout_(layout),
+      layout_(std::move(layout)),
       place_(std::move(place)) {}
 
 std::string PciFunction::driver_override() const {

@@ -20,8 +20,8 @@ class PciFunction final : public device::Device {
  public:
   // `place` is where the device that was registered is in the tree (Device::path).
   PciFunction(device::Model& model, std::shared_ptr<device::Device> root, std::shared_ptr<device::Bus> bus,
-              const Address& address, std::shared_ptr<vfio::RegisteredDevice> device,
-              const ConfigLayout& layout, std::string place);
+              const Address& address, std::shared_ptr<vfio::RegisteredDevice> device, ConfigLayout layout,
+              std::string place);
 
   static PciFunction& from(device::Device& device) { return static_cast<PciFunction&>(device); }
 

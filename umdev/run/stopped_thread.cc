@@ -23,7 +23,7 @@ constexpr int event_stop = SIGTRAP | (PTRACE_EVENT_STOP << 8);
 
 // ptrace() takes numbers as pointers.
 void* as_pointer(std::uint64_t value) {
-  return reinterpret_cast<void*>(value);
+  return reinterpret_cast<void*>(value);  // NOLINT(performance-no-int-to-ptr)
 }
 
 Result<> check(long status) {

@@ -1,6 +1,7 @@
 #include "umdev/vfio_user/server.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "umdev/os/unix_socket.h"
 #include "umdev/vfio_user/endpoint.h"
@@ -85,8 +86,8 @@ Registration Server::add(const std::shared_ptr<Endpoint>& endpoint) {
 // The newest: an earlier one of the same device may have sessions yet, of a device that is gone.
 std::shared_ptr<vfio::DeviceSessions> Server::sessions_of(std::string_view device) {
   Lock lock(mutex_);
-  for (auto weak = endpoints_.rbegin(); weak != endpoints_.rend(); ++weak)
-    if (auto endpoint = weak->lock(); endpoint && endpoint->device() == device) return endpoint;
+  for (const auto& weak : std::views::reverse(endpoints_))
+    if (auto endpoint = weak.lock(); endpoint && endpoint->device() == device) return endpoint;
   return nullptr;
 }
 

@@ -5,13 +5,10 @@
 
 #include <vector>
 
-#include "tests/support/outcome.h"
-
 namespace umdev::ioat {
 namespace {
 
 using spec::State;
-using test::error_of;
 
 constexpr std::uint64_t chain = 0x12340000;
 constexpr std::uint64_t next_of_chain = chain + spec::descriptor_size;

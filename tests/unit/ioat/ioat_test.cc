@@ -359,7 +359,7 @@ TEST(IoatReset, of_the_function_by_its_capability_waits_as_well) {
   rig.arm();
   rig.queue(1);
   rig.host.run();
-  std::uint8_t at = rig.config_read<std::uint8_t>(abi::pci_capability_list);
+  auto at = rig.config_read<std::uint8_t>(abi::pci_capability_list);
   while (rig.config_read<std::uint8_t>(at) != abi::pci_cap_id_exp)
     at = rig.config_read<std::uint8_t>(at + 1U);
   FakeAccess access(rig.user, config, at + abi::pci_exp_devctl, std::vector{std::byte{0}, std::byte{0x80}});

@@ -20,8 +20,7 @@ abi::VfioIommuType1DmaUnmap unmap_of(std::uint64_t iova, std::uint64_t size, std
   return {.argsz = 24, .flags = flags, .iova = iova, .size = size};
 }
 
-class ContainerFileTest : public testing::Test {
- protected:
+struct ContainerFileTest : testing::Test {
   long map(const abi::VfioIommuType1DmaMap& request) {
     return world.call_with(opened.container, abi::vfio_iommu_map_dma, request);
   }

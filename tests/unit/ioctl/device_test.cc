@@ -31,8 +31,7 @@ std::shared_ptr<test::DeviceScript> pci_script() {
   return script;
 }
 
-class DeviceNodeTest : public testing::Test {
- protected:
+struct DeviceNodeTest : testing::Test {
   // The result of an access: its number of bytes, or minus the errno.
   long read(std::uint64_t offset, std::size_t size) {
     long result = -EINPROGRESS;

@@ -9,8 +9,7 @@ namespace {
 using test::FakeCaller;
 using test::IoctlWorld;
 
-class GroupFileTest : public testing::Test {
- protected:
+struct GroupFileTest : testing::Test {
   long set_container(int fd) { return world.call_with(group, abi::vfio_group_set_container, fd); }
   std::uint32_t status() {
     EXPECT_EQ(world.call_with(group, abi::vfio_group_get_status, abi::VfioGroupStatus{.argsz = 8}), 0);

@@ -15,8 +15,7 @@ using test::IoctlWorld;
 constexpr std::uint32_t fixed = abi::iommu_ioas_map_fixed_iova;
 constexpr std::uint32_t rw = abi::iommu_ioas_map_readable | abi::iommu_ioas_map_writeable;
 
-class IommufdTest : public testing::Test {
- protected:
+struct IommufdTest : testing::Test {
   template <typename T>
   long call(std::uint32_t command, T argument) {
     argument.size = sizeof argument;

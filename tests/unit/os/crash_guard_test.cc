@@ -9,7 +9,8 @@
 #include <vector>
 
 // Linker's names for the program's own code.
-extern "C" const char __executable_start;  // NOLINT(bugprone-reserved-identifier)
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
+extern "C" const char __executable_start;
 extern "C" const char etext;
 
 namespace umdev::os {

@@ -46,43 +46,42 @@ TEST(MemoryAreas, end_at_a_line_that_makes_no_sense) {
 }
 
 // A child that waits to be killed.
-class AnotherProcess : public testing::Test {
- protected:
+struct AnotherProcess : testing::Test {
   AnotherProcess() {
-    if (child_ == 0)
+    if (child == 0)
       for (;;) ::pause();
   }
   ~AnotherProcess() override { end(); }
 
   void end() {
-    if (child_ == 0) return;
-    ::kill(child_, SIGKILL);
-    ::waitpid(child_, nullptr, 0);
-    child_ = 0;
+    if (child == 0) return;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    child = 0;
   }
-  std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(memory_.data()); }
+  std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(memory.data()); }
   static Bytes bytes_of_text(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 
-  Mapping memory_ = Mapping::anonymous(8192).value();
-  UniqueFd file_ = create_memfd("a-file", 4096).value();
-  EventFd event_ = EventFd::create().value();
-  pid_t child_ = ::fork();
+  Mapping memory = Mapping::anonymous(8192).value();
+  UniqueFd file = create_memfd("a-file", 4096).value();
+  EventFd event = EventFd::create().value();
+  pid_t child = ::fork();
 };
 
 TEST_F(AnotherProcess, has_memory_that_is_read_and_written) {
-  const auto process = Process::open(child_).value();
-  EXPECT_EQ(process->id(), child_);
+  const auto process = Process::open(child).value();
+  EXPECT_EQ(process->id(), child);
   EXPECT_EQ(process->user(), ::geteuid());
   std::string text = "something";
   ASSERT_TRUE(process->write(address() + 4090, bytes_of_text(text)));
-  EXPECT_EQ(memory_.data()[4090], std::byte{});  // the child's own copy
+  EXPECT_EQ(memory.data()[4090], std::byte{});  // the child's own copy
   std::string read(9, '\0');
   ASSERT_TRUE(process->read(address() + 4090, bytes_of_text(read)));
   EXPECT_EQ(read, text);
 }
 
 TEST_F(AnotherProcess, memory_that_is_not_there_is_efault) {
-  const auto process = Process::open(child_).value();
+  const auto process = Process::open(child).value();
   std::string text(8192, '\0');
   EXPECT_EQ(process->read(0, bytes_of_text(text)).error().code, EFAULT);
   EXPECT_EQ(process->read(UINT64_MAX - 8, bytes_of_text(text)).error().code, EFAULT);
@@ -91,12 +90,12 @@ TEST_F(AnotherProcess, memory_that_is_not_there_is_efault) {
 }
 
 TEST_F(AnotherProcess, has_descriptors_that_can_be_told_and_taken) {
-  const auto process = Process::open(child_).value();
-  const UniqueFd taken = process->take_fd(file_.get()).value();
-  EXPECT_EQ(identity_of(taken.get()).value(), identity_of(file_.get()).value());
-  EXPECT_EQ(process->identity_of_fd(file_.get()).value(), identity_of(file_.get()).value());
-  EXPECT_TRUE(process->name_of_fd(file_.get()).value().starts_with("/memfd:a-file"));
-  EXPECT_EQ(process->name_of_fd(event_.get()).value(), "anon_inode:[eventfd]");
+  const auto process = Process::open(child).value();
+  const UniqueFd taken = process->take_fd(file.get()).value();
+  EXPECT_EQ(identity_of(taken.get()).value(), identity_of(file.get()).value());
+  EXPECT_EQ(process->identity_of_fd(file.get()).value(), identity_of(file.get()).value());
+  EXPECT_TRUE(process->name_of_fd(file.get()).value().starts_with("/memfd:a-file"));
+  EXPECT_EQ(process->name_of_fd(event.get()).value(), "anon_inode:[eventfd]");
   for (const int wrong : {-1, 9999}) {
     EXPECT_EQ(process->take_fd(wrong).error().code, EBADF);
     EXPECT_EQ(process->identity_of_fd(wrong).error().code, EBADF);
@@ -105,17 +104,17 @@ TEST_F(AnotherProcess, has_descriptors_that_can_be_told_and_taken) {
 }
 
 TEST_F(AnotherProcess, after_its_end_everything_is_an_error) {
-  const auto process = Process::open(child_).value();
-  const UniqueFd memory = process->open_memory().value();
+  const auto process = Process::open(child).value();
+  const UniqueFd opened = process->open_memory().value();
   EXPECT_TRUE(process->is_alive());
-  EXPECT_TRUE(is_address_space_alive(memory.get()));
+  EXPECT_TRUE(is_address_space_alive(opened.get()));
   end();
   std::string text(1, '\0');
   EXPECT_FALSE(process->is_alive());
-  EXPECT_FALSE(is_address_space_alive(memory.get()));
+  EXPECT_FALSE(is_address_space_alive(opened.get()));
   EXPECT_EQ(process->read(address(), bytes_of_text(text)).error().code, ESRCH);
   EXPECT_EQ(process->write(address(), bytes_of_text(text)).error().code, ESRCH);
-  EXPECT_EQ(process->take_fd(file_.get()).error().code, ESRCH);
+  EXPECT_EQ(process->take_fd(file.get()).error().code, ESRCH);
   EXPECT_EQ(process->areas(0, UINT64_MAX).error().code, ESRCH);
 }
 

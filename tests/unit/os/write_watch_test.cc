@@ -187,8 +187,7 @@ TEST(WriteWatch, the_signal_is_as_before_when_it_has_ended) {
   EXPECT_EQ(after.sa_handler, SIG_DFL);
 }
 
-class TrustedEventFd : public testing::Test {
- protected:
+struct TrustedEventFd : testing::Test {
   EventFd adopted(int flags) {
     auto event = EventFd::adopt(event_fd(flags), &trust);
     EXPECT_TRUE(event);
