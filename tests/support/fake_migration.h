@@ -23,7 +23,9 @@ struct FakeMigrationData final : vfio::MigrationData {
     return from.size();
   }
   bool has_bytes() const override { return !bytes.empty(); }
-  vfio::PrecopyInfo precopy_info() const override { return {.initial_bytes = bytes.size()}; }
+  Result<vfio::PrecopyInfo> precopy_info() const override {
+    return vfio::PrecopyInfo{.initial_bytes = bytes.size()};
+  }
 
   std::vector<std::byte> bytes;
 };

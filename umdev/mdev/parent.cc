@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "umdev/mdev/bus.h"
+#include "umdev/mdev/type_attributes.h"
 #include "umdev/support/deadline.h"
 #include "umdev/vfio/driver_call.h"
 
@@ -142,6 +143,9 @@ void Parent::publish_type(tree::Transaction& transaction, const tree::Directory&
   text("name", type.pretty_name());
   text("device_api", type.spec().device_api);
   if (!type.spec().description.empty()) text("description", type.spec().description);
+  if (auto* const vendor = dynamic_cast<TypeAttributes*>(driver_.get()))
+    for (tree::AttributeSpec& attribute : vendor->attributes_of(type))
+      transaction.add_attribute(type.directory_, std::move(attribute));
   type.devices_directory_ = transaction.add_directory(type.directory_, "devices");
 }
 

@@ -36,7 +36,7 @@ class MigrationData {
   // Would read() return bytes at this moment?
   virtual bool has_bytes() const { return true; }
   // Mandatory for a device with pre-copy.
-  virtual PrecopyInfo precopy_info() const { return {}; }
+  virtual Result<PrecopyInfo> precopy_info() const { return PrecopyInfo{}; }
 };
 
 // Threads: arc() and ended() come one after another, by a queue, together with opening, closing and reset of
@@ -51,11 +51,15 @@ class Migration {
   // One arc of the state graph (is_arc() with flags()). Completes, inline or later, with the data of the
   // transfer that begins (STOP to STOP_COPY, STOP to RESUMING, RUNNING to PRE_COPY, RUNNING_P2P to
   // PRE_COPY_P2P; mandatory there), else with null. Before an arc into STOP or a P2P state completes, no DMA
-  // of the device is under way that the state forbids (umdev::Gate). An error leaves the device where it was,
-  // except ENOTRECOVERABLE, which leaves it in ERROR; one that does not complete in Limits::access_deadline
-  // is faulted.
+  // of the device is under way that the state forbids (umdev::Gate). An error leaves the device where
+  // state_after_failure() says; one that does not complete in Limits::access_deadline is faulted.
   virtual void arc(User& user, MigrationState from, MigrationState to,
                    Done<std::shared_ptr<MigrationData>> done) = 0;
+
+  // Where the arc that has just failed has left the device: where it was, or in ERROR.
+  virtual MigrationState state_after_failure(const Error& error, MigrationState from) const {
+    return error.code == ENOTRECOVERABLE ? MigrationState::error : from;
+  }
 
   // The device is RUNNING again without an arc, and a transfer that was under way is over: it was reset, or
   // its last user is closing it. Called after Device::reset() and before Device::close_device().

@@ -22,9 +22,9 @@ class MigrationHelper::Saving final : public MigrationData {
     Lock lock(mutex_);
     return position_ < bytes_.size();
   }
-  PrecopyInfo precopy_info() const override {
+  Result<PrecopyInfo> precopy_info() const override {
     Lock lock(mutex_);
-    return {.initial_bytes = bytes_.size() - position_, .dirty_bytes = 0};
+    return PrecopyInfo{.initial_bytes = bytes_.size() - position_, .dirty_bytes = 0};
   }
 
   // The arcs' side, one after another: write, then show what was written.

@@ -50,7 +50,9 @@ void MigrationMachine::step(const std::shared_ptr<Change>& change) {
 void MigrationMachine::arrived(const std::shared_ptr<Change>& change, MigrationState at,
                                const Result<std::shared_ptr<MigrationData>>& data) {
   if (!data) {
-    if (data.error().code == ENOTRECOVERABLE) set_state(MigrationState::error);
+    const MigrationState from = state();
+    const MigrationState left = driver_call([&] { return driver_.state_after_failure(data.error(), from); });
+    if (left != from) set_state(MigrationState::error);
     return change->done(std::unexpected(data.error()));
   }
   const bool begins = is_transferring(at) && !(is_saving(at) && is_saving(state()));

@@ -6,6 +6,7 @@
 #include "umdev/vfio/device_file.h"
 #include "umdev/vfio/device_user.h"
 #include "umdev/vfio/driver_call.h"
+#include "umdev/vfio/each_file.h"
 #include "umdev/vfio/group.h"
 
 namespace umdev::vfio {
@@ -84,9 +85,7 @@ void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::sha
   if (faulted()) return done(fail(EIO, "the device is faulted"));
   for (OpenUser& known : users_) {
     if (!user->container() || known.user->container() != user->container()) continue;
-    ++known.files;
-    ++open_count_;
-    return done(known.user);
+    return open_again(known.user, std::move(done));
   }
   // As in the kernel, a device has one container at a time, unless it says otherwise.
   if (users_.size() >= std::max(1U, device_->users_max()))
@@ -115,12 +114,42 @@ void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::sha
   driver_call([&] { device_->open_device(*opening->user, std::move(bounded)); });
 }
 
+// The queue keeps the user open meanwhile.
+void RegisteredDevice::open_again(std::shared_ptr<DeviceUser> user, Done<std::shared_ptr<DeviceUser>> done) {
+  struct Opening {
+    std::shared_ptr<RegisteredDevice> device;
+    std::shared_ptr<DeviceUser> user;
+    Done<std::shared_ptr<DeviceUser>> done;
+  };
+  auto opening = std::make_shared<Opening>(shared_from_this(), std::move(user), std::move(done));
+  Done<> opened([opening](Result<> result) {
+    if (!result) return opening->done(std::unexpected(result.error()));
+    RegisteredDevice& self = *opening->device;
+    ++std::ranges::find(self.users_, opening->user, &OpenUser::user)->files;
+    ++self.open_count_;
+    opening->done(std::move(opening->user));
+  });
+  auto* const each_file = dynamic_cast<EachFile*>(device_.get());
+  if (each_file == nullptr) return opened();
+  Done<> bounded = with_deadline<void>(
+      host().clock(), limits().access_deadline, std::move(opened),
+      [self = shared_from_this()] { self->fault("open_file was not completed in time"); });
+  driver_call([&] { each_file->open_file(*opening->user, std::move(bounded)); });
+}
+
 void RegisteredDevice::close_user(DeviceUser& user, Done<> done) {
   const auto known =
       std::ranges::find_if(users_, [&](const OpenUser& each) { return each.user.get() == &user; });
   UMDEV_ASSERT(known != users_.end(), "a device was closed more often than it was opened");
   --open_count_;
-  if (--known->files > 0) return done();
+  if (--known->files > 0) {
+    auto* const each_file = dynamic_cast<EachFile*>(device_.get());
+    if (each_file == nullptr) return done();
+    Done<> bounded = with_deadline<void>(
+        host().clock(), limits().access_deadline, std::move(done),
+        [self = shared_from_this()] { self->fault("close_file was not completed in time"); });
+    return driver_call([&] { each_file->close_file(user, std::move(bounded)); });
+  }
   struct Closing {
     std::shared_ptr<DeviceUser> user;
     Done<> done;

@@ -133,6 +133,7 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
  private:
   enum class Phase : std::uint8_t { registered, unregistering, gone };
 
+  void open_again(std::shared_ptr<DeviceUser> user, Done<std::shared_ptr<DeviceUser>> done);
   void ask_again();
   void arm_request_timer() UMDEV_EXCLUDES(mutex_);
   void arm_cut_timer(Duration limit) UMDEV_EXCLUDES(mutex_);

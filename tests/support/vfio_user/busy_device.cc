@@ -243,8 +243,8 @@ class BusyDevice::Stream final : public vfio::MigrationData {
     return from.size();
   }
   bool has_bytes() const override { return position_ < state_->registers.size(); }
-  vfio::PrecopyInfo precopy_info() const override {
-    return {.initial_bytes = state_->registers.size() - position_, .dirty_bytes = 0};
+  Result<vfio::PrecopyInfo> precopy_info() const override {
+    return vfio::PrecopyInfo{.initial_bytes = state_->registers.size() - position_, .dirty_bytes = 0};
   }
 
  private:
