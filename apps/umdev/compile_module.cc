@@ -36,7 +36,8 @@ the names it uses, and told; --api says otherwise:
   5.13     to 5.15: an embedded struct vfio_device
   5.16     to 6.0: vfio_register_emulated_iommu_dev()
   6.1      vfio_alloc_device(), mdev_register_parent()
-  6.12     from 6.2 on, with bind_iommufd() and what came later
+  6.12     from 6.2 on, with bind_iommufd() and what came with it
+  7.0      get_region_info_caps(), vfio_check_precopy_ioctl()
 The compiler is $CC (for C++ $CXX), else cc (c++). What stands behind -- is given to it:
   umdev cc driver.c -o driver.so --sanitize address,undefined -- -O0 --coverage
 Headers: those that belong to this umdev, or the directory in $UMDEV_KERNEL_HEADERS.)";

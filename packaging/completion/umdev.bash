@@ -30,7 +30,7 @@ _umdev() {
     --uuid | --timeout | --count | --attr | --pci) return ;;
     --parent) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 1 parents)" -- "$current"); return ;;
     --type) mapfile -t COMPREPLY < <(compgen -W "$(_umdev_column 2 types)" -- "$current"); return ;;
-    --api) mapfile -t COMPREPLY < <(compgen -W "4.10 5.13-rc 5.13 5.16 6.1 6.12" -- "$current"); return ;;
+    --api) mapfile -t COMPREPLY < <(compgen -W "4.10 5.13-rc 5.13 5.16 6.1 6.12 7.0" -- "$current"); return ;;
     --sanitize) mapfile -t COMPREPLY < <(compgen -W "address undefined address,undefined" -- "$current"); return ;;
     --language) mapfile -t COMPREPLY < <(compgen -W "c c++" -- "$current"); return ;;
     --netns | --pcap | --to | --from | --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;

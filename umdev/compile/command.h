@@ -21,7 +21,7 @@ struct Toolchain {
 struct Request {
   std::vector<std::string> sources;  // all C (.c), or all C++ (.cc, .cpp, .cxx, .C)
   std::string output;
-  Vintage vintage = Vintage::v6_12;
+  Vintage vintage = Vintage::v7_0;
   std::vector<std::string> sanitizers;  // as parse_sanitizers() gives them
   std::vector<std::string> extra;       // come last, so they win
 };

@@ -18,13 +18,14 @@ struct Known {
   std::string_view name;
   std::uint32_t number;
 };
-constexpr std::array<Known, 6> known{{{v4_10, "4.10", 0x040a00},
+constexpr std::array<Known, 7> known{{{v4_10, "4.10", 0x040a00},
                                       {v5_13_rc, "5.13-rc", 0x050cff},
                                       {v5_13, "5.13", 0x050d00},
                                       {v5_16, "5.16", 0x051000},
                                       {v6_1, "6.1", 0x060100},
-                                      {v6_12, "6.12", 0x060c00}}};
-constexpr std::array<Vintage, 6> in_order{v4_10, v5_13_rc, v5_13, v5_16, v6_1, v6_12};
+                                      {v6_12, "6.12", 0x060c00},
+                                      {v7_0, "7.0", 0x070000}}};
+constexpr std::array<Vintage, 7> in_order{v4_10, v5_13_rc, v5_13, v5_16, v6_1, v6_12, v7_0};
 
 constexpr int any_use = -1;
 
@@ -45,29 +46,31 @@ constexpr std::array marks{
     Mark{"vfio_init_group_dev", v5_13_rc, v5_13_rc, 4},
     Mark{"vfio_init_group_dev", v5_13, v5_16, 3},
     Mark{"vfio_uninit_group_dev", v5_13, v5_16},
-    Mark{"vfio_register_group_dev", v5_13_rc, v6_12},
-    Mark{"vfio_unregister_group_dev", v5_13_rc, v6_12},
-    Mark{"vfio_register_emulated_iommu_dev", v5_16, v6_12},
-    Mark{"vfio_alloc_device", v6_1, v6_12},
-    Mark{"vfio_put_device", v6_1, v6_12},
+    Mark{"vfio_register_group_dev", v5_13_rc, v7_0},
+    Mark{"vfio_unregister_group_dev", v5_13_rc, v7_0},
+    Mark{"vfio_register_emulated_iommu_dev", v5_16, v7_0},
+    Mark{"vfio_alloc_device", v6_1, v7_0},
+    Mark{"vfio_put_device", v6_1, v7_0},
     Mark{"vfio_free_device", v6_1, v6_1},
-    Mark{"open_device", v5_13, v6_12},
-    Mark{"close_device", v5_13, v6_12},
-    Mark{"vfio_migration_ops", v5_16, v6_12, any_use, "struct"},
-    Mark{"bind_iommufd", v6_12, v6_12},
-    Mark{"attach_ioas", v6_12, v6_12},
-    Mark{"get_region_info_caps", v6_12, v6_12},
-    Mark{"match_token_uuid", v6_12, v6_12},
-    Mark{"vfio_check_precopy_ioctl", v6_12, v6_12},
+    Mark{"open_device", v5_13, v7_0},
+    Mark{"close_device", v5_13, v7_0},
+    Mark{"vfio_migration_ops", v5_16, v7_0, any_use, "struct"},
+    Mark{"migration_get_data_size", v6_12, v7_0},
+    Mark{"vfio_log_ops", v6_1, v7_0, any_use, "struct"},
+    Mark{"bind_iommufd", v6_12, v7_0},
+    Mark{"attach_ioas", v6_12, v7_0},
+    Mark{"get_region_info_caps", v7_0, v7_0},
+    Mark{"match_token_uuid", v7_0, v7_0},
+    Mark{"vfio_check_precopy_ioctl", v7_0, v7_0},
     // Parents and drivers of mdevs.
     Mark{"parent_ops", v4_10, v4_10, any_use, "struct"},
     Mark{"mdev_parent_ops", v4_10, v5_16, any_use, "struct"},
     Mark{"mdev_register_device", v4_10, v5_16},
     Mark{"mdev_unregister_device", v4_10, v5_16},
     Mark{"mdev_register_driver", v4_10, v5_13_rc, 2},
-    Mark{"mdev_register_driver", v5_13, v6_12, 1},
-    Mark{"mdev_register_parent", v6_1, v6_12},
-    Mark{"mdev_unregister_parent", v6_1, v6_12},
+    Mark{"mdev_register_driver", v5_13, v7_0, 1},
+    Mark{"mdev_register_parent", v6_1, v7_0},
+    Mark{"mdev_unregister_parent", v6_1, v7_0},
     Mark{"mdev_get_drvdata", v4_10, v5_16},
     Mark{"mdev_set_drvdata", v4_10, v5_16},
     Mark{"mdev_from_dev", v4_10, v5_16},
@@ -83,15 +86,15 @@ constexpr std::array marks{
     Mark{"vfio_register_notifier", v4_10, v5_16},
     Mark{"vfio_unregister_notifier", v4_10, v5_16},
     Mark{"vfio_device_get_from_dev", v4_10, v5_16},
-    Mark{"vfio_file_is_valid", v5_16, v6_12},
-    Mark{"vfio_file_has_dev", v5_16, v6_12},
-    Mark{"vfio_file_set_kvm", v5_16, v6_12},
+    Mark{"vfio_file_is_valid", v5_16, v7_0},
+    Mark{"vfio_file_has_dev", v5_16, v7_0},
+    Mark{"vfio_file_set_kvm", v5_16, v7_0},
     // What else drivers use, and what has lost an argument.
     Mark{"uuid_le_cmp", v4_10, v4_10},
     Mark{"eventfd_signal", v4_10, v6_1, 2},
-    Mark{"eventfd_signal", v6_12, v6_12, 1},
+    Mark{"eventfd_signal", v6_12, v7_0, 1},
     Mark{"class_create", v4_10, v6_1, 2},
-    Mark{"class_create", v6_12, v6_12, 1},
+    Mark{"class_create", v6_12, v7_0, 1},
 };
 
 const Mark* find_mark(const Identifier& identifier) {
@@ -168,8 +171,7 @@ std::expected<Choice, std::string> choose_vintage(std::span<const SourceText> so
                                        name_of(newest.first)));
   Choice choice{.vintage = newest.first, .because = {}};
   if (newest.first != v4_10) choice.because.push_back(newest);
-  if (oldest.last != v6_12 && (choice.because.empty() || &oldest != &newest))
-    choice.because.push_back(oldest);
+  if (oldest.last != v7_0 && (choice.because.empty() || &oldest != &newest)) choice.because.push_back(oldest);
   return choice;
 }
 

@@ -24,6 +24,7 @@ enum class Vintage : std::uint8_t {
   v5_16,     // to 6.0: devices without an IOMMU are registered as such
   v6_1,      // the core allocates devices; parents are structures
   v6_12,     // from 6.2 on: iommufd, and what came later
+  v7_0,      // the core asks for regions by a callback of their own
 };
 
 // As `umdev cc --api` takes it: "4.10", "5.13-rc", ...
@@ -45,11 +46,11 @@ struct Evidence {
   std::string name;
   std::string note;  // "with 4 arguments", or empty
   Vintage first = Vintage::v4_10;
-  Vintage last = Vintage::v6_12;
+  Vintage last = Vintage::v7_0;
 };
 
 struct Choice {
-  Vintage vintage = Vintage::v6_12;
+  Vintage vintage = Vintage::v7_0;
   // What decided: the name that came last, and the one that went first; none where nothing tells, and the
   // newest is taken.
   std::vector<Evidence> because;

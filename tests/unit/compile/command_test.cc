@@ -40,7 +40,7 @@ TEST(Command, a_c_driver_is_compiled_as_kernel_code_is) {
   ASSERT_TRUE(words) << words.error();
   EXPECT_EQ(words->front(), "gcc");
   for (const char* word : {"-std=gnu11", "-fno-strict-aliasing", "-fPIC", "-shared",
-                           "-DKBUILD_MODNAME=\"my_x\"", "-DUMDEV_KERNEL_API=0x060c00", "a.c", "b.c"})
+                           "-DKBUILD_MODNAME=\"my_x\"", "-DUMDEV_KERNEL_API=0x070000", "a.c", "b.c"})
     EXPECT_THAT(*words, Contains(word));
   EXPECT_EQ(*(std::find(words->begin(), words->end(), "-I") + 1), "/include");
   EXPECT_EQ(*(std::find(words->begin(), words->end(), "-o") + 1), "out/my-x.so");

@@ -45,6 +45,10 @@ TEST(Vintage, the_names_of_a_driver_tell) {
       {"vfio_alloc_device(a, b, c, d); x = { .bind_iommufd = f };", Vintage::v6_12},
       {"vfio_alloc_device(a, b, c, d); eventfd_signal(ctx);", Vintage::v6_12},
       {"vfio_alloc_device(a, b, c, d); eventfd_signal(ctx, 1);", Vintage::v6_1},
+      {"static const struct vfio_log_ops log;", Vintage::v6_1},
+      {"struct vfio_migration_ops ops = { .migration_get_data_size = f };", Vintage::v6_12},
+      {"vfio_alloc_device(a, b, c, d); x = { .get_region_info_caps = f };", Vintage::v7_0},
+      {"vfio_check_precopy_ioctl(vdev, cmd, arg, &info);", Vintage::v7_0},
   };
   for (const Case& one : cases) {
     const auto choice = choose(std::string(one.source));
@@ -57,7 +61,7 @@ TEST(Vintage, the_newest_where_nothing_tells) {
   const auto choice =
       choose("/* vfio_add_group_dev() */ int parent_ops; static const char *s = \"mdev_uuid\";");
   ASSERT_TRUE(choice);
-  EXPECT_EQ(choice->vintage, Vintage::v6_12);
+  EXPECT_EQ(choice->vintage, Vintage::v7_0);
   EXPECT_TRUE(choice->because.empty());
   EXPECT_THAT(describe(*choice), HasSubstr("nothing in the source tells"));
 }
