@@ -5,6 +5,7 @@ a warning, loaded, and used through the tree and by a vfio-user client."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import struct
 import sys
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "guest"))
 import debian  # noqa: E402
 
 # What is said of the interface that was picked, by release.
-interfaces = {"5.10": "4.10", "6.1": "6.1", "6.12": "6.12"}
+interfaces = {"5.10": "4.10", "6.1": "6.1", "6.12": "6.12", "backports": "7.0"}
 bar0, bar2, config = 0, 2, 7
 folders: dict[str, Path] = {}
 reasons: dict[str, str] = {}
@@ -108,6 +109,111 @@ class Mtty(Sample):
     def test_of_6_1(self):
         self.check("6.1")
 
+    def test_of_6_12(self):
+        self.check("6.12")
+
+    def test_of_the_newest(self):
+        self.check("backports")
+
+
+def device_state(client: kit.client.Client, state: int | None = None) -> int:
+    """Goes to a state of migration, if one is given; the state then. Raises for an error."""
+    flags = kit.codec.device_state_feature
+    if state is not None:
+        client.ok(kit.codec.FEATURE, kit.codec.feature(flags | kit.codec.feature_set, kit.codec.device_state(state)))
+    reply = client.ok(kit.codec.FEATURE, kit.codec.feature(flags | kit.codec.feature_get, argsz=16))
+    return struct.unpack_from("=I", kit.codec.unpack_feature(reply.payload).data)[0]
+
+
+def error_of_state(client: kit.client.Client, state: int) -> int | None:
+    data = kit.codec.device_state(state)
+    flags = kit.codec.device_state_feature | kit.codec.feature_set
+    return client.call(kit.codec.FEATURE, kit.codec.feature(flags, data)).error
+
+
+def take_stream(client: kit.client.Client, size: int = 10) -> bytes:
+    """What there is to read at present, in small pieces."""
+    taken = b""
+    while True:
+        reply = client.call(kit.codec.MIG_DATA_READ, kit.codec.mig_data(size))
+        if reply.error == errno.ENOMSG:
+            return taken
+        piece = kit.codec.unpack_mig_data(reply.payload).data
+        if not piece:
+            return taken
+        taken += piece
+
+
+class MovingMtty(Sample):
+    """Since 6.8 the sample moves: through a file of its own operations."""
+
+    header_size, port_size = 24, 36
+    lines = 2  # ports of mtty-2
+
+    def fill(self, client: kit.client.Client) -> None:
+        """A register, and two bytes that wait in the first port's FIFO."""
+        client.write(bar0, 7, b"\x5a")
+        client.write(bar0, 2, b"\xc1")  # the FIFO is on
+        client.write(bar0, 4, b"\x1b")  # what is sent comes back
+        client.write(bar0, 0, b"h")
+        client.write(bar0, 0, b"i")
+
+    def check_filled(self, client: kit.client.Client) -> None:
+        self.assertEqual(client.read(bar0, 7, 1), b"\x5a")
+        self.assertEqual([client.read(bar0, 0, 1) for _ in "hi"], [b"h", b"i"])
+        self.assertEqual(client.read(bar0, 5, 1)[0] & 1, 0)
+
+    def write_stream(self, client: kit.client.Client, data: bytes) -> int | None:
+        return client.call(kit.codec.MIG_DATA_WRITE, kit.codec.mig_data(len(data), data)).error
+
+    def move(self, release: str) -> None:
+        """By a vfio-user client, from one instance into another one."""
+        daemon = self.start(self.compile(release, "mtty"))
+        uuids = [self.create(daemon, "mtty", "mtty-2") for _ in range(2)]
+        with kit.open_client(daemon, uuids[0]) as here, kit.open_client(daemon, uuids[1]) as there:
+            self.fill(here)
+            self.assertEqual(device_state(here, kit.codec.pre_copy), kit.codec.pre_copy)
+            stream = take_stream(here)
+            self.assertEqual(len(stream), self.header_size)
+            device_state(here, kit.codec.stop_copy)
+            stream += take_stream(here)
+            self.assertEqual(len(stream), self.header_size + self.lines * self.port_size)
+            device_state(here, kit.codec.stop)
+
+            device_state(there, kit.codec.resuming)
+            self.assertEqual(self.write_stream(there, stream[:30]), None)
+            self.assertEqual(error_of_state(there, kit.codec.stop), errno.EINVAL, "a stream that is not whole")
+            self.assertEqual(self.write_stream(there, stream[30:]), None)
+            self.assertEqual(self.write_stream(there, b"more"), errno.ENOMEM)
+            self.assertEqual(device_state(there, kit.codec.running), kit.codec.running)
+            self.check_filled(there)
+
+            device_state(here, kit.codec.resuming)
+            self.assertEqual(self.write_stream(here, b"\0" * self.header_size), errno.EFAULT, "not its stream")
+            here.ok(kit.codec.RESET)
+            self.assertEqual(device_state(here), kit.codec.running)
+        (daemon.directory / "sys/bus/mdev/devices" / uuids[0] / "remove").write_text("1")
+        self.remove(daemon, uuids[1], "mtty")
+
+    def test_of_6_12_by_a_client(self):
+        self.move("6.12")
+
+    def test_of_the_newest_by_a_client(self):
+        self.move("backports")
+
+    def test_of_6_12_by_umdev_migrate(self):
+        """The daemons move it, the client stays."""
+        module = self.compile("6.12", "mtty")
+        here, there = self.start(module), self.start(module)
+        uuid = self.create(here, "mtty", "mtty-2")
+        with kit.open_client(here, uuid) as client:
+            self.fill(client)
+            here.umdev("migrate", uuid, "--to", str(there.directory))
+            self.assertEqual([instance["uuid"] for instance in there.json("list")], [uuid])
+            self.check_filled(client)
+        self.remove(there, uuid, "mtty")
+        self.assertEqual(here.json("list"), [])
+
 
 class Mdpy(Sample):
     width, height = 640, 480
@@ -150,6 +256,9 @@ class Mdpy(Sample):
     def test_of_6_12(self):
         self.check("6.12")
 
+    def test_of_the_newest(self):
+        self.check("backports")
+
 
 class Mbochs(Sample):
     width, height = 320, 200
@@ -182,6 +291,9 @@ class Mbochs(Sample):
 
     def test_of_6_12(self):
         self.check("6.12")
+
+    def test_of_the_newest(self):
+        self.check("backports")
 
 
 def main() -> None:

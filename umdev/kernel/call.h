@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,6 +15,7 @@ namespace umdev::kernel {
 
 class Calls;
 class Fiber;
+class KernelThread;
 class Module;
 class PageArena;
 class VfioRecord;
@@ -42,6 +44,9 @@ struct Call {
   // null: the module's own.
   PageArena* pages = nullptr;
 
+  // The thread of the module's own that the call is, if it is one.
+  KernelThread* thread = nullptr;
+
   // Where a wait may leave the thread to others; null where the thread itself may wait.
   Fiber* fiber = nullptr;
 };
@@ -51,6 +56,11 @@ struct Call {
 Call* current_call();
 // Returns the one before.
 Call* set_current_call(Call* call);
+
+// Ends the call where its module has crashed meanwhile, in another call: whoever it waits for may never come.
+// Said by all that waits, now and then, with no lock held.
+void leave_after_crash();
+constexpr std::chrono::seconds crash_watch{1};
 
 // The answer to a call whose module has crashed, in it or before.
 std::unexpected<Error> module_crashed();

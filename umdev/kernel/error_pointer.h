@@ -12,4 +12,11 @@ T* error_pointer(int code) {
   return reinterpret_cast<T*>(static_cast<std::intptr_t>(-code));
 }
 
+// The errno that a pointer is, or 0 (IS_ERR() and PTR_ERR()).
+inline int error_of_pointer(const void* pointer) {
+  constexpr std::intptr_t most = 4095;
+  const auto value = reinterpret_cast<std::intptr_t>(pointer);
+  return value < 0 && value >= -most ? static_cast<int>(-value) : 0;
+}
+
 }  // namespace umdev::kernel

@@ -20,23 +20,23 @@ World& world() {
   return current_call()->module->world();
 }
 
-::iommu_group* give(std::shared_ptr<vfio::IommuGroup> group) {
+}  // namespace
+
+::iommu_group* iommu_group_give(std::shared_ptr<vfio::IommuGroup> group) {
   return std::make_unique<::iommu_group>(std::move(group)).release();
 }
-
-}  // namespace
 
 ::iommu_group* iommu_group_alloc() {
   auto made = world().core().create_iommu_group("", vfio::IommuGroup::Kind::physical);
   if (!made) return error_pointer<::iommu_group>(made.error().code);
-  return give(std::move(*made));
+  return iommu_group_give(std::move(*made));
 }
 
 ::iommu_group* iommu_group_get(::device* dev, bool allow_no_iommu) {
   const DeviceRecord* const record = DeviceRecord::of(dev);
   if (record == nullptr || !record->node) return nullptr;
   auto group = world().core().iommu_group_of(record->node, allow_no_iommu);
-  return group ? give(std::move(group)) : nullptr;
+  return group ? iommu_group_give(std::move(group)) : nullptr;
 }
 
 void iommu_group_put(::iommu_group* group) {

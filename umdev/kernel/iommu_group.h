@@ -1,7 +1,13 @@
 // IOMMU groups of modules: for devices whose drivers do not leave that to VFIO, as mediated ones do.
 #pragma once
 
+#include <memory>
+
 #include "include/umdev/kernel/umdev/services.h"
+
+namespace umdev::vfio {
+class IommuGroup;
+}
 
 namespace umdev::kernel {
 
@@ -12,6 +18,9 @@ void iommu_group_put(::iommu_group* group);
 int iommu_group_add_device(::iommu_group* group, ::device* dev);
 void iommu_group_remove_device(::device* dev);
 int iommu_group_id(::iommu_group* group);
+
+// A reference for the module.
+::iommu_group* iommu_group_give(std::shared_ptr<vfio::IommuGroup> group);
 
 // VFIO devices up to 5.18, by the struct device that they were added for.
 int vfio_add_group_dev(::device* dev, const ::umdev_data_ops* ops, void* data, unsigned rules);

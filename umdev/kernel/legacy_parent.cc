@@ -1,6 +1,8 @@
 #include "umdev/kernel/legacy_parent.h"
 
 #include <charconv>
+#include <cstddef>
+#include <cstring>
 
 #include "umdev/kernel/belongings.h"
 #include "umdev/kernel/device_record.h"
@@ -47,12 +49,26 @@ std::string without_newline(std::string text) {
 
 const ::umdev_parent_callbacks no_callbacks{};
 
+// As much of it as the module was compiled with.
+::umdev_parent_ops copy_of(const ::umdev_parent_ops& ops) {
+  ::umdev_parent_ops copy{};
+  const bool is_whole = (ops.rules & ::umdev_stores_types) != 0;
+  std::memcpy(&copy, &ops, is_whole ? sizeof(ops) : offsetof(::umdev_parent_ops, store_type));
+  return copy;
+}
+
+// What the bus shows itself of a type.
+bool is_documented(std::string_view attribute) {
+  return attribute == "name" || attribute == "description" || attribute == "device_api" ||
+         attribute == "available_instances";
+}
+
 }  // namespace
 
 LegacyParent::LegacyParent(Module& module, ::device* dev, const ::umdev_parent_ops& ops)
     : module_(module),
       dev_(dev),
-      ops_(ops),
+      ops_(copy_of(ops)),
       callbacks_(ops.callbacks != nullptr ? *ops.callbacks : no_callbacks),
       parent_attributes_(module, ops.dev_attr_groups, &resolve_parent),
       instance_attributes_(module, ops.mdev_attr_groups, &resolve_mdev) {
@@ -102,6 +118,57 @@ Result<std::vector<mdev::TypeSpec>> LegacyParent::types() {
   return specs;
 }
 
+// A file of the vendor's own in a type's directory.
+class LegacyParent::TypeFile final : public tree::Attribute {
+  template <typename Body>
+  auto ask(const char* callback, Body body) const {
+    const CallName name{.module = &parent_.module_, .callback = callback, .device = type_.id.c_str()};
+    return parent_.module_.world().calls().ask(name, std::move(body));
+  }
+
+ public:
+  TypeFile(const LegacyParent& parent, Type& type, ::attribute& attribute)
+      : parent_(parent), type_(type), attribute_(attribute) {}
+
+  // ^tree::Attribute
+  Result<std::string> show() override {
+    return ask("show", [this](Call&) -> Result<std::string> {
+      std::string text(tree::attribute_size, '\0');
+      const ssize_t length =
+          parent_.ops_.show_type(&attribute_, &type_.type, &type_.kobj, parent_.dev_, text.data());
+      if (length < 0) return fail(static_cast<int>(-length), "the type's show failed");
+      text.resize(std::min(static_cast<std::size_t>(length), tree::show_limit));
+      return text;
+    });
+  }
+  void store(std::string_view text, Done<std::size_t> done) override {
+    done(ask("store", [this, copy = std::string(text)](Call&) -> Result<std::size_t> {
+      if (parent_.ops_.store_type == nullptr) return fail(EIO, "the module's types cannot be written");
+      const ssize_t length = parent_.ops_.store_type(&attribute_, &type_.type, &type_.kobj, parent_.dev_,
+                                                     copy.c_str(), copy.size());
+      if (length < 0) return fail(static_cast<int>(-length), "the type's store failed");
+      return static_cast<std::size_t>(length);
+    }));
+  }
+
+ private:
+  const LegacyParent& parent_;
+  Type& type_;
+  ::attribute& attribute_;
+};
+
+std::vector<tree::AttributeSpec> LegacyParent::attributes_of(const mdev::Type& type) {
+  std::vector<tree::AttributeSpec> files;
+  Type* const own = find_type(type);
+  if (own == nullptr) return files;
+  for (::attribute** each = own->group->attrs; each != nullptr && *each != nullptr; ++each)
+    if (!is_documented((*each)->name))
+      files.push_back({.name = (*each)->name,
+                       .mode = (*each)->mode,
+                       .attribute = std::make_unique<TypeFile>(*this, *own, **each)});
+  return files;
+}
+
 LegacyParent::Type* LegacyParent::find_type(const mdev::Type& type) const {
   for (const auto& each : types_)
     if (type.spec().name == each->group->name) return each.get();
@@ -133,7 +200,7 @@ struct LegacyParent::CreateTask final : Task {
         std::make_shared<VfioRecord>(parent.module_, nullptr, &record->mdev().dev,
                                      ParentCallbacks{parent.callbacks_, &record->mdev()}, parent.ops_.rules);
     record->set_vfio(vfio);
-    done(std::make_unique<ModuleDevice>(std::move(vfio)));
+    done(std::make_unique<ModuleDevice>(std::move(vfio), nullptr));
   }
 };
 

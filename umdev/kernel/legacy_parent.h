@@ -14,13 +14,14 @@
 #include "umdev/kernel/attribute_tables.h"
 #include "umdev/mdev/parent.h"
 #include "umdev/mdev/parent_driver.h"
+#include "umdev/mdev/type_attributes.h"
 
 namespace umdev::kernel {
 
 class MdevRecord;
 class Module;
 
-class LegacyParent final : public mdev::ParentDriver {
+class LegacyParent final : public mdev::ParentDriver, public mdev::TypeAttributes {
  public:
   LegacyParent(Module& module, ::device* dev, const ::umdev_parent_ops& ops);
 
@@ -40,6 +41,9 @@ class LegacyParent final : public mdev::ParentDriver {
   device::AttributeGroups parent_groups() const override { return parent_attributes_.groups(); }
   device::AttributeGroups instance_groups() const override { return instance_attributes_.groups(); }
 
+  // ^mdev::TypeAttributes
+  std::vector<tree::AttributeSpec> attributes_of(const mdev::Type& type) override;
+
  private:
   friend ::kobject* mdev_type_kobj(::mdev_type* type);
   friend unsigned mdev_type_group(const ::mdev_type* type);
@@ -53,6 +57,7 @@ class LegacyParent final : public mdev::ParentDriver {
     const ::attribute_group* group = nullptr;
   };
   struct CreateTask;
+  class TypeFile;
 
   Result<std::string> show(Type& type, std::string_view attribute) const;
   Type* find_type(const mdev::Type& type) const;

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "umdev/kernel/belongings.h"
+#include "umdev/kernel/deferred.h"
+#include "umdev/kernel/kernel_thread.h"
 #include "umdev/kernel/legacy_parent.h"
 #include "umdev/kernel/mdev_driver.h"
 #include "umdev/kernel/services.h"
@@ -135,7 +137,11 @@ Result<std::unique_ptr<Module>> Module::create(World& world, const ::umdev_modul
 }
 
 Module::Module(World& world, const ::umdev_module& object)
-    : world_(world), object_(object), name_(object.name), belongings_(std::make_unique<Belongings>()) {}
+    : world_(world),
+      object_(object),
+      name_(object.name),
+      belongings_(std::make_unique<Belongings>()),
+      deferred_(std::make_shared<Deferred>(*this)) {}
 
 Module::~Module() {
   UMDEV_ASSERT(state_ != State::running, "a module was destroyed while it runs");
@@ -243,6 +249,9 @@ std::vector<std::string> Module::parents() const {
 
 void Module::take_back() {
   const CallScope scope(*this, "the end");
+  // First what may still be at work.
+  if (const std::size_t left = deferred_->end(); left > 0)
+    world_.log().warning("module " + name_ + " left work or timers behind: " + std::to_string(left));
   belongings_->take_back_all(world_.log(), name_);
 }
 

@@ -24,6 +24,8 @@
 namespace umdev::kernel {
 
 class Belongings;
+class Deferred;
+class KernelThread;
 
 class Module {
  public:
@@ -85,6 +87,11 @@ class Module {
   // Memory that it can give to clients: pages allocated outside of any device's calls, and vmalloc_user()'s.
   PageArena& pages() { return pages_; }
   UserAllocations& user_allocations() { return user_allocations_; }
+  // What it has put off, and its threads.
+  Deferred& deferred() { return *deferred_; }
+  PointerMap<::task_struct, KernelThread>& threads() { return threads_; }
+  // What `current` is outside of those.
+  ::task_struct* task() { return &task_; }
 
  private:
   Module(World& world, const ::umdev_module& object);
@@ -101,6 +108,9 @@ class Module {
   std::vector<std::unique_ptr<char[]>> texts_;  // what parameters of text point to
   PageArena pages_;
   UserAllocations user_allocations_;
+  const std::shared_ptr<Deferred> deferred_;
+  PointerMap<::task_struct, KernelThread> threads_;
+  ::task_struct task_ = {.comm = "umdevd", .pid = 1, .umdev = nullptr};
   std::atomic<State> state_ = State::loaded;
   std::atomic<bool> forced_ = false;
   std::atomic<std::size_t> open_devices_ = 0;

@@ -5,51 +5,16 @@
 #include <algorithm>
 #include <cstring>
 
+#include "umdev/kernel/answer.h"
+#include "umdev/kernel/inside.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/vm_area.h"
 
 namespace umdev::kernel {
 namespace {
 
-// A driver of the kernel cannot have more (VFIO_PCI_NUM_REGIONS is 9): more is nonsense, and would be memory.
-constexpr std::uint32_t regions_max = 1024;
-constexpr std::uint32_t irqs_max = 1024;
-constexpr std::uint32_t region_info_max = 64 << 10;
-
-Result<> to_result(long answer, std::string_view what) {
-  if (answer >= 0) return {};
-  return fail(static_cast<int>(-answer), what);
-}
-
-Result<std::size_t> to_count(ssize_t answer, std::size_t most) {
-  if (answer < 0) return fail(static_cast<int>(-answer), "the module's access failed");
-  return std::min(static_cast<std::size_t>(answer), most);
-}
-
-template <typename Structure>
-Bytes bytes_of(Structure& structure) {
-  return {reinterpret_cast<std::byte*>(&structure), sizeof(structure)};
-}
-
-// A callback is inside the module.
-class Inside {
- public:
-  Inside(Call& call, VfioRecord& record) : call_(call), record_(record) {
-    record_.enter();
-    call_.inside = &record_;
-    call_.pages = &record_.pages();
-  }
-  ~Inside() {
-    call_.inside = nullptr;
-    record_.leave();
-  }
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-
- private:
-  Call& call_;
-  VfioRecord& record_;
-};
+// A feature's structure is a few words; a user may say that it has room for any number.
+constexpr std::uint64_t feature_max = 4096;
 
 }  // namespace
 
@@ -58,74 +23,6 @@ CallName ModuleDevice::call_name(const char* callback) const {
 }
 
 // --- What the device is.
-
-Result<long> ModuleDevice::call_ioctl(Call& call, unsigned command, Bytes argument) const {
-  if (record_->is_retired()) return fail(ENODEV, "the parent has removed the device");
-  const UserMemory memory(call, argument);
-  const long answer = std::visit(
-      [&](const auto& form) {
-        if (form.ops.ioctl == nullptr) return long{-EINVAL};
-        return form.ops.ioctl(form.self, command, reinterpret_cast<unsigned long>(argument.data()));
-      },
-      record_->callbacks());
-  UMDEV_TRY(to_result(answer, "the module's ioctl failed"));
-  return answer;
-}
-
-Result<vfio::RegionInfo> ModuleDevice::ask_region(Call& call, std::uint32_t index) const {
-  // As users do: without room for capabilities, and again with as much as the driver then says.
-  std::vector<std::byte> buffer(sizeof(::vfio_region_info));
-  auto ask = [&]() -> Result<long> {
-    const ::vfio_region_info question{.argsz = static_cast<std::uint32_t>(buffer.size()), .index = index};
-    std::memcpy(buffer.data(), &question, sizeof(question));
-    return call_ioctl(call, VFIO_DEVICE_GET_REGION_INFO, buffer);
-  };
-  UMDEV_TRY(ask());
-  const std::uint32_t wanted = reinterpret_cast<const ::vfio_region_info*>(buffer.data())->argsz;
-  if (wanted > buffer.size() && wanted <= region_info_max) {
-    buffer.resize(wanted);
-    UMDEV_TRY(ask());
-  }
-  const auto* const info = reinterpret_cast<const ::vfio_region_info*>(buffer.data());
-  vfio::RegionInfo region{.flags = info->flags & ~std::uint32_t{VFIO_REGION_INFO_FLAG_CAPS},
-                          .size = info->size,
-                          .offset = info->offset,
-                          .capabilities = {}};
-  if ((info->flags & VFIO_REGION_INFO_FLAG_CAPS) == 0) return region;
-  std::size_t offset = info->cap_offset;
-  while (offset >= sizeof(*info) && offset + sizeof(::vfio_info_cap_header) <= buffer.size()) {
-    ::vfio_info_cap_header header;
-    std::memcpy(&header, buffer.data() + offset, sizeof(header));
-    const std::size_t begin = offset + sizeof(header);
-    const std::size_t end =
-        header.next != 0 ? header.next : std::min<std::size_t>(info->argsz, buffer.size());
-    if (end < begin || end > buffer.size()) return fail(EIO, "the module's capability chain is broken");
-    UMDEV_TRY(
-        region.capabilities.add(header.id, header.version, ConstBytes(buffer).subspan(begin, end - begin)));
-    offset = header.next;
-  }
-  return region;
-}
-
-Result<ModuleDevice::Answers> ModuleDevice::learn(Call& call) const {
-  ::vfio_device_info info = {};
-  info.argsz = sizeof(info);
-  UMDEV_TRY(call_ioctl(call, VFIO_DEVICE_GET_INFO, bytes_of(info)));
-  Answers answers{.flags = info.flags & ~std::uint32_t{VFIO_DEVICE_FLAGS_CAPS}, .regions = {}, .irqs = {}};
-  if (info.num_regions > regions_max || info.num_irqs > irqs_max)
-    return fail(EIO, "the module's device has too many regions or interrupts");
-  for (std::uint32_t index = 0; index < info.num_regions; ++index)
-    answers.regions.push_back(ask_region(call, index));
-  for (std::uint32_t index = 0; index < info.num_irqs; ++index) {
-    ::vfio_irq_info irq = {};
-    irq.argsz = sizeof(irq);
-    irq.index = index;
-    // One that the driver does not know is one that it does not implement.
-    const bool known = call_ioctl(call, VFIO_DEVICE_GET_IRQ_INFO, bytes_of(irq)).has_value();
-    answers.irqs.push_back(known ? vfio::IrqInfo{.flags = irq.flags, .count = irq.count} : vfio::IrqInfo{});
-  }
-  return answers;
-}
 
 vfio::DeviceInfo ModuleDevice::info() const {
   Lock lock(mutex_);
@@ -145,85 +42,6 @@ Result<vfio::IrqInfo> ModuleDevice::irq_info(std::uint32_t index) const {
   Lock lock(mutex_);
   if (index >= answers_.irqs.size()) return fail(EINVAL, "the device has no such interrupt");
   return answers_.irqs[index];
-}
-
-// --- Opening and closing.
-
-struct ModuleDevice::OpenTask final : Task {
-  OpenTask(ModuleDevice& of, vfio::User& by, Done<> then) : device(of), user(by), done(std::move(then)) {}
-  ModuleDevice& device;
-  vfio::User& user;
-  Done<> done;
-  Result<> result;
-
-  void run(Call& call) override {
-    const Inside inside(call, *device.record_);
-    result = open(call);
-  }
-  Result<> open(Call& call) {
-    const Callbacks& callbacks = device.record_->callbacks();
-    const bool has_open = std::visit([](const auto& form) { return form.ops.open != nullptr; }, callbacks);
-    if (!has_open && device.record_->needs_open()) return fail(EINVAL, "the parent has no open");
-    if (device.record_->is_retired()) return fail(ENODEV, "the parent has removed the device");
-    device.record_->set_user(&user);
-    Result<> opened = open_and_learn(call, callbacks);
-    if (!opened) device.record_->set_user(nullptr);
-    return opened;
-  }
-  Result<> open_and_learn(Call& call, const Callbacks& callbacks) {
-    UMDEV_TRY(to_result(
-        std::visit([](const auto& form) { return form.ops.open ? form.ops.open(form.self) : 0; }, callbacks),
-        "the module's open failed"));
-    auto answers = device.learn(call);
-    if (!answers) {
-      std::visit(
-          [](const auto& form) {
-            if (form.ops.close) form.ops.close(form.self);
-          },
-          callbacks);
-      return std::unexpected(answers.error());
-    }
-    std::vector<std::uint64_t> offsets;
-    for (const auto& region : answers->regions) offsets.push_back(region ? region->offset : 0);
-    device.region_offsets_ = std::move(offsets);
-    device.record_->module().count_open(1);
-    Lock lock(device.mutex_);
-    device.answers_ = std::move(*answers);
-    return {};
-  }
-  void crashed() override {
-    device.record_->set_user(nullptr);
-    result = module_crashed();
-  }
-  void finish() override { done(std::move(result)); }
-};
-
-void ModuleDevice::open_device(vfio::User& user, Done<> done) {
-  record_->module().world().calls().start(call_name("open_device"), OpenTask(*this, user, std::move(done)));
-}
-
-struct ModuleDevice::CloseTask final : Task {
-  CloseTask(ModuleDevice& of, Done<> then) : device(of), done(std::move(then)) {}
-  ModuleDevice& device;
-  Done<> done;
-
-  void run(Call& call) override {
-    const Inside inside(call, *device.record_);
-    if (!device.record_->is_retired())
-      std::visit(
-          [](const auto& form) {
-            if (form.ops.close) form.ops.close(form.self);
-          },
-          device.record_->callbacks());
-    device.record_->release_buffers();
-    device.forget_user();
-  }
-  void crashed() override { device.forget_user(); }
-  void finish() override { done(); }
-};
-
-void ModuleDevice::close_device(vfio::User&, Done<> done) {
-  record_->module().world().calls().start(call_name("close_device"), CloseTask(*this, std::move(done)));
 }
 
 // --- Accesses.
@@ -262,7 +80,9 @@ struct ModuleDevice::AccessTask final : Task {
                         device.record_->callbacks());
   }
   void crashed() override { answer = -EIO; }
-  void finish() override { request.complete(to_count(answer, request.data().size())); }
+  void finish() override {
+    request.complete(to_count(answer, request.data().size(), "the module's access failed"));
+  }
 };
 
 void ModuleDevice::read(vfio::ReadRequest request) {
@@ -283,7 +103,7 @@ struct ModuleDevice::ResetTask final : Task {
 
   void run(Call& call) override {
     const Inside inside(call, *device.record_);
-    if (const auto answer = device.call_ioctl(call, VFIO_DEVICE_RESET, {}); !answer)
+    if (const auto answer = call_ioctl(*device.record_, call, VFIO_DEVICE_RESET, {}); !answer)
       result = std::unexpected(answer.error());
   }
   void crashed() override { result = module_crashed(); }
@@ -330,7 +150,7 @@ Result<> ModuleDevice::set_irqs(vfio::User&, vfio::IrqRequest& request) {
       call_name("ioctl SET_IRQS"), [this, message](Call& call) -> Result<> {
         const Inside inside(call, *record_);
         call.descriptors = message->descriptors;
-        UMDEV_TRY(call_ioctl(call, VFIO_DEVICE_SET_IRQS, message->bytes));
+        UMDEV_TRY(call_ioctl(*record_, call, VFIO_DEVICE_SET_IRQS, message->bytes));
         return {};
       });
 }
@@ -355,33 +175,6 @@ Result<std::vector<vfio::MmapExtent>> ModuleDevice::mmap(vfio::User&, const vfio
   if (!answer) return answer;
   for (vfio::MmapExtent& extent : *answer) extent.region_offset += request.offset;
   return answer;
-}
-
-void ModuleDevice::forget_user() {
-  std::vector<::page*> pages;
-  {
-    Lock lock(mutex_);
-    pages = std::exchange(mapped_pages_, {});
-  }
-  put_pages(pages);
-  record_->set_user(nullptr);
-  record_->module().count_open(-1);
-}
-
-// A mapping keeps its pages until the device is closed; one reference each is enough for all mappings.
-void ModuleDevice::hold_pages(std::span<::page* const> pages) {
-  std::vector<::page*> known;
-  {
-    Lock lock(mutex_);
-    for (::page* each : pages) {
-      const auto place = std::ranges::lower_bound(mapped_pages_, each);
-      if (place != mapped_pages_.end() && *place == each)
-        known.push_back(each);
-      else
-        mapped_pages_.insert(place, each);
-    }
-  }
-  put_pages(known);
 }
 
 bool ModuleDevice::pins_memory() const {
@@ -436,12 +229,47 @@ int ModuleDevice::match(std::string_view registered_name, std::string_view name)
   return answer ? *answer : -answer.error().code;
 }
 
+Result<> ModuleDevice::match_token(const std::optional<Uuid>& token) const {
+  const DeviceOps* const form = record_->device_ops();
+  if (form == nullptr || form->ops.match_token_uuid == nullptr) return Device::match_token(token);
+  return record_->module().world().calls().ask(
+      call_name("match_token_uuid"), [record = record_, form, token](Call& call) -> Result<> {
+        const Inside inside(call, *record);
+        ::umdev_uuid shown = {};
+        if (token) std::memcpy(shown.b, token->bytes().data(), sizeof(shown.b));
+        return to_result(form->ops.match_token_uuid(form->self, token ? &shown : nullptr),
+                         "the module takes another token");
+      });
+}
+
+Result<std::vector<std::byte>> ModuleDevice::device_feature(vfio::User& user,
+                                                            const vfio::FeatureRequest& request) {
+  const DeviceOps* const form = record_->device_ops();
+  if (form == nullptr || form->ops.device_feature == nullptr) return Device::device_feature(user, request);
+  // What stands behind the header, as large as the user has room for it; the call may outlive this.
+  auto data = std::make_shared<std::vector<std::byte>>(
+      std::max<std::uint64_t>(request.data.size(), std::min(request.room, feature_max)));
+  std::ranges::copy(request.data, data->begin());
+  const auto answer = record_->module().world().calls().ask(
+      call_name("device_feature"),
+      [record = record_, form, data, flags = request.flags](Call& call) -> Result<> {
+        const Inside inside(call, *record);
+        const UserMemory memory(call, Bytes(*data));
+        return to_result(form->ops.device_feature(form->self, flags, data->data(), data->size()),
+                         "the module's device_feature failed");
+      });
+  if (!answer) return std::unexpected(answer.error());
+  if ((request.flags & VFIO_DEVICE_FEATURE_GET) == 0 || (request.flags & VFIO_DEVICE_FEATURE_PROBE) != 0)
+    return std::vector<std::byte>();
+  return *data;
+}
+
 Result<std::uint32_t> ModuleDevice::ioctl(vfio::User&, vfio::IoctlRequest request) {
   auto argument = std::make_shared<std::vector<std::byte>>(request.argument.begin(), request.argument.end());
   const auto answer = record_->module().world().calls().ask(
       call_name("ioctl"), [this, argument, command = request.command](Call& call) -> Result<long> {
         const Inside inside(call, *record_);
-        return call_ioctl(call, command, *argument);
+        return call_ioctl(*record_, call, command, *argument);
       });
   if (!answer) return std::unexpected(answer.error());
   std::ranges::copy(*argument, request.argument.begin());

@@ -5,9 +5,12 @@
 #include <span>
 #include <vector>
 
+#include "umdev/kernel/device_answers.h"
+#include "umdev/kernel/module_migration.h"
 #include "umdev/kernel/vfio_record.h"
 #include "umdev/support/mutex.h"
 #include "umdev/vfio/device.h"
+#include "umdev/vfio/each_file.h"
 
 namespace umdev::kernel {
 
@@ -15,9 +18,13 @@ namespace umdev::kernel {
 // remembers. Reads, writes, opens, closes and resets may wait in the module; what the core needs an answer to
 // at once (SET_IRQS, mmap, ioctl, features) has the world's answer limit. Bounds are checked by the core, by
 // what the driver itself has said of its regions: drivers of the kernel often do not.
-class ModuleDevice final : public vfio::Device {
+class ModuleDevice final : public vfio::Device, public vfio::EachFile {
  public:
-  explicit ModuleDevice(std::shared_ptr<VfioRecord> record) : record_(std::move(record)) {}
+  // `migration`: null for a device that has none.
+  ModuleDevice(std::shared_ptr<VfioRecord> record, std::unique_ptr<ModuleMigration> migration)
+      : record_(std::move(record)), migration_(std::move(migration)) {}
+
+  const std::shared_ptr<VfioRecord>& record() const { return record_; }
 
   // ^vfio::Device
   std::string_view name() const override { return record_->driver_name(); }
@@ -35,10 +42,19 @@ class ModuleDevice final : public vfio::Device {
   void dma_unmap(vfio::User& user, iommu::IovaRange range) override;
   void request(unsigned count) override;
   int match(std::string_view registered_name, std::string_view name) const override;
+  Result<> match_token(const std::optional<Uuid>& token) const override;
+  vfio::Migration* migration() override { return migration_.get(); }
+  Result<std::vector<std::byte>> device_feature(vfio::User& user,
+                                                const vfio::FeatureRequest& request) override;
   Result<std::uint32_t> ioctl(vfio::User& user, vfio::IoctlRequest request) override;
+
+  // ^vfio::EachFile. Up to 5.14 the driver's open and release are for each file.
+  void open_file(vfio::User& user, Done<> done) override;
+  void close_file(vfio::User& user, Done<> done) override;
 
  private:
   struct OpenTask;
+  struct FileTask;
   struct CloseTask;
   template <typename Request>
   struct AccessTask;
@@ -46,22 +62,14 @@ class ModuleDevice final : public vfio::Device {
   struct AskTask;
   friend struct OpenTask;
 
-  // What the driver said of itself.
-  struct Answers {
-    std::uint32_t flags = 0;
-    std::vector<Result<vfio::RegionInfo>> regions;
-    std::vector<vfio::IrqInfo> irqs;
-  };
-  Result<Answers> learn(Call& call) const;
-  Result<vfio::RegionInfo> ask_region(Call& call, std::uint32_t index) const;
-  Result<long> call_ioctl(Call& call, unsigned command, Bytes argument) const;
   CallName call_name(const char* callback) const;
   void hold_pages(std::span<::page* const> pages) UMDEV_EXCLUDES(mutex_);
   void forget_user() UMDEV_EXCLUDES(mutex_);
 
   const std::shared_ptr<VfioRecord> record_;
+  const std::unique_ptr<ModuleMigration> migration_;
   mutable Mutex mutex_;
-  Answers answers_ UMDEV_GUARDED_BY(mutex_);
+  DeviceAnswers answers_ UMDEV_GUARDED_BY(mutex_);
   std::vector<::page*> mapped_pages_ UMDEV_GUARDED_BY(mutex_);  // in the order of their addresses
   // Where each region begins in the driver's file. Changes only while the device is open for nobody.
   std::vector<std::uint64_t> region_offsets_;

@@ -1,11 +1,16 @@
 #include "umdev/kernel/services.h"
 
+#include "umdev/kernel/deferred.h"
 #include "umdev/kernel/device_record.h"
 #include "umdev/kernel/dma_buf.h"
+#include "umdev/kernel/external_user.h"
+#include "umdev/kernel/file_object.h"
 #include "umdev/kernel/iommu_group.h"
+#include "umdev/kernel/kernel_thread.h"
 #include "umdev/kernel/legacy_parent.h"
 #include "umdev/kernel/mdev_driver.h"
 #include "umdev/kernel/module.h"
+#include "umdev/kernel/module_migration.h"
 #include "umdev/kernel/user_pages.h"
 #include "umdev/kernel/vfio_record.h"
 #include "umdev/kernel/vm_area.h"
@@ -93,6 +98,35 @@ constexpr ::umdev_services table{
     .vfio_dma_rw = vfio_dma_rw,
     .vfio_of_device = vfio_of_device,
     .vfio_on_unmap = vfio_on_unmap,
+    .anon_inode_getfile = anon_inode_getfile,
+    .get_file = get_file,
+    .fput = fput,
+    .vfio_mig_get_next_state = vfio_mig_get_next_state,
+    .alloc_workqueue = alloc_workqueue,
+    .destroy_workqueue = destroy_workqueue,
+    .flush_workqueue = flush_workqueue,
+    .defer = defer,
+    .cancel_deferred = cancel_deferred,
+    .flush_deferred = flush_deferred,
+    .is_deferred = is_deferred,
+    .kthread_create = kthread_create,
+    .wake_up_process = wake_up_process,
+    .kthread_stop = kthread_stop,
+    .kthread_should_stop = kthread_should_stop,
+    .current_task = current_task,
+    .group_file = group_file,
+    .vfio_group_acquire = vfio_group_acquire,
+    .vfio_group_release = vfio_group_release,
+    .vfio_group_id = vfio_group_id,
+    .vfio_group_check_extension = vfio_group_check_extension,
+    .vfio_group_is_of_file = vfio_group_is_of_file,
+    .vfio_group_device = vfio_group_device,
+    .vfio_group_set_kvm = vfio_group_set_kvm,
+    .vfio_file_iommu_group = vfio_file_iommu_group,
+    .vfio_file_has_dev = vfio_file_has_dev,
+    .vfio_file_enforced_coherent = vfio_file_enforced_coherent,
+    .vfio_file_set_kvm = vfio_file_set_kvm,
+    .vfio_on_kvm = vfio_on_kvm,
 };
 
 }  // namespace

@@ -3,10 +3,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <climits>
 #include <ctime>
 
 #include "umdev/kernel/calls.h"
+#include "umdev/kernel/kernel_thread.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/services.h"
 
@@ -17,20 +20,39 @@ namespace {
 // thread.
 constexpr int looks = 200;
 
-// How long a call waits at most for what a call that has crashed holds.
-constexpr timespec crash_watch{.tv_sec = 1, .tv_nsec = 0};
-
-// Whoever would have woken this call may have crashed; then it never comes back.
-void leave_after_crash() {
-  const Call* const call = current_call();
-  if (call != nullptr && call->module->has_crashed()) os::CrashGuard::leave();
-}
+constexpr std::chrono::milliseconds stopping_look{10};
 
 bool has_changed(const int* word, int expected) {
   return __atomic_load_n(word, __ATOMIC_ACQUIRE) != expected;
 }
 
+timespec to_timespec(std::chrono::nanoseconds time) {
+  return {.tv_sec = static_cast<time_t>(time.count() / 1'000'000'000),
+          .tv_nsec = static_cast<long>(time.count() % 1'000'000'000)};
+}
+
+// Until it is woken, or the time has passed: then false.
+bool sleep_on(const int* word, int expected, std::chrono::nanoseconds most) {
+  const timespec limit = to_timespec(most);
+  return ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &limit, nullptr, 0) == 0 ||
+         errno != ETIMEDOUT;
+}
+
+// A thread of the module, which kthread_stop() wakes once wherever it sleeps. When it has been told, it looks
+// at its condition again and again, for there is nothing else that it might wait for.
+bool sleep_as_thread(KernelThread& thread, const int* word, int expected, std::chrono::nanoseconds most) {
+  const KernelThread::Asleep asleep(thread, word);
+  if (!thread.should_stop()) return sleep_on(word, expected, most);
+  static_cast<void>(sleep_on(word, expected, std::min<std::chrono::nanoseconds>(most, stopping_look)));
+  return true;
+}
+
 }  // namespace
+
+void leave_after_crash() {
+  const Call* const call = current_call();
+  if (call != nullptr && call->module->has_crashed()) os::CrashGuard::leave();
+}
 
 bool wait(const int* word, int expected, umdev_u64 nanoseconds) {
   for (int look = 0; look < looks; ++look) {
@@ -40,12 +62,14 @@ bool wait(const int* word, int expected, umdev_u64 nanoseconds) {
 #endif
   }
   Calls::about_to_wait();
-  const timespec limit{.tv_sec = static_cast<time_t>(nanoseconds / 1'000'000'000),
-                       .tv_nsec = static_cast<long>(nanoseconds % 1'000'000'000)};
+  const Call* const call = current_call();
+  KernelThread* const thread = call == nullptr ? nullptr : call->thread;
+  const std::chrono::nanoseconds most =
+      nanoseconds == 0 ? std::chrono::nanoseconds(crash_watch) : std::chrono::nanoseconds(nanoseconds);
   while (true) {
-    const long answer = ::syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected,
-                                  nanoseconds == 0 ? &crash_watch : &limit, nullptr, 0);
-    if (answer == 0 || errno != ETIMEDOUT) return true;
+    const bool woken =
+        thread != nullptr ? sleep_as_thread(*thread, word, expected, most) : sleep_on(word, expected, most);
+    if (woken) return true;
     leave_after_crash();
     if (nanoseconds != 0) return false;
   }
@@ -57,8 +81,7 @@ void wake(const int* word, bool all) {
 
 void pass_time(umdev_u64 nanoseconds) {
   Calls::about_to_wait();
-  timespec left{.tv_sec = static_cast<time_t>(nanoseconds / 1'000'000'000),
-                .tv_nsec = static_cast<long>(nanoseconds % 1'000'000'000)};
+  timespec left = to_timespec(std::chrono::nanoseconds(nanoseconds));
   // house-rules: allow sleep: a driver's msleep(), on a thread that may
   while (::nanosleep(&left, &left) != 0 && errno == EINTR) {
   }

@@ -9,6 +9,7 @@
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/module_device.h"
 #include "umdev/kernel/waiting.h"
+#include "umdev/vfio/registered_device.h"
 
 namespace umdev::kernel {
 namespace {
@@ -28,6 +29,9 @@ std::shared_ptr<MdevRecord> mdev_of(const ::device* dev) {
   const DeviceRecord* const record = DeviceRecord::of(dev);
   return record == nullptr || record->mdev == nullptr ? nullptr : record->mdev->shared_from_this();
 }
+
+// From then on a device is told of its virtual machine before it is opened.
+constexpr std::uint32_t api_with_kvm_at_open = 0x051300;
 
 // Not an error yet when the device is not known: the registration says so.
 void hang_on(::vfio_device* object, ::device* dev, Callbacks callbacks, unsigned rules) {
@@ -98,6 +102,43 @@ bool VfioRecord::set_unmap(Unmap unmap, void* data) {
   return true;
 }
 
+bool VfioRecord::set_tell_kvm(TellKvm tell, void* data) {
+  Lock lock(mutex_);
+  if (tell != nullptr && tell_kvm_ != nullptr) return false;
+  tell_kvm_ = tell;
+  tell_kvm_data_ = data;
+  return true;
+}
+
+void VfioRecord::tell_kvm(::kvm* machine) {
+  TellKvm tell = nullptr;
+  void* data = nullptr;
+  {
+    Lock lock(mutex_);
+    tell = tell_kvm_;
+    data = tell_kvm_data_;
+  }
+  // Since 5.19 a device keeps the one that it was opened with.
+  if (module_.api() >= api_with_kvm_at_open) return;
+  object_->kvm = machine;
+  if (tell != nullptr) tell(data, machine);
+}
+
+void VfioRecord::find_kvm(const vfio::User* user) {
+  ::kvm* machine = nullptr;
+  std::shared_ptr<vfio::RegisteredDevice> registered;
+  {
+    Lock lock(mutex_);
+    registered = registered_;
+  }
+  if (user != nullptr && registered)
+    machine = module_.world().kvm_of(registered->group()->iommu_group().number());
+  // One of C++ is told apart by its address; a driver cannot look into a struct kvm anyway.
+  if (user != nullptr && machine == nullptr)
+    machine = reinterpret_cast<::kvm*>(user->virtual_machine().get());
+  object_->kvm = machine;
+}
+
 bool VfioRecord::hold() {
   if (!node_) return false;
   auto ref = module_.world().core().find(*node_);
@@ -155,7 +196,8 @@ void VfioRecord::wait_until_left() {
 
 Result<> VfioRecord::register_device(bool emulated) {
   if (!node_) return fail(EINVAL, "the device is not registered");
-  auto device = std::make_unique<ModuleDevice>(shared_from_this());
+  auto migration = UMDEV_TRY(ModuleMigration::create(shared_from_this()));
+  auto device = std::make_unique<ModuleDevice>(shared_from_this(), std::move(migration));
   const vfio::DeviceSpec spec{.parent = node_, .device_set = [this] {
                                 Lock lock(mutex_);
                                 return device_set_;

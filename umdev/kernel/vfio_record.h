@@ -74,6 +74,14 @@ class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
   // False when there is one.
   bool set_unmap(Unmap unmap, void* data) UMDEV_EXCLUDES(mutex_);
 
+  // The virtual machine of its user; up to 5.18 whoever has asked for it is told when one comes or goes.
+  using TellKvm = void (*)(void*, ::kvm*);
+  // False when there is one.
+  bool set_tell_kvm(TellKvm tell, void* data) UMDEV_EXCLUDES(mutex_);
+  void tell_kvm(::kvm* machine) UMDEV_EXCLUDES(mutex_);
+  // Before it is opened, and when it is closed (null).
+  void find_kvm(const vfio::User* user) UMDEV_EXCLUDES(mutex_);
+
   // vfio_device_get_from_dev() and vfio_device_put(): a counted use, which the end of the registration waits
   // for.
   bool hold() UMDEV_EXCLUDES(mutex_);
@@ -118,6 +126,8 @@ class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
   std::vector<vfio::DeviceRef> held_ UMDEV_GUARDED_BY(mutex_);
   Unmap unmap_ UMDEV_GUARDED_BY(mutex_) = nullptr;
   void* unmap_data_ UMDEV_GUARDED_BY(mutex_) = nullptr;
+  TellKvm tell_kvm_ UMDEV_GUARDED_BY(mutex_) = nullptr;
+  void* tell_kvm_data_ UMDEV_GUARDED_BY(mutex_) = nullptr;
   std::shared_ptr<vfio::RegisteredDevice> registered_ UMDEV_GUARDED_BY(mutex_);
   Registration registration_ UMDEV_GUARDED_BY(mutex_);
 };

@@ -19,6 +19,20 @@ void World::remove_mdev(const Uuid& uuid) {
   if (found != mdevs_.end() && found->second.expired()) mdevs_.erase(found);
 }
 
+void World::set_kvm(std::uint32_t group, ::kvm* machine) {
+  Lock lock(mutex_);
+  if (machine != nullptr)
+    machines_[group] = machine;
+  else
+    machines_.erase(group);
+}
+
+::kvm* World::kvm_of(std::uint32_t group) const {
+  Lock lock(mutex_);
+  const auto found = machines_.find(group);
+  return found == machines_.end() ? nullptr : found->second;
+}
+
 unsigned World::next_major() {
   Lock lock(mutex_);
   return next_major_++;

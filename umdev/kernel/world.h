@@ -97,6 +97,10 @@ class World {
   PointerMap<::device, VfioRecord>& vfio_devices() { return vfio_devices_; }
   PointerMap<::device, Registration>& parents() { return parents_; }
 
+  // The virtual machine that has a group, by the IOMMU group's number; null: none.
+  void set_kvm(std::uint32_t group, ::kvm* machine) UMDEV_EXCLUDES(mutex_);
+  ::kvm* kvm_of(std::uint32_t group) const UMDEV_EXCLUDES(mutex_);
+
   // Majors for alloc_chrdev_region(); nothing is behind them.
   unsigned next_major() UMDEV_EXCLUDES(mutex_);
 
@@ -109,6 +113,7 @@ class World {
   PointerMap<::device, Registration> parents_;
   mutable Mutex mutex_;
   std::map<Uuid, std::weak_ptr<MdevRecord>> mdevs_ UMDEV_GUARDED_BY(mutex_);
+  std::map<std::uint32_t, ::kvm*> machines_ UMDEV_GUARDED_BY(mutex_);
   unsigned next_major_ UMDEV_GUARDED_BY(mutex_) = 234;
 };
 

@@ -13,6 +13,7 @@
 #include "tests/support/leaks_on_purpose.h"
 #include "tests/support/mdev_world.h"
 #include "umdev/kernel/module.h"
+#include "umdev/kernel/module_file.h"
 #include "umdev/os/thread_pool.h"
 
 namespace umdev::kernel {
@@ -37,6 +38,17 @@ class ModuleTest : public testing::Test {
     if (!created) return created.error().code;
     module_ = std::move(*created);
     return 0;
+  }
+  // The same as the daemon does it: what crashes in the module ends the call only.
+  int load_guarded(const std::string& name) {
+    auto opened = ModuleFile::open(std::string(UMDEV_TEST_MODULES "/") + name + ".so");
+    if (!opened) return opened.error().error.code;
+    file_ = std::move(*opened);
+    file_->keep();
+    auto created = Module::create(kernel, file_->object());
+    if (!created) return created.error().code;
+    module_ = std::move(*created);
+    return module_->guard(file_->code()) ? 0 : ENOTSUP;
   }
   Module& module() { return *module_; }
   // As if nothing had been loaded; nothing runs.
@@ -138,6 +150,7 @@ class ModuleTest : public testing::Test {
 
  private:
   std::unique_ptr<void, Close> object_;
+  std::unique_ptr<ModuleFile> file_;
   std::unique_ptr<Module> module_;
 };
 

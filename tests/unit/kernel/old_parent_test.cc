@@ -52,6 +52,15 @@ TEST_F(OldParent, D14_D15_D16_types_and_attributes_are_in_the_tree) {
   EXPECT_EQ(show(type + "/available_instances"), "3\n");
 }
 
+TEST_F(OldParent, D38_a_type_has_attributes_of_the_vendors_own) {
+  ASSERT_EQ(insmod_without(""), 0);
+  const std::string file = "/devices/virtual/old/old/mdev_supported_types/old-one/colour";
+  EXPECT_EQ(show(file), "old-one of old: 7\n");
+  EXPECT_EQ(store(file, "3\n"), 0);
+  EXPECT_EQ(show(file), "old-one of old: 3\n");
+  EXPECT_EQ(store(file, "red"), ERANGE);
+}
+
 TEST_F(OldParent, D17_an_error_of_create_leaves_nothing) {
   ASSERT_EQ(load("old_parent"), 0);
   ASSERT_TRUE(module().set_parameter("create_error", "-28"));

@@ -18,5 +18,16 @@ static inline u64 get_jiffies_64(void) {
 #define jiffies ((unsigned long)get_jiffies_64())
 #define msecs_to_jiffies(milliseconds) ((unsigned long)(milliseconds))
 #define jiffies_to_msecs(time) ((unsigned int)(time))
+#define usecs_to_jiffies(microseconds) ((unsigned long)(((microseconds) + 999UL) / 1000UL))
+#define nsecs_to_jiffies(nanoseconds) ((unsigned long)((nanoseconds) / 1000000ULL))
+static inline u64 jiffies_to_nsecs(unsigned long time) {
+  return time > ULLONG_MAX / 1000000ULL ? ULLONG_MAX : time * 1000000ULL;
+}
+#define round_jiffies(time) (time)
+#define round_jiffies_relative(time) (time)
 #define time_after(left, right) ((long)((right) - (left)) < 0)
 #define time_before(left, right) time_after(right, left)
+#define time_after_eq(left, right) ((long)((left) - (right)) >= 0)
+#define time_before_eq(left, right) time_after_eq(right, left)
+#define time_is_before_jiffies(time) time_after(jiffies, time)
+#define time_is_after_jiffies(time) time_before(jiffies, time)

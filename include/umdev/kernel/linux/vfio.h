@@ -5,13 +5,19 @@
 #include <linux/fs.h>
 #include <linux/iommu.h>
 #include <linux/notifier.h>
+#include <linux/uuid.h>
 #include <uapi/linux/vfio.h>
+#include <umdev/migration.h>
 
 /* 5.13 embedded the device in the driver's structure; before, callbacks had the driver's data. */
 #define UMDEV_VFIO_BY_DATA (UMDEV_KERNEL_API < UMDEV_KERNEL_5_13)
 #define UMDEV_VFIO_OPENS_DEVICE (UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 15, 0))
 /* 6.1 allocates it. */
 #define UMDEV_VFIO_ALLOCATES (UMDEV_KERNEL_API >= UMDEV_KERNEL_6_1)
+
+/* In 5.18 and 5.19 the callbacks of migration were among the others. */
+#define UMDEV_VFIO_MIGRATES_BY_OPS \
+  (UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 18, 0) && UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(6, 0, 0))
 
 #if UMDEV_VFIO_BY_DATA
 #define umdev_self_t void
@@ -42,18 +48,25 @@ struct vfio_device_ops {
   ssize_t (*read)(umdev_self_t* self, char __user* buf, size_t count, loff_t* ppos);
   ssize_t (*write)(umdev_self_t* self, const char __user* buf, size_t count, loff_t* size);
   long (*ioctl)(umdev_self_t* self, unsigned int cmd, unsigned long arg);
-#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 18, 0)
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 19, 0)
   int (*get_region_info_caps)(struct vfio_device* vdev, struct vfio_region_info* info,
                               struct vfio_info_cap* caps);
 #endif
   int (*mmap)(umdev_self_t* self, struct vm_area_struct* vma);
   void (*request)(umdev_self_t* self, unsigned int count);
   int (*match)(umdev_self_t* self, char* buf);
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 17, 0)
+  int (*match_token_uuid)(struct vfio_device* vdev, const uuid_t* uuid);
+#endif
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 0, 0)
   void (*dma_unmap)(struct vfio_device* vdev, u64 iova, u64 length);
 #endif
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 18, 0)
   int (*device_feature)(struct vfio_device* device, u32 flags, void __user* arg, size_t argsz);
+#endif
+#if UMDEV_VFIO_MIGRATES_BY_OPS
+  struct file* (*migration_set_state)(struct vfio_device* device, enum vfio_device_mig_state new_state);
+  int (*migration_get_state)(struct vfio_device* device, enum vfio_device_mig_state* curr_state);
 #endif
 };
 UMDEV_C_END
@@ -93,8 +106,11 @@ static inline struct umdev_device_ops umdev_ops_of(const struct vfio_device_ops*
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 18, 0)
   ops.device_feature = from->device_feature;
 #endif
-#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 18, 0)
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 19, 0)
   ops.get_region_info_caps = from->get_region_info_caps;
+#endif
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 17, 0)
+  ops.match_token_uuid = from->match_token_uuid;
 #endif
 #endif
   ops.name = from->name;
@@ -172,10 +188,39 @@ static inline void* vfio_device_data(struct vfio_device* vdev) {
 
 #endif
 
+#if UMDEV_VFIO_MIGRATES_BY_OPS
+static inline struct file* umdev_set_state_by_ops(struct vfio_device* vdev,
+                                                  enum vfio_device_mig_state state) {
+  return vdev->ops->migration_set_state(vdev, state);
+}
+static inline int umdev_get_state_by_ops(struct vfio_device* vdev, enum vfio_device_mig_state* state) {
+  return vdev->ops->migration_get_state(vdev, state);
+}
+static inline int umdev_vfio_register(struct vfio_device* vdev, bool emulated) {
+  static const struct vfio_migration_ops by_ops = {umdev_set_state_by_ops, umdev_get_state_by_ops, NULL};
+  if (vdev->ops && vdev->ops->migration_set_state) vdev->mig_ops = &by_ops;
+  return umdev_kernel->vfio_register_device(vdev, emulated);
+}
+#elif UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 2, 0)
+/* A kernel with iommufd wants its four callbacks, one without wants none. */
+static inline int umdev_vfio_register(struct vfio_device* vdev, bool emulated) {
+  const struct vfio_device_ops* ops = vdev->ops;
+  const int given =
+      ops ? !!ops->bind_iommufd + !!ops->unbind_iommufd + !!ops->attach_ioas + !!ops->detach_ioas : 0;
+  if (given != 0 && given != 4) return -EINVAL;
+  return umdev_kernel->vfio_register_device(vdev, emulated);
+}
+#elif UMDEV_KERNEL_API >= UMDEV_KERNEL_5_13_RC
+static inline int umdev_vfio_register(struct vfio_device* vdev, bool emulated) {
+  return umdev_kernel->vfio_register_device(vdev, emulated);
+}
+#endif
+
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_5_13_RC
-/* -EINVAL: it was not initialised, or is in no IOMMU group; -EBUSY. Users may have it before this returns. */
+/* -EINVAL: it was not initialised, is in no IOMMU group, or has callbacks that make no sense without others;
+ * -EBUSY. Users may have it before this returns. */
 static inline int vfio_register_group_dev(struct vfio_device* vdev) {
-  return umdev_kernel->vfio_register_device(vdev, false);
+  return umdev_vfio_register(vdev, false);
 }
 /* Waits until its users have let go. */
 static inline void vfio_unregister_group_dev(struct vfio_device* vdev) {
@@ -187,7 +232,7 @@ static inline void vfio_unregister_group_dev(struct vfio_device* vdev) {
 #endif
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_5_16
 static inline int vfio_register_emulated_iommu_dev(struct vfio_device* vdev) {
-  return umdev_kernel->vfio_register_device(vdev, true);
+  return umdev_vfio_register(vdev, true);
 }
 #endif
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 15, 0)
@@ -207,6 +252,7 @@ static inline void vfio_device_put(struct vfio_device* vdev) {
 }
 #endif
 
+#include <umdev/vfio_external.h>
 #include <umdev/vfio_helpers.h>
 #include <umdev/vfio_memory.h>
 

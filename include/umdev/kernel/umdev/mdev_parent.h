@@ -95,6 +95,19 @@ static inline ssize_t umdev_show_type(struct attribute* attr, struct mdev_type* 
 #endif
 }
 
+static inline ssize_t umdev_store_type(struct attribute* attr, struct mdev_type* type, struct kobject* kobj,
+                                       struct device* dev, const char* text, size_t size) {
+  struct mdev_type_attribute* stored = container_of(attr, struct mdev_type_attribute, attr);
+  if (!stored->store) return -EIO;
+#if UMDEV_MDEV_BY_TYPE
+  (void)kobj, (void)dev;
+  return stored->store(type, stored, text, size);
+#else
+  (void)type;
+  return stored->store(kobj, dev, text, size);
+#endif
+}
+
 /* --- Drivers of the bus. Up to 5.12 the bus gives them every device that none has; since, those of a parent
  * that names them. */
 #if UMDEV_MDEV_BY_TYPE
@@ -139,6 +152,8 @@ static inline int mdev_register_device(struct device* dev, struct mdev_driver* d
   if (!drv->supported_type_groups) return -EINVAL;
   parent.driver = &drv->driver;
   parent.show_type = umdev_show_type;
+  parent.store_type = umdev_store_type;
+  parent.rules |= umdev_stores_types;
   parent.supported_type_groups = drv->supported_type_groups;
   return umdev_kernel->mdev_register_device(dev, &parent);
 }
@@ -174,6 +189,8 @@ static inline int mdev_register_device(struct device* dev, const struct mdev_par
   callbacks.request = ops->request;
   parent.remove = ops->remove;
   parent.show_type = umdev_show_type;
+  parent.store_type = umdev_store_type;
+  parent.rules |= umdev_stores_types;
   parent.dev_attr_groups = ops->dev_attr_groups;
   parent.mdev_attr_groups = ops->mdev_attr_groups;
   parent.supported_type_groups = ops->supported_type_groups;

@@ -26,6 +26,7 @@ struct mdev_type;
 struct module;
 struct page;
 struct vfio_device;
+struct vfio_group;
 struct vm_area_struct;
 
 struct kobject {
@@ -116,6 +117,12 @@ struct mdev_device {
   struct device* iommu_device;
   void* driver_data; /* mdev_set_drvdata(), where that is not the device's */
   unsigned int type_group;
+  void* umdev;
+};
+
+struct task_struct {
+  char comm[16];
+  int pid;
   void* umdev;
 };
 

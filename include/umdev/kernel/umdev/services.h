@@ -55,7 +55,8 @@ enum umdev_device_rule {
   umdev_pins_always = 2,    /* pins need no dma_unmap callback (up to 5.19): a notifier is registered later */
   umdev_removes_first =
       4, /* a parent's remove is told before the VFIO device goes, and may refuse (up to 5.1) */
-  umdev_needs_open = 8, /* a parent without open cannot be opened: -EINVAL (up to 5.14) */
+  umdev_needs_open = 8,    /* a parent without open cannot be opened: -EINVAL (up to 5.14) */
+  umdev_stores_types = 16, /* struct umdev_parent_ops goes as far as store_type */
 };
 
 struct umdev_mdev_driver {
@@ -87,6 +88,8 @@ struct umdev_parent_ops {
   int (*remove)(struct mdev_device*);
   const struct umdev_parent_callbacks* callbacks;
   unsigned int rules; /* enum umdev_device_rule */
+  ssize_t (*store_type)(struct attribute*, struct mdev_type*, struct kobject*, struct device*,
+                        const char* text, size_t size);
 };
 
 struct umdev_services {
@@ -200,6 +203,60 @@ struct umdev_services {
   struct vfio_device* (*vfio_of_device)(struct device*);
   /* Called before memory goes, up to 5.19: `unmap(data, iova, size)`. One a device; null takes it away. */
   int (*vfio_on_unmap)(struct vfio_device*, void (*unmap)(void*, umdev_u64, umdev_u64), void* data);
+
+  /* --- Files of a module's own operations, and the states of migration (of enum vfio_device_mig_state). */
+  struct file* (*anon_inode_getfile)(struct module*, const char* name, const struct file_operations*,
+                                     void* priv, int flags);
+  struct file* (*get_file)(struct file*);
+  void (*fput)(struct file*);
+  int (*vfio_mig_get_next_state)(umdev_u64 migration_flags, umdev_u32 from, umdev_u32 wanted,
+                                 umdev_u32* next);
+
+  /* --- Work and timers: `run(item)` later, in `nanoseconds` or more, on a thread that may sleep. An item is
+   * known by its address, waits at most once, and never runs beside itself. They end with the module. */
+  struct workqueue_struct* (*alloc_workqueue)(struct module*, const char* name, bool ordered);
+  /* Waits for what is in it. */
+  void (*destroy_workqueue)(struct workqueue_struct*);
+  /* Waits for what is in it now; null: in the module's own. */
+  void (*flush_workqueue)(struct module*, struct workqueue_struct*);
+  /* Whether it was waiting already: then nothing changes, but for its time if it is to be `anew`. */
+  bool (*defer)(struct module*, struct workqueue_struct*, void* item, void (*run)(void* item),
+                umdev_u64 nanoseconds, bool anew);
+  /* Whether it was waiting. With `wait` it does not run any more either. */
+  bool (*cancel_deferred)(struct module*, void* item, bool wait);
+  /* Runs what waits at once, and waits for its end; whether there was anything to wait for. */
+  bool (*flush_deferred)(struct module*, void* item);
+  bool (*is_deferred)(struct module*, const void* item);
+
+  /* --- Threads. */
+  struct task_struct* (*kthread_create)(struct module*, int (*function)(void* data), void* data,
+                                        const char* format, va_list arguments);
+  /* Begins, or ends a sleep in schedule_timeout(); 1 for what there was to wake. */
+  int (*wake_up_process)(struct task_struct*);
+  /* Asks it to end and waits for that; what it has returned, or -EINTR: it has never begun. */
+  int (*kthread_stop)(struct task_struct*);
+  bool (*kthread_should_stop)(void);
+  /* Never null: outside of threads the module's own. */
+  struct task_struct* (*current_task)(void);
+
+  /* --- External users of groups, by a device or by the file that its VFIO user has open; and the virtual
+   * machine that devices are told of. */
+  struct file* (*group_file)(struct module*, struct device*);
+  struct vfio_group* (*vfio_group_acquire)(struct module*, struct device*, struct file*);
+  void (*vfio_group_release)(struct vfio_group*);
+  int (*vfio_group_id)(struct vfio_group*);
+  long (*vfio_group_check_extension)(struct vfio_group*, unsigned long extension);
+  bool (*vfio_group_is_of_file)(struct vfio_group*, struct file*);
+  /* Where its pins are made; null: it has more than one device. */
+  struct vfio_device* (*vfio_group_device)(struct vfio_group*);
+  void (*vfio_group_set_kvm)(struct vfio_group*, struct kvm*);
+  struct iommu_group* (*vfio_file_iommu_group)(struct file*);
+  bool (*vfio_file_has_dev)(struct file*, struct vfio_device*);
+  bool (*vfio_file_enforced_coherent)(struct file*);
+  void (*vfio_file_set_kvm)(struct file*, struct kvm*);
+  /* `tell(data, kvm)` when one comes or goes while the device is registered. One a device; null takes it
+   * away. */
+  int (*vfio_on_kvm)(struct vfio_device*, void (*tell)(void*, struct kvm*), void* data);
 };
 
 UMDEV_C_END

@@ -4,13 +4,7 @@
 #include <linux/device.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/vfio.h>
-
-UMDEV_C_BEGIN
-struct vfio_info_cap {
-  struct vfio_info_cap_header* buf;
-  size_t size;
-};
-UMDEV_C_END
+#include <umdev/info_cap.h>
 
 /* A zeroed capability of `size` bytes, header included, at the end of the chain; `next` counts from the
  * buffer's begin. -ENOMEM as a pointer: then the whole chain is gone. */
@@ -58,6 +52,34 @@ static inline void vfio_info_cap_shift(struct vfio_info_cap* caps, size_t offset
     header->next = (u32)(next + offset);
   }
 }
+
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 18, 0)
+/* The first step on the way; -EINVAL: no way, or a state that a device with these flags does not have. */
+static inline int vfio_mig_get_next_state(struct vfio_device* device, enum vfio_device_mig_state cur_fsm,
+                                          enum vfio_device_mig_state new_fsm,
+                                          enum vfio_device_mig_state* next_fsm) {
+  umdev_u32 next = VFIO_DEVICE_STATE_ERROR;
+  const int result = umdev_kernel->vfio_mig_get_next_state(device->migration_flags, (umdev_u32)cur_fsm,
+                                                           (umdev_u32)new_fsm, &next);
+  *next_fsm = (enum vfio_device_mig_state)next;
+  return result;
+}
+#endif
+
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_7_0
+/* The beginning of VFIO_MIG_GET_PRECOPY_INFO: 0 with `info` as the user gave it and no flags;
+ * -ENOTTY another command, -EFAULT, -EINVAL an argsz too short. */
+static inline int vfio_check_precopy_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned long arg,
+                                           struct vfio_precopy_info* info) {
+  const size_t least = offsetofend(struct vfio_precopy_info, dirty_bytes);
+  (void)vdev;
+  if (cmd != VFIO_MIG_GET_PRECOPY_INFO) return -ENOTTY;
+  if (copy_from_user(info, (const void __user*)arg, least)) return -EFAULT;
+  if (info->argsz < least) return -EINVAL;
+  info->flags = 0;
+  return 0;
+}
+#endif
 
 #ifdef VFIO_DEVICE_FEATURE
 /* 1: go on; 0: it was a probe, of something that there is; else the error. */

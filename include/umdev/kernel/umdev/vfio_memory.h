@@ -35,32 +35,39 @@ static inline struct page* pfn_to_page(unsigned long pfn) {
 static inline unsigned long page_to_pfn(const struct page* page) {
   return (unsigned long)page >> 3;
 }
-static inline int vfio_unpin_pages(struct device* dev, unsigned long* user_pfn, int npage) {
-  struct vfio_device* device = umdev_kernel->vfio_of_device(dev);
+static inline int umdev_unpin_frames(struct vfio_device* device, const unsigned long* user_pfn, int npage) {
   int n;
-  if (!device) return -ENODEV;
-  if (npage > VFIO_PIN_PAGES_MAX_ENTRIES) return -E2BIG;
   for (n = 0; n < npage; ++n) umdev_kernel->vfio_unpin_pages(device, (umdev_u64)user_pfn[n] << PAGE_SHIFT, 1);
   return npage;
 }
-static inline int vfio_pin_pages(struct device* dev, unsigned long* user_pfn, int npage, int prot,
-                                 unsigned long* phys_pfn) {
-  struct vfio_device* device;
+static inline int umdev_pin_frames(struct vfio_device* device, const unsigned long* user_pfn, int npage,
+                                   int prot, unsigned long* phys_pfn) {
   int n;
-  if (!dev || !user_pfn || !phys_pfn || npage <= 0) return -EINVAL;
-  if (npage > VFIO_PIN_PAGES_MAX_ENTRIES) return -E2BIG;
-  device = umdev_kernel->vfio_of_device(dev);
-  if (!device) return -ENODEV;
   for (n = 0; n < npage; ++n) {
     struct page* page;
     int result = umdev_kernel->vfio_pin_pages(device, (umdev_u64)user_pfn[n] << PAGE_SHIFT, 1, prot, &page);
     if (result < 0) {
-      vfio_unpin_pages(dev, user_pfn, n);
+      umdev_unpin_frames(device, user_pfn, n);
       return result;
     }
     phys_pfn[n] = page_to_pfn(page);
   }
   return npage;
+}
+static inline int vfio_unpin_pages(struct device* dev, unsigned long* user_pfn, int npage) {
+  struct vfio_device* device = umdev_kernel->vfio_of_device(dev);
+  if (!device) return -ENODEV;
+  if (npage > VFIO_PIN_PAGES_MAX_ENTRIES) return -E2BIG;
+  return umdev_unpin_frames(device, user_pfn, npage);
+}
+static inline int vfio_pin_pages(struct device* dev, unsigned long* user_pfn, int npage, int prot,
+                                 unsigned long* phys_pfn) {
+  struct vfio_device* device;
+  if (!dev || !user_pfn || !phys_pfn || npage <= 0) return -EINVAL;
+  if (npage > VFIO_PIN_PAGES_MAX_ENTRIES) return -E2BIG;
+  device = umdev_kernel->vfio_of_device(dev);
+  if (!device) return -ENODEV;
+  return umdev_pin_frames(device, user_pfn, npage, prot, phys_pfn);
 }
 
 enum vfio_notify_type { VFIO_IOMMU_NOTIFY = 0, VFIO_GROUP_NOTIFY = 1 };
@@ -75,10 +82,15 @@ static inline void umdev_notify_unmap(void* data, umdev_u64 iova, umdev_u64 size
   unmap.size = size;
   block->notifier_call(block, VFIO_IOMMU_NOTIFY_DMA_UNMAP, &unmap);
 }
+static inline void umdev_notify_kvm(void* data, struct kvm* kvm) {
+  struct notifier_block* block = (struct notifier_block*)data;
+  block->notifier_call(block, VFIO_GROUP_NOTIFY_SET_KVM, kvm);
+}
 /* -EINVAL: nothing is asked for, or events that there are not; -EBUSY: the device has a notifier of this
  * kind. */
 static inline int vfio_register_notifier(struct device* dev, enum vfio_notify_type type,
                                          unsigned long* events, struct notifier_block* block) {
+  int result;
   struct vfio_device* device = dev ? umdev_kernel->vfio_of_device(dev) : NULL;
   if (!dev || !block || !events || *events == 0) return -EINVAL;
   if (!device) return -ENODEV;
@@ -89,16 +101,18 @@ static inline int vfio_register_notifier(struct device* dev, enum vfio_notify_ty
   if (type != VFIO_GROUP_NOTIFY) return -EINVAL;
   *events &= ~VFIO_GROUP_NOTIFY_SET_KVM;
   if (*events) return -EINVAL;
-  /* Who opens a device has told of its virtual machine before. */
-  if (device->kvm) block->notifier_call(block, VFIO_GROUP_NOTIFY_SET_KVM, device->kvm);
-  return 0;
+  result = umdev_kernel->vfio_on_kvm(device, umdev_notify_kvm, block);
+  /* One that has been there before is told of at once. */
+  if (result == 0 && device->kvm) umdev_notify_kvm(block, device->kvm);
+  return result;
 }
 static inline int vfio_unregister_notifier(struct device* dev, enum vfio_notify_type type,
                                            struct notifier_block* block) {
   struct vfio_device* device = dev ? umdev_kernel->vfio_of_device(dev) : NULL;
   if (!dev || !block) return -EINVAL;
   if (!device) return -ENODEV;
-  return type == VFIO_IOMMU_NOTIFY ? umdev_kernel->vfio_on_unmap(device, NULL, block) : 0;
+  return type == VFIO_IOMMU_NOTIFY ? umdev_kernel->vfio_on_unmap(device, NULL, block)
+                                   : umdev_kernel->vfio_on_kvm(device, NULL, block);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <drm/drm_plane.h>
 #include <drm/drm_property.h>
 #include <drm/drm_rect.h>
+#include <linux/anon_inodes.h>
 #include <linux/atomic.h>
 #include <linux/bug.h>
 #include <linux/cdev.h>
@@ -32,6 +33,7 @@
 #include <linux/kernel.h>
 #include <linux/kobject.h>
 #include <linux/kref.h>
+#include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/log2.h>
@@ -56,6 +58,7 @@
 #include <linux/stat.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/timer.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
 #include <linux/uuid.h>
@@ -63,5 +66,6 @@
 #include <linux/vfio.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <uapi/linux/serial_reg.h>
 #include <uapi/linux/vfio.h>

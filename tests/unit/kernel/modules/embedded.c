@@ -21,6 +21,7 @@ struct state {
   struct vfio_device vdev;
   struct completion written;
   struct mutex lock;
+  struct device* dev;
   int opens, closes, requests;
 };
 
@@ -34,7 +35,101 @@ static struct state* to_state(struct vfio_device* vdev) {
 }
 #endif
 
+/* --- As an external user of its own group, at a write to 20. */
+
+#define FAIL_UNLESS(condition)                      \
+  do {                                              \
+    if (!(condition)) {                             \
+      pr_err("%d: not %s\n", __LINE__, #condition); \
+      return -EDOM;                                 \
+    }                                               \
+  } while (0)
+
+static struct kvm* const a_machine = (struct kvm*)0x1000;
+
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(5, 19, 0)
+static struct kvm* told;
+static int tell_kvm(struct notifier_block* block, unsigned long action, void* data) {
+  (void)block;
+  if (action == VFIO_GROUP_NOTIFY_SET_KVM) told = (struct kvm*)data;
+  return NOTIFY_OK;
+}
+static struct notifier_block kvm_notifier = {.notifier_call = tell_kvm};
+
+static int try_kvm(struct device* dev, struct vfio_group* group) {
+  unsigned long events = VFIO_GROUP_NOTIFY_SET_KVM;
+  FAIL_UNLESS(vfio_register_notifier(dev, VFIO_GROUP_NOTIFY, &events, &kvm_notifier) == 0);
+  FAIL_UNLESS(!told);
+  vfio_group_set_kvm(group, a_machine);
+  FAIL_UNLESS(told == a_machine);
+  FAIL_UNLESS(vfio_unregister_notifier(dev, VFIO_GROUP_NOTIFY, &kvm_notifier) == 0);
+  told = NULL;
+  events = VFIO_GROUP_NOTIFY_SET_KVM;
+  FAIL_UNLESS(vfio_register_notifier(dev, VFIO_GROUP_NOTIFY, &events, &kvm_notifier) == 0);
+  FAIL_UNLESS(told == a_machine); /* it was there before */
+  vfio_group_set_kvm(group, NULL);
+  FAIL_UNLESS(!told);
+  events = 2;
+  FAIL_UNLESS(vfio_register_notifier(dev, VFIO_GROUP_NOTIFY, &events, &kvm_notifier) == -EINVAL);
+  FAIL_UNLESS(vfio_unregister_notifier(dev, VFIO_GROUP_NOTIFY, &kvm_notifier) == 0);
+  return 0;
+}
+
+static int try_outside(struct device* dev) {
+  unsigned long frame = 0x100000, page = 0;
+  char byte = 7;
+  struct vfio_group *group, *same;
+  struct file* file = umdev_group_file(dev);
+  FAIL_UNLESS(file);
+  FAIL_UNLESS(PTR_ERR(vfio_group_get_external_user(NULL)) == -EINVAL);
+  group = vfio_group_get_external_user(file);
+  FAIL_UNLESS(!IS_ERR(group));
+  same = vfio_group_get_external_user_from_dev(dev);
+  FAIL_UNLESS(!IS_ERR(same));
+  FAIL_UNLESS(PTR_ERR(vfio_group_get_external_user_from_dev(NULL)) == -EINVAL);
+  FAIL_UNLESS(vfio_external_user_iommu_id(group) == vfio_external_user_iommu_id(same));
+  FAIL_UNLESS(vfio_external_group_match_file(same, file) && !vfio_external_group_match_file(same, NULL));
+  FAIL_UNLESS(vfio_external_check_extension(group, VFIO_TYPE1v2_IOMMU) == 1);
+  FAIL_UNLESS(vfio_external_check_extension(group, 99) == 0);
+  vfio_group_put_external_user(same);
+  FAIL_UNLESS(vfio_group_pin_pages(group, &frame, 513, IOMMU_READ, &page) == -E2BIG);
+  FAIL_UNLESS(vfio_group_pin_pages(group, &frame, 1, IOMMU_READ, &page) < 0); /* nothing is mapped there */
+  FAIL_UNLESS(vfio_group_unpin_pages(group, &frame, 0) == -EINVAL);
+  FAIL_UNLESS(vfio_dma_rw(group, 0x100000, &byte, 1, true) < 0);
+  FAIL_UNLESS(vfio_dma_rw(group, 0x100000, &byte, 0, true) == -EINVAL);
+  frame = 0;
+  FAIL_UNLESS(vfio_group_pin_pages(group, &frame, 1, IOMMU_READ | IOMMU_WRITE, &page) == 1);
+  FAIL_UNLESS(vfio_dma_rw(group, 8, &byte, 1, true) == 0);
+  FAIL_UNLESS(((const char*)page_address(pfn_to_page(page)))[8] == 7);
+  FAIL_UNLESS(vfio_group_unpin_pages(group, &frame, 1) == 1);
+  if (try_kvm(dev, group)) return -EDOM;
+  vfio_group_put_external_user(group);
+  fput(file);
+  return 0;
+}
+#else
+static int try_outside(struct device* dev) {
+  struct iommu_group* group;
+  struct file* file = umdev_group_file(dev);
+  FAIL_UNLESS(file && vfio_file_is_group(file) && !vfio_file_is_group(NULL));
+  group = vfio_file_iommu_group(file);
+  FAIL_UNLESS(group && !vfio_file_iommu_group(NULL));
+  iommu_group_put(group);
+  FAIL_UNLESS(vfio_file_has_dev(file, umdev_kernel->vfio_of_device(dev)));
+  FAIL_UNLESS(!vfio_file_has_dev(NULL, umdev_kernel->vfio_of_device(dev)));
+  FAIL_UNLESS(vfio_file_enforced_coherent(NULL));
+  vfio_file_enforced_coherent(file);
+  /* Told of when the device is opened the next time. */
+  vfio_file_set_kvm(file, a_machine);
+  FAIL_UNLESS(!umdev_kernel->vfio_of_device(dev)->kvm);
+  vfio_file_set_kvm(file, NULL);
+  fput(file);
+  return 0;
+}
+#endif
+
 static int emb_open(SELF* self) {
+  if (to_state(self)->opens == 3) return -EMFILE;
   ++to_state(self)->opens;
   return 0;
 }
@@ -57,7 +152,10 @@ static ssize_t emb_read(SELF* self, char __user* buf, size_t count, loff_t* ppos
 }
 static ssize_t emb_write(SELF* self, const char __user* buf, size_t count, loff_t* ppos) {
   char value;
-  (void)ppos;
+  if (*ppos == 20) {
+    const int error = try_outside(to_state(self)->dev);
+    if (error) return error;
+  }
   if (copy_from_user(&value, buf, 1)) return -EFAULT;
   /* Beyond what came with the request nothing can be read. */
   if (!copy_from_user(&value, buf + count, 1)) return -EBADMSG;
@@ -104,6 +202,7 @@ static int emb_begin(struct device* dev) {
   if (!state) return -ENOMEM;
   init_completion(&state->written);
   mutex_init(&state->lock);
+  state->dev = dev;
   dev_set_drvdata(dev, state);
 #if UMDEV_KERNEL_API < UMDEV_KERNEL_5_13_RC
   result = vfio_add_group_dev(dev, &emb_ops, state);

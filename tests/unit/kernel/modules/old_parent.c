@@ -39,8 +39,20 @@ static ssize_t device_api_show(struct kobject* kobj, struct device* dev, char* b
   return scnprintf(buf, 4096, "%s\n", VFIO_DEVICE_API_PCI_STRING);
 }
 static MDEV_TYPE_ATTR_RO(device_api);
+/* The vendor's own. */
+static int colour = 7;
+static ssize_t colour_show(struct kobject* kobj, struct device* dev, char* buf) {
+  return scnprintf(buf, 4096, "%s of %s: %d\n", kobj->name, dev_name(dev), colour);
+}
+static ssize_t colour_store(struct kobject* kobj, struct device* dev, const char* buf, size_t count) {
+  (void)kobj, (void)dev;
+  if (buf[0] < '0' || buf[0] > '9') return -ERANGE;
+  colour = buf[0] - '0';
+  return (ssize_t)count;
+}
+static MDEV_TYPE_ATTR_RW(colour);
 static struct attribute* type_attrs[] = {&mdev_type_attr_name.attr, &mdev_type_attr_available_instances.attr,
-                                         &mdev_type_attr_device_api.attr, NULL};
+                                         &mdev_type_attr_device_api.attr, &mdev_type_attr_colour.attr, NULL};
 static struct attribute_group type_group = {.name = "one", .attrs = type_attrs};
 static struct attribute_group* type_groups[] = {&type_group, NULL};
 

@@ -1,0 +1,86 @@
+// What vfio_device_ops got after 5.18: features of the driver's own, regions by a callback, tokens.
+#include "tests/unit/kernel/module_fixture.h"
+#include "umdev/abi/vfio.h"
+#include "umdev/vfio/registered_device.h"
+
+namespace umdev::kernel {
+namespace {
+
+using test::read_file;
+
+constexpr std::uint32_t its_feature = 77;
+constexpr std::uint32_t get = abi::vfio_device_feature_get;
+constexpr std::uint32_t set = abi::vfio_device_feature_set;
+constexpr std::uint32_t probe = abi::vfio_device_feature_probe;
+
+class NewerOps : public ModuleTest {
+ public:
+  void begin(const std::string& name, const std::string& lack = "0") {
+    ASSERT_EQ(load(name), 0);
+    ASSERT_TRUE(module().set_parameter("lack", lack));
+    ASSERT_EQ(init(), 0);
+    ASSERT_EQ(create(1, "mover", "mover-one"), 0);
+    session = world.open_instance(test::MdevWorld::uuid(1));
+  }
+  void TearDown() override {
+    session = {};
+    ModuleTest::TearDown();
+  }
+  int feature(std::uint32_t flags, std::vector<std::byte> data = {}, std::uint64_t room = 8) {
+    test::Outcome<vfio::FeatureAnswer> outcome;
+    session.device->feature({.flags = flags, .data = data, .room = room}, outcome.done());
+    EXPECT_TRUE(run_until([&] { return outcome.is_done(); }));
+    if (!outcome.succeeded()) return outcome.error();
+    answer = outcome.value()->data;
+    return 0;
+  }
+  test::CoreWorld::Session session;
+  std::vector<std::byte> answer;
+};
+
+TEST_F(NewerOps, B14_features_of_the_drivers_own_are_read_written_and_probed) {
+  ASSERT_NO_FATAL_FAILURE(begin("mover"));
+  EXPECT_EQ(feature(its_feature | get | set | probe), 0);
+  const std::vector<std::byte> written(8, std::byte{9});
+  EXPECT_EQ(feature(its_feature | set, written), 0);
+  EXPECT_TRUE(answer.empty());
+  EXPECT_EQ(feature(its_feature | get), 0);
+  EXPECT_EQ(answer, written);
+  EXPECT_EQ(read_file(*session.device, 0, 0, 8).value(), written);
+  EXPECT_EQ(feature(its_feature | get, {}, 7), EINVAL);
+  EXPECT_EQ(feature(its_feature), EINVAL);
+  EXPECT_EQ(feature(its_feature | get, {}, UINT64_MAX), 0) << "a driver is lent no more than a page";
+  EXPECT_EQ(feature((its_feature + 1) | get), ENOTTY);
+}
+
+TEST_F(NewerOps, B14_without_the_callback_every_feature_is_unknown) {
+  ASSERT_NO_FATAL_FAILURE(begin("mover", "9"));
+  EXPECT_EQ(feature(its_feature | get), ENOTTY);
+}
+
+TEST_F(NewerOps, B8_the_driver_fills_the_region_and_its_capabilities) {
+  ASSERT_NO_FATAL_FAILURE(begin("mover_7_0"));
+  const auto region = session.device->region_info(0).value();
+  EXPECT_EQ(region.size, 16U);
+  EXPECT_EQ(region.flags, abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write);
+  EXPECT_EQ(region.capabilities.size(), 2 * 16U) << "bytes of the chain";
+  EXPECT_EQ(read_file(*session.device, 0, 3, 1).value(), std::vector<std::byte>{std::byte{3}});
+}
+
+TEST_F(NewerOps, B8_without_the_callback_the_ioctl_is_asked) {
+  ASSERT_NO_FATAL_FAILURE(begin("mover"));
+  EXPECT_EQ(session.device->region_info(0)->size, 16U);
+  EXPECT_EQ(session.device->region_info(0)->capabilities.size(), 0U);
+}
+
+TEST_F(NewerOps, B12_the_driver_matches_the_token) {
+  ASSERT_NO_FATAL_FAILURE(begin("mover_7_0"));
+  const auto& device = session.device->device();
+  EXPECT_TRUE(device.match_token(std::nullopt));
+  EXPECT_EQ(device.match_token(Uuid::parse("22000000-0000-4000-8000-000000000000").value()).error().code,
+            EACCES);
+  EXPECT_TRUE(device.match_token(Uuid::parse("11000000-0000-4000-8000-000000000000").value()));
+}
+
+}  // namespace
+}  // namespace umdev::kernel
