@@ -21,17 +21,17 @@ std::int64_t now() {
 
 }  // namespace
 
-DeviceNodes::DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core)
+DeviceNodes::DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core, Log& log)
     : path_(std::move(path)),
       opener_(core),
-      file_system_(tree, opener_, now(), {.uid = ::geteuid(), .gid = ::getegid()}) {}
+      file_system_(tree, opener_, log, now(), {.uid = ::geteuid(), .gid = ::getegid()}) {}
 
 Result<std::unique_ptr<DeviceNodes>> DeviceNodes::create(tree::Tree& tree, vfio::Core& core,
                                                          const std::string& path, Log& log) {
   const fuse::MountOptions options{.path = path, .name = mount_name, .readers = uapi::Limits{}.hanging_calls};
   UMDEV_TRY(fuse::detach_left_behind(options.path, options.name));
   UMDEV_TRY(os::make_directories(path, directory_mode));
-  std::unique_ptr<DeviceNodes> nodes(new DeviceNodes(path, tree, core));
+  std::unique_ptr<DeviceNodes> nodes(new DeviceNodes(path, tree, core, log));
   nodes->mount_ = UMDEV_TRY(fuse::Mount::create(nodes->file_system_, options, log));
   nodes->file_system_.set_device(UMDEV_TRY(os::device_of(path)));
   return nodes;

@@ -28,7 +28,7 @@ class DeviceNodes {
   void end() { mount_->end(); }
 
  private:
-  DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core);
+  DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core, Log& log);
 
   const std::string path_;
   uapi::CoreOpener opener_;

@@ -10,6 +10,10 @@ namespace {
 constexpr StreamTag errors_tag("errs");
 constexpr std::uint16_t errors_version = 1;
 
+// Drivers in programs map the registers.
+constexpr std::uint32_t registers_flags =
+    abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write | abi::vfio_region_info_flag_mmap;
+
 pci::Model make_model() {
   pci::ConfigLayout layout(abi::pci_cfg_space_exp_size);
   layout.identify({.vendor = spec::vendor_id,
@@ -18,7 +22,9 @@ pci::Model make_model() {
                    .subsystem = spec::device_id,
                    .class_code = spec::class_code,
                    .revision = spec::revision});
-  layout.add_bar(spec::registers_bar, {.kind = pci::Bar::Kind::memory64, .size = spec::registers_size});
+  layout.add_bar(
+      spec::registers_bar,
+      {.kind = pci::Bar::Kind::memory64, .size = spec::registers_size, .region_flags = registers_flags});
   layout.add_interrupt_pin(spec::interrupt_pin);
   layout.add_power_management();
   layout.add_msi({});

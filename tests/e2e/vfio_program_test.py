@@ -95,6 +95,11 @@ class Programs:
                 with self.subTest(memory=memory, size=size):
                     self.do(self.engine, "dma", memory, str(size))
 
+    def test_every_kind_of_access_to_mapped_registers(self) -> None:
+        self.do(self.engine, "registers")
+        # The C program has made two accesses, in each of its forms, that no driver makes.
+        self.assertTrue(harness.wait_until(lambda: self.daemon.said().count("the instruction db") >= 2))
+
     def test_a_shell_sees_the_nodes(self) -> None:
         command = self.words(self.serial)[:-3] + ["sh", "-c", "ls /dev/vfio /dev/vfio/devices; test -e /dev/iommu"]
         run = subprocess.run(command, capture_output=True, text=True, **self.daemon.identity)
@@ -113,13 +118,14 @@ class Programs:
     def test_killed_at_random_moments_it_leaves_nothing(self) -> None:
         before = self.descriptors()
         choose = random.Random(4711)
-        for _ in range(kills):
-            process = self.start(self.serial, "loop")
+        for number in range(kills):
+            uuid = (self.serial, self.engine)[number % 2]
+            process = self.start(uuid, "loop")
             time.sleep(choose.random() * 0.02)
             process.kill()
             self.assertEqual(process.wait(30), -signal.SIGKILL)
             end(process)
-            self.assert_free(self.serial)
+            self.assert_free(uuid)
         # Some threads that called are remembered, each with its process; all else is closed.
         self.assertTrue(harness.wait_until(lambda: self.descriptors() <= before + 16), (before, self.descriptors()))
 

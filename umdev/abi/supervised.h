@@ -18,6 +18,10 @@ inline constexpr char new_files_directory_name[] = "new";
 // _IO('U', n): the argument is the address of the structure.
 inline constexpr std::uint32_t supervised_ioctl = 0x5501;
 inline constexpr std::uint32_t supervised_mmap = 0x5502;
+inline constexpr std::uint32_t supervised_registers = 0x5503;
+// On a file that SupervisedRegisters has given.
+inline constexpr std::uint32_t supervised_is_open = 0x5504;  // 0 while the device is, else ENODEV
+inline constexpr std::uint32_t supervised_unknown = 0x5505;
 
 // An ioctl on `fd`, a descriptor of the supervisor's. `argument` is as the program's, but an address in the
 // supervisor's memory.
@@ -39,11 +43,13 @@ inline constexpr std::uint32_t supervised_answer_file = 1;        // `token` fin
 inline constexpr std::uint32_t supervised_answer_descriptor = 2;  // is on the channel
 static_assert(sizeof(SupervisedIoctl) == 48);
 
-// A piece of a mapping: as ioctl::MappedPiece, its descriptor is on the channel, one for each piece in order.
+// A piece of a mapping: as ioctl::MappedPiece. The descriptor of one that is memory is on the channel, in
+// order; of one that is registers, `fd_offset` is where they are in the device's file.
 struct SupervisedPiece {
   std::uint64_t position;
   std::uint64_t fd_offset;
   std::uint64_t length;
+  std::uint64_t is_registers;
 };
 inline constexpr std::uint32_t supervised_pieces_max = 16;
 
@@ -60,5 +66,27 @@ struct SupervisedMmap {
   SupervisedPiece pieces[supervised_pieces_max];
 };
 static_assert(sizeof(SupervisedMmap) == 40 + supervised_pieces_max * sizeof(SupervisedPiece));
+
+// What stands for the registers of the device that `fd` is. A file, found by its token, is read and written
+// in the program's place as the device's file is, but does not keep the device open: ENODEV once that is
+// closed. And, on the channel, an empty file that stays empty: to be mapped, at the offsets of the device's
+// file, so that each access is a fault (SIGBUS). Devices take such memory for a device's.
+struct SupervisedRegisters {
+  std::int32_t fd;
+  std::int32_t channel;
+  // --- The answer.
+  std::uint64_t token;
+};
+static_assert(sizeof(SupervisedRegisters) == 16);
+
+// An access that could not be made for a program, to be said in the log: its instruction is none that can be
+// carried out.
+struct SupervisedUnknown {
+  std::uint64_t offset;  // in the device's file
+  std::int32_t process;
+  std::uint32_t size;
+  std::uint8_t code[16];
+};
+static_assert(sizeof(SupervisedUnknown) == 32);
 
 }  // namespace umdev::abi

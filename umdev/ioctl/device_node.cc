@@ -145,7 +145,8 @@ Result<std::vector<MappedPiece>> DeviceNode::mmap(const MapRequest& request) {
     if (begin >= end) continue;
     pieces.push_back({.position = begin - place.position,
                       .fd = extent.fd,
-                      .fd_offset = extent.fd_offset + (begin - extent.region_offset),
+                      .fd_offset = extent.fd < 0 ? request.offset + (begin - place.position)
+                                                 : extent.fd_offset + (begin - extent.region_offset),
                       .length = end - begin});
   }
   return pieces;

@@ -37,7 +37,8 @@ struct MapRequest {
 };
 
 // `length` bytes from `position` on, counted from the begin of the mapping, are those of `fd` from
-// `fd_offset` on. The descriptor stays ours: duplicate what is handed on.
+// `fd_offset` on. The descriptor stays ours: duplicate what is handed on. Without one they are registers:
+// each access has to be made by read() and write() of this file, from `fd_offset` on.
 struct MappedPiece {
   std::uint64_t position = 0;
   int fd = -1;

@@ -32,6 +32,8 @@ struct Bar {
   Kind kind = Kind::none;
   std::uint64_t size = 0;
   bool prefetchable = false;
+  // With VFIO_REGION_INFO_FLAG_MMAP, programs whose door can do it may map the registers: their loads and
+  // stores arrive as reads and writes. (Other doors do not offer it.)
   std::uint32_t region_flags = abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write;
 };
 

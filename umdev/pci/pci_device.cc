@@ -63,6 +63,11 @@ Result<vfio::RegionInfo> PciDevice::region_info(std::uint32_t index) const {
   return region;
 }
 
+Result<std::vector<vfio::MmapExtent>> PciDevice::mmap(vfio::User&, const vfio::MmapRequest& request) {
+  return std::vector<vfio::MmapExtent>{
+      {.fd = -1, .fd_offset = 0, .region_offset = request.offset, .length = request.length}};
+}
+
 Result<vfio::IrqInfo> PciDevice::irq_info(std::uint32_t index) const {
   if (index >= abi::vfio_pci_num_irqs) return fail(EINVAL, "no such interrupt index");
   const std::uint32_t count = model_->irq_counts[index];

@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "umdev/os/system_error.h"
 #include "umdev/run/injection.h"
 
 namespace umdev::run {
@@ -157,9 +158,31 @@ void Carrier::carry_mmap(const StoppedCall& call, Caller caller) {
   const auto flags = static_cast<int>(call.arguments[3]);
   auto pieces = devices_.mmap(caller.file.get(), call.arguments[5], length, (flags & MAP_SHARED) != 0,
                               (call.arguments[2] & PROT_WRITE) != 0);
+  const auto has_registers = pieces ? prepare_registers(caller.file, *pieces) : false;
   caller.file.reset();
   if (!pieces) return (void)listener_.refuse(call, pieces.error().code);
-  map_in_place_of(listener_, call, *pieces);
+  if (!has_registers) return (void)listener_.refuse(call, has_registers.error().code);
+  struct Mapping {
+    StoppedCall call;
+    std::vector<CarriedPiece> pieces;
+    bool has_registers = false;
+  };
+  auto mapping = std::make_unique<Mapping>(call, std::move(*pieces), *has_registers);
+  tracer_.post([this, mapping = std::move(mapping)] {
+    map_in_place_of(listener_, mapping->call, tracer_, mapping->pieces, mapping->has_registers);
+  });
+}
+
+Result<bool> Carrier::prepare_registers(const os::UniqueFd& device, std::vector<CarriedPiece>& pieces) {
+  bool any = false;
+  for (CarriedPiece& piece : pieces) {
+    if (piece.fd) continue;
+    any = true;
+    const auto registers = UMDEV_TRY(registers_.of_device(device.get()));
+    piece.fd = os::UniqueFd(::fcntl(registers->faults(), F_DUPFD_CLOEXEC, 0));
+    if (!piece.fd) return os::fail_errno("no descriptor is left");
+  }
+  return any;
 }
 
 }  // namespace umdev::run

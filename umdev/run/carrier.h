@@ -7,6 +7,8 @@
 #include "umdev/os/thread_pool.h"
 #include "umdev/run/device_mount.h"
 #include "umdev/run/listener.h"
+#include "umdev/run/register_files.h"
+#include "umdev/run/tracer.h"
 
 namespace umdev::run {
 
@@ -15,8 +17,9 @@ namespace umdev::run {
 class Carrier {
  public:
   // What it is lent outlives the work that it has posted.
-  Carrier(const Listener& listener, DeviceMount& devices, Executor& executor)
-      : listener_(listener), devices_(devices), executor_(executor) {}
+  Carrier(const Listener& listener, DeviceMount& devices, RegisterFiles& registers, Tracer& tracer,
+          Executor& executor)
+      : listener_(listener), devices_(devices), registers_(registers), tracer_(tracer), executor_(executor) {}
 
   void take(const StoppedCall& call);
 
@@ -38,10 +41,14 @@ class Carrier {
                       bool goes_back);
   void carry_feature(const StoppedCall& call, Caller caller);
   void carry_mmap(const StoppedCall& call, Caller caller);
+  // Gives pieces that are registers what faults in their place; are there any?
+  Result<bool> prepare_registers(const os::UniqueFd& device, std::vector<CarriedPiece>& pieces);
   bool is_file_for_kvm(const StoppedCall& call) const;
 
   const Listener& listener_;
   DeviceMount& devices_;
+  RegisterFiles& registers_;
+  Tracer& tracer_;
   Executor& executor_;
 };
 

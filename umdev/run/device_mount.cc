@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "umdev/abi/supervised.h"
 #include "umdev/os/process.h"
 #include "umdev/os/system_error.h"
@@ -71,6 +74,13 @@ Result<DeviceMount::Borrowed> DeviceMount::borrow() {
   return Borrowed(*this, std::move(desk));
 }
 
+Result<os::UniqueFd> DeviceMount::open_new(std::uint64_t token) const {
+  const std::string name = fmt::format("{}/{:016x}", abi::new_files_directory_name, token);
+  os::UniqueFd file(::openat(root_.get(), name.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file) return os::fail_errno("the new file cannot be opened");
+  return file;
+}
+
 Result<CarriedAnswer> DeviceMount::ioctl(int fd, std::uint32_t command, Bytes argument) {
   Borrowed desk = UMDEV_TRY(borrow());
   const auto address = reinterpret_cast<std::uint64_t>(argument.data());
@@ -78,9 +88,7 @@ Result<CarriedAnswer> DeviceMount::ioctl(int fd, std::uint32_t command, Bytes ar
   UMDEV_TRY(desk.call(abi::supervised_ioctl, words));
   CarriedAnswer answer{.value = words.value, .fd = {}, .number_at = {}};
   if (words.kind == abi::supervised_answer_file) {
-    const std::string name = fmt::format("{}/{:016x}", abi::new_files_directory_name, words.token);
-    answer.fd = os::UniqueFd(::openat(root_.get(), name.c_str(), O_RDWR | O_CLOEXEC));
-    if (!answer.fd) return os::fail_errno("the new file cannot be opened");
+    answer.fd = UMDEV_TRY(open_new(words.token));
   } else if (words.kind == abi::supervised_answer_descriptor) {
     os::FdBatch fds = UMDEV_TRY(desk.receive());
     answer.fd = fds.take(0);
@@ -100,19 +108,31 @@ Result<std::vector<CarriedPiece>> DeviceMount::mmap(int fd, std::uint64_t offset
                             .shared = shared ? 1U : 0U,
                             .writable = writable ? 1U : 0U};
   UMDEV_TRY(desk.call(abi::supervised_mmap, words));
+  if (words.count > abi::supervised_pieces_max) return fail(EPROTO, "the daemon's answer makes no sense");
+  const std::span<const abi::SupervisedPiece> answered(words.pieces, words.count);
+  const auto memories = std::ranges::count(answered, 0U, &abi::SupervisedPiece::is_registers);
+  os::FdBatch fds;
+  if (memories > 0) fds = UMDEV_TRY(desk.receive());
+  if (std::cmp_not_equal(fds.size(), memories)) return fail(EPROTO, "the daemon's answer makes no sense");
   std::vector<CarriedPiece> pieces;
-  if (words.count > 0) {
-    os::FdBatch fds = UMDEV_TRY(desk.receive());
-    if (words.count > abi::supervised_pieces_max || fds.size() != words.count)
-      return fail(EPROTO, "the daemon's answer makes no sense");
-    for (std::size_t index = 0; index < words.count; ++index)
-      pieces.push_back({.position = words.pieces[index].position,
-                        .fd = fds.take(index),
-                        .fd_offset = words.pieces[index].fd_offset,
-                        .length = words.pieces[index].length});
-  }
+  std::size_t next = 0;
+  for (const abi::SupervisedPiece& piece : answered)
+    pieces.push_back({.position = piece.position,
+                      .fd = piece.is_registers == 0 ? fds.take(next++) : os::UniqueFd(),
+                      .fd_offset = piece.fd_offset,
+                      .length = piece.length});
   desk.mark_good();
   return pieces;
+}
+
+Result<CarriedRegisters> DeviceMount::registers(int fd) {
+  Borrowed desk = UMDEV_TRY(borrow());
+  abi::SupervisedRegisters words{.fd = fd, .channel = desk.channel(), .token = 0};
+  UMDEV_TRY(desk.call(abi::supervised_registers, words));
+  os::FdBatch fds = UMDEV_TRY(desk.receive());
+  CarriedRegisters registers{.file = UMDEV_TRY(open_new(words.token)), .faults = fds.take(0)};
+  desk.mark_good();
+  return registers;
 }
 
 }  // namespace umdev::run

@@ -25,9 +25,15 @@ struct CarriedAnswer {
 
 struct CarriedPiece {
   std::uint64_t position = 0;
-  os::UniqueFd fd;
-  std::uint64_t fd_offset = 0;
+  os::UniqueFd fd;              // none: registers
+  std::uint64_t fd_offset = 0;  // of registers: in the device's file
   std::uint64_t length = 0;
+};
+
+// As abi::SupervisedRegisters.
+struct CarriedRegisters {
+  os::UniqueFd file;    // to read and write them
+  os::UniqueFd faults;  // to be mapped in their place
 };
 
 // Thread-safe: calls of several threads run side by side. A daemon that has died is ENOTCONN everywhere.
@@ -43,6 +49,8 @@ class DeviceMount {
   Result<CarriedAnswer> ioctl(int fd, std::uint32_t command, Bytes argument) UMDEV_EXCLUDES(mutex_);
   Result<std::vector<CarriedPiece>> mmap(int fd, std::uint64_t offset, std::uint64_t length, bool shared,
                                          bool writable) UMDEV_EXCLUDES(mutex_);
+  // EBADF, EINVAL: `fd` is no device of the mount.
+  Result<CarriedRegisters> registers(int fd) UMDEV_EXCLUDES(mutex_);
 
  private:
   // What one call at a time is made by.
@@ -55,6 +63,7 @@ class DeviceMount {
 
   DeviceMount(os::UniqueFd root, dev_t device) : root_(std::move(root)), device_(device) {}
   Result<Borrowed> borrow() UMDEV_EXCLUDES(mutex_);
+  Result<os::UniqueFd> open_new(std::uint64_t token) const;
 
   const os::UniqueFd root_;
   const dev_t device_;

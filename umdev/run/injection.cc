@@ -63,18 +63,25 @@ class Mapper {
 
 }  // namespace
 
-void map_in_place_of(const Listener& listener, const StoppedCall& call,
-                     const std::vector<CarriedPiece>& pieces) {
-  auto thread = StoppedThread::seize(call.thread);
+void map_in_place_of(const Listener& listener, const StoppedCall& call, Tracer& tracer,
+                     const std::vector<CarriedPiece>& pieces, bool has_registers) {
+  if (!listener.is_waiting(call)) return;
+  if (has_registers)
+    if (const auto traced = tracer.trace_process_of(call.thread); !traced)
+      return (void)listener.refuse(call, traced.error().code);
+  auto thread = StoppedThread::of(call.thread, tracer.traces(call.thread));
   if (!thread) return (void)listener.refuse(call, thread.error().code);
   const auto numbers = give_all(listener, call, pieces);
   // It stops on its way back from the call, before it could see the result.
   if (!numbers) return (void)listener.refuse(call, numbers.error().code);
-  if (!listener.refuse(call, ENODEV) || !thread->stop()) return;
-  Mapper mapper(*thread, call);
-  const auto address = mapper.map(pieces, *numbers);
-  (void)mapper.close_all(*numbers);
-  if (address) (void)thread->set_result(*address);
+  if (!listener.refuse(call, ENODEV)) return;
+  if (thread->stop()) {
+    Mapper mapper(*thread, call);
+    const auto address = mapper.map(pieces, *numbers);
+    (void)mapper.close_all(*numbers);
+    if (address) (void)thread->set_result(*address);
+  }
+  if (thread->has_died()) tracer.forget(call.thread);
 }
 
 }  // namespace umdev::run

@@ -5,6 +5,7 @@
 
 #include "umdev/run/device_mount.h"
 #include "umdev/run/listener.h"
+#include "umdev/run/tracer.h"
 
 namespace umdev::run {
 
@@ -12,7 +13,10 @@ namespace umdev::run {
 // piece covers cannot be touched. Nobody but the program itself can change its mappings, so its thread is
 // traced (ptrace) for a few system calls: under a debugger the program cannot map a device (EBUSY). The
 // calling thread must be the same until this returns.
-void map_in_place_of(const Listener& listener, const StoppedCall& call,
-                     const std::vector<CarriedPiece>& pieces);
+//
+// On the tracing thread. Of registers, the pieces have what faults in their place, and `has_registers` says
+// that there are such: then the program is traced from now on.
+void map_in_place_of(const Listener& listener, const StoppedCall& call, Tracer& tracer,
+                     const std::vector<CarriedPiece>& pieces, bool has_registers);
 
 }  // namespace umdev::run

@@ -33,18 +33,20 @@ Result<> check(long status) {
 
 }  // namespace
 
-Result<StoppedThread> StoppedThread::seize(pid_t thread) {
+Result<StoppedThread> StoppedThread::of(pid_t thread, bool is_traced) {
   if (!is_supported) return fail(ENOSYS, "not written for this processor");
-  if (::ptrace(PTRACE_SEIZE, thread, nullptr, as_pointer(PTRACE_O_TRACESYSGOOD)) != 0)
+  if (!is_traced && ::ptrace(PTRACE_SEIZE, thread, nullptr, as_pointer(PTRACE_O_TRACESYSGOOD)) != 0)
     return fail(errno == EPERM ? EBUSY : errno, "the program's thread cannot be traced");
-  StoppedThread stopped(thread);
+  StoppedThread stopped(thread, is_traced);
   UMDEV_TRY(check(::ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr)));
   return stopped;
 }
 
 StoppedThread::StoppedThread(StoppedThread&& other) noexcept
     : thread_(std::exchange(other.thread_, 0)),
+      is_traced_(other.is_traced_),
       stopped_(other.stopped_),
+      has_died_(other.has_died_),
       registers_(other.registers_),
       signals_(other.signals_) {}
 
@@ -54,16 +56,18 @@ StoppedThread::~StoppedThread() {
   if (!stopped_ && !stop()) return;
   ::ptrace(PTRACE_SETSIGMASK, thread_, as_pointer(sizeof signals_), &signals_);
   ::ptrace(PTRACE_SETREGS, thread_, nullptr, &registers_);
-  ::ptrace(PTRACE_DETACH, thread_, nullptr, nullptr);
+  ::ptrace(is_traced_ ? PTRACE_CONT : PTRACE_DETACH, thread_, nullptr, nullptr);
 }
 
 // Lets other stops pass: a signal that came before the mask was set is delivered.
-Result<> StoppedThread::wait_for_stop(int wanted) const {
+Result<> StoppedThread::wait_for_stop(int wanted) {
   for (;;) {
     int status = 0;
     if (os::retry_interrupted([&] { return ::waitpid(thread_, &status, __WALL); }) != thread_ ||
-        !WIFSTOPPED(status))
+        !WIFSTOPPED(status)) {
+      has_died_ = true;
       return fail(ESRCH, "the program's thread has died");
+    }
     const int reason = status >> 8;
     if (reason == wanted) return {};
     const int signal = reason >> 8 == 0 && WSTOPSIG(status) != SIGTRAP ? WSTOPSIG(status) : 0;
@@ -82,7 +86,7 @@ Result<> StoppedThread::stop() {
   return {};
 }
 
-Result<> StoppedThread::run_to_call_boundary() const {
+Result<> StoppedThread::run_to_call_boundary() {
   UMDEV_TRY(check(::ptrace(PTRACE_SYSCALL, thread_, nullptr, nullptr)));
   return wait_for_stop(call_stop);
 }

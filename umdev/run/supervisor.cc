@@ -57,10 +57,12 @@ Result<> supervise(os::UniqueFd channel, const std::string& mount) {
   os::FdBatch fds = UMDEV_TRY(receive_fds(channel.get()));
   if (fds.empty()) return fail(EPIPE, "no listener came");
   Listener listener(fds.take(0));
+  RegisterFiles registers(*devices);
+  auto tracer = UMDEV_TRY(Tracer::create(registers));
   auto calls = UMDEV_TRY(os::ThreadPool::create("umdev-carry", call_limits));
   UMDEV_TRY(send_fd(channel.get(), -1));
   channel.reset();
-  Carrier carrier(listener, *devices, *calls);
+  Carrier carrier(listener, *devices, registers, *tracer, *calls);
   while (const auto call = listener.wait()) carrier.take(*call);
   calls->abandon_stuck({});
   return {};

@@ -28,8 +28,15 @@ std::optional<std::uint64_t> number_of(std::string_view text, int base = 10) {
 
 }  // namespace
 
-FileSystem::FileSystem(tree::Tree& tree, Opener& opener, std::int64_t time, Owner owner, const Limits& limits)
-    : tree_(tree), opener_(opener), time_(time), owner_(owner), limits_(limits), programs_(files_, limits) {
+FileSystem::FileSystem(tree::Tree& tree, Opener& opener, Log& log, std::int64_t time, Owner owner,
+                       const Limits& limits)
+    : tree_(tree),
+      opener_(opener),
+      log_(log),
+      time_(time),
+      owner_(owner),
+      limits_(limits),
+      programs_(files_, limits) {
   Lock lock(mutex_);
   for (const Kind kind : {Kind::root, Kind::vfio_directory, Kind::devices_directory, Kind::new_directory})
     inodes_.emplace(static_cast<fuse::NodeId>(kind) + fuse::root_id,
@@ -183,7 +190,7 @@ Result<std::shared_ptr<fuse::File>> FileSystem::open(const fuse::Caller& caller,
                                                      bool) {
   const Name name = UMDEV_TRY(name_of(id));
   if (name.kind == Kind::supervisor)
-    return std::make_shared<Supervisor>(files_, programs_, new_files_, limits_);
+    return std::make_shared<Supervisor>(files_, programs_, new_files_, limits_, log_);
   const auto program = UMDEV_TRY(programs_.find(caller));
   auto file = UMDEV_TRY(open_node(name, program->credentials()));
   return UMDEV_TRY(OpenFile::create(std::move(file), id, files_, programs_));

@@ -13,7 +13,7 @@
 namespace umdev::uapi {
 
 // Shows a node for each group and device that the tree has in class/vfio and class/vfio-dev, so they come and
-// go with these. The tree and the opener outlive it.
+// go with these. The tree, the opener and the log outlive it.
 //
 // Each lookup of a name that can be opened gives an inode of its own (see FileTable). Permissions are a
 // kernel's: whoever may reach the container's node is everybody, a group or a device is its owner's; chmod
@@ -26,7 +26,8 @@ class FileSystem final : public fuse::FileSystem {
   };
 
   // `time` (seconds since 1970) is every node's.
-  FileSystem(tree::Tree& tree, Opener& opener, std::int64_t time, Owner owner, const Limits& limits = {});
+  FileSystem(tree::Tree& tree, Opener& opener, Log& log, std::int64_t time, Owner owner,
+             const Limits& limits = {});
 
   // Tells it the number that stat shows for the mount; before it no descriptor is known to be of it.
   void set_device(dev_t device) { files_.set_device(device); }
@@ -84,6 +85,7 @@ class FileSystem final : public fuse::FileSystem {
 
   tree::Tree& tree_;
   Opener& opener_;
+  Log& log_;
   const std::int64_t time_;
   const Owner owner_;
   const Limits limits_;

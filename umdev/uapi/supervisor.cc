@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "umdev/abi/supervised.h"
+#include "umdev/os/memfd.h"
 #include "umdev/os/unix_socket.h"
+#include "umdev/uapi/registers.h"
 
 namespace umdev::uapi {
 namespace {
@@ -79,6 +81,8 @@ void Supervisor::ioctl(const fuse::Caller& caller, std::uint32_t command, std::u
       return call(std::move(*program), argument, std::move(done));
     case abi::supervised_mmap:
       return done(map(**program, argument));
+    case abi::supervised_registers:
+      return done(give_registers(**program, argument));
     default:
       return done(fail(ENOTTY, "no such call is supervised"));
   }
@@ -140,15 +144,35 @@ Result<std::int32_t> Supervisor::map(CallingProgram& caller, std::uint64_t argum
                                             .writable = words.writable != 0}));
   if (pieces.size() > abi::supervised_pieces_max) return fail(E2BIG, "the mapping has too many pieces");
   std::vector<int> fds;
+  words.count = 0;
   for (const ioctl::MappedPiece& piece : pieces) {
-    words.pieces[fds.size()] = {
-        .position = piece.position, .fd_offset = piece.fd_offset, .length = piece.length};
+    words.pieces[words.count++] = {.position = piece.position,
+                                   .fd_offset = piece.fd_offset,
+                                   .length = piece.length,
+                                   .is_registers = piece.fd < 0 ? 1U : 0U};
+    if (piece.fd < 0) continue;
     fds.push_back(piece.fd);
     if (const auto identity = os::identity_of(piece.fd)) files_.add_device_memory(*identity);
   }
-  words.count = static_cast<std::uint32_t>(fds.size());
   if (!fds.empty()) UMDEV_TRY(send_to(caller, words.channel, fds));
   UMDEV_TRY(write_struct(caller, argument, words));
+  return 0;
+}
+
+Result<std::int32_t> Supervisor::give_registers(CallingProgram& caller, std::uint64_t argument) {
+  auto words = UMDEV_TRY(read_struct<abi::SupervisedRegisters>(caller, argument));
+  const auto file = UMDEV_TRY(caller.file(words.fd));
+  if (!file) return fail(EBADF, "the descriptor is none of this mount's files");
+  auto registers = UMDEV_TRY(Registers::of(file, log_));
+  const os::UniqueFd faults = UMDEV_TRY(os::create_memfd("umdev-registers", 0));
+  files_.add_device_memory(UMDEV_TRY(os::identity_of(faults.get())));
+  const int fd = faults.get();
+  UMDEV_TRY(send_to(caller, words.channel, std::span(&fd, 1)));
+  words.token = UMDEV_TRY(new_files_->add(*this, std::move(registers), limits_.new_files_per_supervisor));
+  if (auto written = write_struct(caller, argument, words); !written) {
+    (void)new_files_->take(words.token);
+    return std::unexpected(written.error());
+  }
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "umdev/support/host.h"
+#include "umdev/support/log.h"
 #include "umdev/uapi/file_table.h"
 #include "umdev/uapi/limits.h"
 #include "umdev/uapi/program.h"
@@ -36,8 +37,9 @@ class NewFiles {
 // to hold a descriptor of the file that is called, and the memory is its own. Thread-safe.
 class Supervisor final : public fuse::File, public std::enable_shared_from_this<Supervisor> {
  public:
-  Supervisor(FileTable& files, Programs& programs, std::shared_ptr<NewFiles> new_files, const Limits& limits)
-      : files_(files), programs_(programs), new_files_(std::move(new_files)), limits_(limits) {}
+  Supervisor(FileTable& files, Programs& programs, std::shared_ptr<NewFiles> new_files, const Limits& limits,
+             Log& log)
+      : files_(files), programs_(programs), new_files_(std::move(new_files)), limits_(limits), log_(log) {}
   ~Supervisor() override { new_files_->drop_all_of(*this); }
 
   // ^fuse::File
@@ -55,11 +57,13 @@ class Supervisor final : public fuse::File, public std::enable_shared_from_this<
   void call(std::shared_ptr<CallingProgram> caller, std::uint64_t argument, Done<std::int32_t> done);
   Result<std::int32_t> answer(Call& call, ioctl::Answer answer);
   Result<std::int32_t> map(CallingProgram& caller, std::uint64_t argument);
+  Result<std::int32_t> give_registers(CallingProgram& caller, std::uint64_t argument);
 
   FileTable& files_;
   Programs& programs_;
   const std::shared_ptr<NewFiles> new_files_;
   const Limits limits_;
+  Log& log_;
 };
 
 }  // namespace umdev::uapi

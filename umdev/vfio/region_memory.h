@@ -11,7 +11,8 @@ namespace umdev::vfio {
 class DeviceFile;
 
 // What a user may map of a region: empty for one that cannot be mapped, or whose device now says that it
-// cannot.
+// cannot. An extent without a descriptor is registers: each access to the mapping is a read or a write of the
+// device, for doors that can do it.
 std::vector<MmapExtent> memory_of_region(DeviceFile& device, std::uint32_t index, const RegionInfo& region);
 
 // Adds VFIO_REGION_INFO_CAP_SPARSE_MMAP to the region's capabilities where the extents are not all of it,

@@ -4,10 +4,11 @@
  *   vfio_program GROUP DEVICE tour                what a driver does with a device at its start
  *   vfio_program GROUP DEVICE dma MEMORY SIZE     copies by a DMA engine: MEMORY is private, shared, memfd
  *   vfio_program GROUP DEVICE threads             several threads in one device at once
- *   vfio_program GROUP DEVICE family              the device in other processes: fork, exec, SCM_RIGHTS,
- * close_range vfio_program GROUP DEVICE loop                opens, maps, closes for ever, after a line
- * "ready" vfio_program GROUP DEVICE hold                keeps the device after a line "ready", until a line
- * comes: then its errors
+ *   vfio_program GROUP DEVICE registers           the mapped registers of a DMA engine
+ *   vfio_program GROUP DEVICE time-registers      how long a load and a store of one take, in nanoseconds
+ *   vfio_program GROUP DEVICE family              the device in others: fork, exec, SCM_RIGHTS, close_range
+ *   vfio_program GROUP DEVICE loop                opens, maps, closes for ever, after a line "ready"
+ *   vfio_program GROUP DEVICE hold                after a line "ready" keeps the device until a line comes
  *
  * The exit status is 0 when all is as it should be; else a line says what is not.
  */
@@ -143,6 +144,15 @@ static int threads(const char* group, const char* name) {
   return 0;
 }
 
+/* Those of a device that can be mapped. */
+static void touch_registers(int device) {
+  struct vfio_region_info region = region_of(device, VFIO_PCI_BAR0_REGION_INDEX);
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_MMAP)) return;
+  volatile unsigned* at = mmap(NULL, 4096, PROT_READ, MAP_SHARED, device, (off_t)region.offset);
+  if (at == MAP_FAILED || *at == 0) give_up("a mapped register");
+  munmap((void*)at, 4096);
+}
+
 /* For ever, until somebody kills it. */
 __attribute__((noreturn)) static void loop(const char* group, const char* name) {
   static char memory[65536] __attribute__((aligned(4096)));
@@ -159,6 +169,7 @@ __attribute__((noreturn)) static void loop(const char* group, const char* name) 
       struct vfio_iommu_type1_dma_unmap unmap = {.argsz = sizeof unmap, .iova = map.iova, .size = map.size};
       if (ioctl(files.container, VFIO_IOMMU_MAP_DMA, &map) != 0) give_up("MAP_DMA");
       check_config(files.device);
+      touch_registers(files.device);
       if (ioctl(files.container, VFIO_IOMMU_UNMAP_DMA, &unmap) != 0 || unmap.size != map.size)
         give_up("UNMAP_DMA");
     }
@@ -188,6 +199,8 @@ int main(int count, char** words) {
   if (strcmp(what, "tour") == 0) return tour(group, name);
   if (strcmp(what, "dma") == 0 && count == 6) return dma(group, name, words[4], strtoul(words[5], NULL, 0));
   if (strcmp(what, "threads") == 0) return threads(group, name);
+  if (strcmp(what, "registers") == 0) return mapped_registers(group, name);
+  if (strcmp(what, "time-registers") == 0) return time_registers(group, name);
   if (strcmp(what, "family") == 0) return family(group, name, words[0]);
   if (strcmp(what, "heir") == 0 && count == 5) return heir(atoi(words[4]));
   if (strcmp(what, "loop") == 0) loop(group, name);

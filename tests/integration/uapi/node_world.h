@@ -75,6 +75,9 @@ class PlainFile final : public ioctl::File {
     if (kind_ != ioctl::FileKind::device) return fail(ENODEV, "no mapping");
     if (!request.shared || request.offset % (1ULL << 40) + request.length > 8192)
       return fail(EINVAL, "not so");
+    // The sixth region is registers.
+    if (request.offset >> 40U == 6)
+      return std::vector<ioctl::MappedPiece>{{.fd_offset = request.offset, .length = request.length}};
     return std::vector<ioctl::MappedPiece>{
         {.position = 0, .fd = world_.region.get(), .fd_offset = 0, .length = request.length}};
   }
@@ -198,7 +201,8 @@ class NodeWorld : public testing::Test {
   PlainWorld plain_;
   PlainOpener opener_{plain_};
   SilentLog log_;
-  uapi::FileSystem file_system_{tree_, opener_, 1'700'000'000, {.uid = ::geteuid(), .gid = ::getegid()}};
+  uapi::FileSystem file_system_{
+      tree_, opener_, log_, 1'700'000'000, {.uid = ::geteuid(), .gid = ::getegid()}};
   std::unique_ptr<fuse::Mount> mount_;
 
  private:

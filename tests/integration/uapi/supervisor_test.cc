@@ -196,5 +196,55 @@ TEST_F(Supervised, after_the_daemons_end_calls_fail_and_the_program_goes_on) {
   ::close(ends[1]);
 }
 
+TEST_F(Supervised, a_mapped_register_is_an_access_to_the_device) {
+  EXPECT_EQ(supervised([&] {
+              const int device = ::ioctl(open_group(), plain_give, "a-device");
+              auto* at = static_cast<volatile std::uint32_t*>(
+                  ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, device, off_t{6} << 40));
+              CHECK_OR_FAIL(at != MAP_FAILED);
+              CHECK_OR_FAIL(at[3] == 0x06060606);
+              at[3] = 7;
+              CHECK_OR_FAIL(at[3] == 0x06060606);
+              // Another device's are another's, and a mapping that may only be read stays that.
+              const int other = ::ioctl(open_group(), plain_give, "a-device");
+              const auto* read_only = static_cast<volatile std::uint32_t*>(
+                  ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, other, off_t{6} << 40));
+              CHECK_OR_FAIL(read_only != MAP_FAILED && *read_only == 0x06060606);
+              return 0;
+            }),
+            0);
+  EXPECT_TRUE(all_files_close()) << "neither a mapping nor whoever serves it keeps the device";
+}
+
+TEST_F(Supervised, a_register_of_a_closed_device_is_sigbus) {
+  EXPECT_EQ(supervised([&] {
+              const int device = ::ioctl(open_group(), plain_give, "a-device");
+              auto* at = static_cast<volatile std::uint32_t*>(
+                  ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, device, off_t{6} << 40));
+              CHECK_OR_FAIL(at != MAP_FAILED && *at == 0x06060606);
+              ::close(device);
+              return static_cast<int>(*at);
+            }),
+            1000 + SIGBUS);
+}
+
+TEST_F(Supervised, a_stopped_program_stops_and_goes_on_while_it_is_traced) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!come_under_supervision()) ::_exit(1);
+    const int device = ::ioctl(open_group(), plain_give, "a-device");
+    auto* at = static_cast<volatile std::uint32_t*>(
+        ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, device, off_t{6} << 40));
+    ::raise(SIGSTOP);
+    ::_exit(at != MAP_FAILED && *at == 0x06060606 ? 5 : 6);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, WUNTRACED), child);
+  EXPECT_TRUE(WIFSTOPPED(status));
+  ::kill(child, SIGCONT);
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 5);
+}
+
 }  // namespace
 }  // namespace umdev::test

@@ -267,5 +267,15 @@ TEST(PciModel, a_function_without_a_pin_or_capability_has_only_the_request_inter
   EXPECT_EQ(model.irq_counts, (std::array<std::uint32_t, 5>{0, 0, 0, 0, 1}));
 }
 
+TEST_F(PciDeviceTest, a_bar_without_memory_is_mapped_as_registers) {
+  const auto extents = device.mmap(user, {.region = 0, .offset = 0, .length = memory_size});
+  ASSERT_TRUE(extents);
+  ASSERT_EQ(extents->size(), 1U);
+  EXPECT_EQ(extents->front().fd, -1) << "each access is a read or a write";
+  EXPECT_EQ(extents->front().length, memory_size);
+  EXPECT_EQ(device.region_info(0)->flags & abi::vfio_region_info_flag_mmap, 0U)
+      << "only where the model says so";
+}
+
 }  // namespace
 }  // namespace umdev::pci
