@@ -183,8 +183,9 @@ Result<> Daemon::build_doors() {
       manage::KeyedFiles(state_->kept(), state_->scratch(), os::system_file_calls(),
                          manage::moved_instance_max),
       *mover_, log_);
-  bus_driver_ = UMDEV_TRY(bus_->register_driver(std::make_shared<ServedMdev>(
-      std::make_shared<mdev::VfioMdev>(*core_), *sockets_, *functions_, *kept_)));
+  bus_driver_ = UMDEV_TRY(bus_->register_driver(
+      std::make_shared<ServedMdev>(std::make_shared<mdev::VfioMdev>(*core_, InstanceFunctions::is_function),
+                                   *sockets_, *functions_, *kept_)));
   wrapper_ = std::make_unique<SocketWrapper>(*sockets_, *functions_, *kept_);
   world_ = std::make_unique<kernel::World>(kernel::WorldConfig{.core = core_.get(),
                                                                .bus = bus_.get(),

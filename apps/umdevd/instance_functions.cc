@@ -24,6 +24,10 @@ Result<std::unique_ptr<InstanceFunctions>> InstanceFunctions::create(device::Mod
   return std::unique_ptr<InstanceFunctions>(new InstanceFunctions(UMDEV_TRY(pci::PciBus::create(model))));
 }
 
+bool InstanceFunctions::is_function(const mdev::Instance& instance) {
+  return asked_for(instance).has_value();
+}
+
 Result<> InstanceFunctions::show(mdev::Instance& instance) {
   const auto text = asked_for(instance);
   if (!text) return {};

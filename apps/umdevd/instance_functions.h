@@ -14,6 +14,8 @@ class InstanceFunctions {
   // EEXIST: the model has a PCI bus already.
   static Result<std::unique_ptr<InstanceFunctions>> create(device::Model& model);
 
+  // Is it to be shown? Such a one is in an IOMMU group as a real function is.
+  static bool is_function(const mdev::Instance& instance);
   // Shows an instance that VFIO has, where its creator asked for it (control::pci_attribute); for all others
   // there is nothing to do. EINVAL: no address; the rest as PciBus::add.
   Result<> show(mdev::Instance& instance);

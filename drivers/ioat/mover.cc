@@ -20,7 +20,8 @@ std::uint32_t destination_error(const Error& error) {
 
 // May the same access be made without a pin?
 bool goes_unpinned(const Error& error) {
-  return error.code == EOPNOTSUPP || error.code == ENOTTY || error.code == ENOMEM || error.code == E2BIG;
+  return error.code == EOPNOTSUPP || error.code == ENOTTY || error.code == ENOMEM || error.code == E2BIG ||
+         error.code == EACCES;  // type1 v1
 }
 
 // Two pins of the same size, which need not be cut at the same places.

@@ -182,7 +182,8 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
   }
 
   Result<DmaPin> pin(DmaUser& user, IovaRange range, Access access) override {
-    if (!v2_) return fail(EACCES, "type1 v1 does not pin");
+    // A device of a physical group needs no pin there to reach memory: here it is its DMA.
+    if (!v2_ && !needs_memory()) return fail(EACCES, "type1 v1 does not pin");
     return space_.pin(user, range, access);
   }
 

@@ -32,7 +32,7 @@ namespace umdev::iommu {
 // dirty_pages: EACCES in v1; EINVAL for the range, the page size, the bitmap, tracking that is off, or a
 // range that
 //   cuts a mapping.
-// pin: EACCES in v1; then AddressSpace::pin's.
+// pin: EACCES in v1, unless a physical group is attached; then AddressSpace::pin's.
 // dma_read, dma_write: AddressSpace's; writing needs a mapping with READ and WRITE (the kernel's rule).
 // attach_group: EINVAL attached already. When the last group is detached all mappings go.
 class Type1Driver final : public IommuDriver {

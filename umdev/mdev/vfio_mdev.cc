@@ -16,7 +16,18 @@ constexpr std::array<std::string_view, 5> all_device_apis{
 // The driver data of a bound instance.
 struct Binding {
   Registration registration;
+  bool is_physical = false;
 };
+
+Result<vfio::DeviceRegistration> register_with(vfio::Core& core, std::unique_ptr<vfio::Device> device,
+                                               const std::shared_ptr<Instance>& instance, bool is_physical) {
+  if (!is_physical) return core.register_emulated_device(std::move(device), {.parent = instance});
+  const auto group = UMDEV_TRY(core.create_iommu_group("", vfio::IommuGroup::Kind::physical));
+  UMDEV_TRY(core.add_to_iommu_group(group, instance));
+  auto registered = core.register_device(std::move(device), {.parent = instance});
+  if (!registered) core.remove_from_iommu_group(instance);
+  return registered;
+}
 
 }  // namespace
 
@@ -30,11 +41,13 @@ void VfioMdev::probe_instance(Instance& instance, Done<> done) {
   instance.take_device([this, shared, probed](Result<std::unique_ptr<vfio::Device>> device) {
     if (!device) return (*probed)(std::unexpected(device.error()));
     if (!*device) return (*probed)(fail(EIO, "the parent's driver made no device"));
-    auto registered = core_.register_emulated_device(std::move(*device), {.parent = shared});
+    const bool is_physical = is_physical_ != nullptr && is_physical_(*shared);
+    auto registered = register_with(core_, std::move(*device), shared, is_physical);
     if (!registered) return (*probed)(std::unexpected(registered.error()));
     shared->set_vfio_device(std::move(registered->device));
     auto binding = std::make_shared<Binding>();
     binding->registration = std::move(registered->registration);
+    binding->is_physical = is_physical;
     shared->set_driver_data(std::move(binding));
     (*probed)({});
   });
@@ -44,8 +57,9 @@ void VfioMdev::remove_instance(Instance& instance, RemovePolicy policy, Done<> d
   auto shared = std::static_pointer_cast<Instance>(instance.shared_from_this());
   auto binding = std::static_pointer_cast<Binding>(instance.driver_data());
   auto removed = std::make_shared<Done<>>(std::move(done));
-  binding->registration.unregister(policy, [shared, binding, removed](Result<> result) {
+  binding->registration.unregister(policy, [this, shared, binding, removed](Result<> result) {
     if (result) shared->set_vfio_device(nullptr);
+    if (result && binding->is_physical) core_.remove_from_iommu_group(shared);
     (*removed)(std::move(result));
   });
 }

@@ -254,12 +254,6 @@ std::uint64_t Process::capabilities() const {
   return take_number<std::uint64_t>(number, 16).value_or(0);
 }
 
-std::uint64_t Process::memlock_limit() const {
-  rlimit limit{};
-  if (::prlimit(thread_, RLIMIT_MEMLOCK, nullptr, &limit) != 0) return 0;
-  return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
-}
-
 // Reading is 0 when it has gone. Where nothing is mapped, and so in a page that nobody maps, it is EIO.
 bool is_address_space_alive(int memory) {
   std::byte byte{};

@@ -80,8 +80,6 @@ class Process {
   // What it may do: a bit mask as in CapEff of /proc/PID/status, none for who lives in another user
   // namespace.
   std::uint64_t capabilities() const;
-  // RLIMIT_MEMLOCK in bytes.
-  std::uint64_t memlock_limit() const;
 
  private:
   Process(pid_t thread, pid_t id, uid_t user, UniqueFd handle)

@@ -57,14 +57,32 @@ PciBus::~PciBus() {
   {
     Lock lock(mutex_);
     roots.swap(roots_);
+    if (iommu_) roots[""] = std::move(iommu_);
   }
   for (const auto& [name, root] : roots) root->remove(RemovePolicy::force, [](Result<>) {});
+}
+
+// Once.
+Result<> PciBus::show_surroundings() {
+  if (iommu_) return {};
+  tree::Transaction transaction(model_.tree());
+  const tree::Directory modules = transaction.add_directory(model_.tree().root(), "module");
+  for (const char* name : {"vfio", "vfio_pci"}) transaction.add_directory(modules, name);
+  auto made = std::make_shared<device::Device>(
+      model_, device::Device::Spec{.name = "dmar0",
+                                   .device_class = UMDEV_TRY(device::Class::create(model_, "iommu"))});
+  tree::NodeHandle shown = UMDEV_TRY(transaction.commit());
+  UMDEV_TRY(made->add());
+  modules_ = std::move(shown);
+  iommu_ = std::move(made);
+  return {};
 }
 
 Result<std::shared_ptr<device::Device>> PciBus::root_of(const Address& address) {
   Lock lock(mutex_);
   std::shared_ptr<device::Device>& root = roots_[address.root()];
   if (root) return root;
+  UMDEV_TRY(show_surroundings());
   auto made = std::make_shared<device::Device>(
       model_, device::Device::Spec{.name = address.root(), .device_class = root_class_});
   UMDEV_TRY(made->add());

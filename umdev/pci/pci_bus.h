@@ -26,6 +26,9 @@ namespace umdev::pci {
 // power-on), modalias, driver_override, iommu_group. Base addresses are made up: nobody can reach anything
 // there.
 //
+// With the first function come what programs look for before they believe in any: the modules vfio and
+// vfio_pci in module/, an IOMMU in class/iommu.
+//
 // Threads: every function from any. Must outlive its functions.
 class PciBus {
  public:
@@ -46,6 +49,8 @@ class PciBus {
       : model_(model), bus_(std::move(bus)), root_class_(std::move(root_class)) {}
   Result<std::shared_ptr<device::Device>> root_of(const Address& address) UMDEV_EXCLUDES(mutex_);
 
+  Result<> show_surroundings() UMDEV_REQUIRES(mutex_);
+
   device::Model& model_;
   const std::shared_ptr<device::Bus> bus_;
   const std::shared_ptr<device::Class> root_class_;
@@ -53,6 +58,8 @@ class PciBus {
   Registration registration_;
   Mutex mutex_;
   std::map<std::string, std::shared_ptr<device::Device>> roots_ UMDEV_GUARDED_BY(mutex_);
+  tree::NodeHandle modules_ UMDEV_GUARDED_BY(mutex_);
+  std::shared_ptr<device::Device> iommu_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::pci

@@ -36,6 +36,7 @@ class Planner {
     if (!any) return fail(ENOENT, "the tree shows neither a bus nor a class of umdev");
     if (has_functions()) UMDEV_TRY(show_live(std::string(pci_bus)));
     for (const char* room : {"bus", "class"}) UMDEV_TRY(merge(room, /*parents=*/false));
+    UMDEV_TRY(add_modules());
     UMDEV_TRY(merge("devices/virtual", /*parents=*/true));
     for (const Place& place : request_.places) UMDEV_TRY(add(place));
     return UMDEV_TRY(write_down());
@@ -45,6 +46,18 @@ class Planner {
   bool has_functions() const {
     const auto functions = host_.list(request_.tree + "/" + std::string(pci_bus) + "/devices");
     return functions && !functions->empty();
+  }
+
+  // The tree's are empty: the host's of the same names say more.
+  Result<> add_modules() {
+    const auto modules = host_.list(request_.tree + "/module");
+    if (!modules) return {};
+    for (const Entry& entry : *modules) {
+      const std::string path = "/sys/module/" + entry.name;
+      if (entry.type != EntryType::directory || host_.type_of(path)) continue;
+      UMDEV_TRY(show({.path = path, .source = request_.tree + "/module/" + entry.name}));
+    }
+    return {};
   }
 
   Result<> show_live(const std::string& name) {

@@ -74,12 +74,12 @@ Result<ioctl::Memory> CallingProgram::memory_of_file(int fd, std::uint64_t offse
   return program_->lend_file(UMDEV_TRY(take_fd(fd)), offset, size, allows(access, iommu::Access::write));
 }
 
+// What is mapped for devices counts against nobody's RLIMIT_MEMLOCK: nothing of it is locked.
 ioctl::Credentials CallingProgram::credentials() {
   const std::uint64_t capabilities = process_->capabilities();
   return {.sys_rawio = may(capabilities, CAP_SYS_RAWIO),
           .sys_resource = may(capabilities, CAP_SYS_RESOURCE),
-          .ipc_lock = may(capabilities, CAP_IPC_LOCK),
-          .memlock_limit = process_->memlock_limit()};
+          .ipc_lock = may(capabilities, CAP_IPC_LOCK)};
 }
 
 Result<ioctl::Memory> Program::lend(const std::shared_ptr<os::Process>& process,

@@ -256,6 +256,13 @@ TEST_F(Type1, C37_v1_does_not_pin) {
   EXPECT_EQ(copy_error(*v1, true, 0), 0);
 }
 
+TEST_F(Type1, v1_lets_a_physical_device_reach_memory) {
+  ASSERT_TRUE(v1->attach_group({.iommu_group = 1, .emulated = false}));
+  ASSERT_EQ(map(*v1, 0, page), 0);
+  EXPECT_TRUE(v1->pin(user, {0, 1}, Access::read));
+  v1->detach_group({.iommu_group = 1, .emulated = false});
+}
+
 TEST_F(Type1, C37_dma_rw_needs_read_also_to_write) {
   ASSERT_EQ(map(*v2, 0, page, abi::vfio_dma_map_flag_read), 0);
   ASSERT_EQ(map(*v2, page, page, abi::vfio_dma_map_flag_write), 0);

@@ -122,6 +122,14 @@ TEST_F(PciBusTest, shows_a_function_as_sysfs_does) {
   EXPECT_NE(in_function("uevent").find("PCI_CLASS=88001\n"), std::string::npos);
 }
 
+TEST_F(PciBusTest, with_the_first_function_come_the_modules_and_an_iommu) {
+  EXPECT_FALSE(world.tree.resolve("module/vfio"));
+  ASSERT_TRUE(add());
+  for (const char* path :
+       {"module/vfio", "module/vfio_pci", "class/iommu/dmar0", "devices/virtual/iommu/dmar0"})
+    EXPECT_TRUE(world.tree.resolve(path)) << path;
+}
+
 TEST_F(PciBusTest, resources_have_the_sizes_and_kinds_of_the_bars) {
   ASSERT_TRUE(add());
   std::vector<std::uint64_t> sizes, flags;

@@ -76,6 +76,18 @@ TEST(Plan, shows_the_pci_bus_of_the_tree_once_there_is_a_function_on_it) {
   EXPECT_THAT(plan.hidden, Contains("/sys/bus/pci/devices"));
 }
 
+TEST(Plan, modules_of_the_tree_are_shown_where_the_host_has_none_of_the_name) {
+  FakeFilesystem host = plain_host();
+  EXPECT_THAT(lines(plan_of(host)), Not(Contains("cover /sys/module"))) << "the tree has none";
+  host.directory("/sys/module/vfio/parameters").directory(tree + "/module/vfio");
+  EXPECT_THAT(lines(plan_of(host)), Not(Contains("cover /sys/module"))) << "the host's says more";
+  host.directory(tree + "/module/vfio_pci");
+  const Plan plan = plan_of(host);
+  EXPECT_THAT(lines(plan), Contains("cover /sys/module"));
+  EXPECT_THAT(lines(plan), Contains("keep  /sys/module/vfio"));
+  EXPECT_THAT(lines(plan), Contains("show  /sys/module/vfio_pci from " + tree + "/module/vfio_pci"));
+}
+
 TEST(Plan, covers_nothing_where_every_place_is_there) {
   FakeFilesystem host = plain_host();
   for (const char* name : {"class/vfio", "class/vfio-dev", "class/mdev_bus", "class/mtty", "bus/mdev"})
