@@ -11,6 +11,7 @@ class ChargedBacking final : public iommu::Backing {
       : backing_(std::move(backing)), charge_(std::move(charge)) {}
 
   Bytes mapped() override { return backing_->mapped(); }
+  std::uint64_t mapped_size() override { return backing_->mapped_size(); }
   int fd() const override { return backing_->fd(); }
   std::uint64_t fd_offset() const override { return backing_->fd_offset(); }
   bool intact() const override { return backing_->intact(); }

@@ -80,7 +80,7 @@ std::uint32_t AddressSpace::pin_count() const {
 Result<> AddressSpace::Mapping::check(Access wanted, bool pinning) const {
   if (!allows(access, wanted)) return fail(EPERM, "not mapped for this access");
   if (!usable(wanted)) return fail(EFAULT, "no memory behind the mapping");
-  if (pinning && memory == nullptr) return fail(EOPNOTSUPP, "the memory is not mapped here");
+  if (pinning && !mappable) return fail(EOPNOTSUPP, "the memory is not mapped here");
   return {};
 }
 
@@ -90,17 +90,25 @@ IovaRange AddressSpace::Mapping::part(IovaRange wanted) const {
   return {.iova = first, .size = std::min(mine.last(), wanted.last()) - first + 1};
 }
 
+// Several threads may come here at once, and all find the same.
+std::byte* AddressSpace::Mapping::ask_backing() {
+  const Bytes all = backing->mapped();
+  if (!mappable || all.empty()) return nullptr;
+  memory.store(all.data() + backing_offset, std::memory_order_release);
+  return all.data() + backing_offset;
+}
+
 Result<> AddressSpace::State::map(const MappingRequest& request) {
   const IovaRange range = request.range;
   if (!range.valid() || (range.iova | range.size) % page_size != 0) {
     return fail(EINVAL, "the range is empty, wraps or is not page aligned");
   }
-  const Bytes memory = request.backing ? request.backing->mapped() : Bytes{};
+  const std::uint64_t mappable = request.backing ? request.backing->mapped_size() : 0;
   const int fd = request.backing ? request.backing->fd() : -1;
   const std::uint64_t fd_offset = request.backing ? request.backing->fd_offset() : 0;
   // Memory that is not mapped here has no size but that of all addresses.
-  const bool fits = memory.empty() ? IovaRange{request.backing_offset, range.size}.valid()
-                                   : range_fits(request.backing_offset, range.size, memory.size());
+  const bool fits = mappable == 0 ? IovaRange{request.backing_offset, range.size}.valid()
+                                  : range_fits(request.backing_offset, range.size, mappable);
 
   Lock lock(mutex);
   if (overlaps(range)) return fail(EEXIST, "the range overlaps a mapping");
@@ -112,7 +120,8 @@ Result<> AddressSpace::State::map(const MappingRequest& request) {
   mapping.access = request.access;
   mapping.backing = request.backing;
   mapping.backing_offset = request.backing_offset;
-  mapping.memory = memory.empty() ? nullptr : memory.data() + request.backing_offset;
+  mapping.memory = nullptr;
+  mapping.mappable = mappable != 0;
   mapping.fd = fd;
   mapping.fd_offset = fd_offset + (request.backing ? request.backing_offset : 0);
   mapping.alias_was_revoked = false;

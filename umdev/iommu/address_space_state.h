@@ -77,11 +77,21 @@ class alignas(64) AddressSpace::Mapping {
   void prefetch() const { __builtin_prefetch(&self); }
   // The part of a range that lies in the mapping (they overlap), and the memory of such a part.
   IovaRange part(IovaRange wanted) const;
+  // Precondition: reach() has said where it is.
   DmaSegment segment(IovaRange wanted) const {
     const IovaRange mine = range();
     const IovaRange inside = mine.contains(wanted) ? wanted : part(wanted);
     const std::uint64_t offset = inside.iova - mine.iova;
-    return {.data = memory + offset, .length = inside.size, .fd = fd, .fd_offset = fd_offset + offset};
+    return {.data = memory.load(std::memory_order_relaxed) + offset,
+            .length = inside.size,
+            .fd = fd,
+            .fd_offset = fd_offset + offset};
+  }
+  // Where its first byte is; null when the memory could not be had. For whoever is counted in, without a
+  // lock: the first one asks the backing.
+  std::byte* reach() {
+    std::byte* const known = memory.load(std::memory_order_acquire);
+    return known != nullptr ? known : ask_backing();
   }
   std::uint64_t backing_end() const { return backing_offset + range().size; }
 
@@ -92,7 +102,7 @@ class alignas(64) AddressSpace::Mapping {
   // Set while nobody can be counted in; the range may be looked at by anybody, who then must look again.
   std::atomic<Iova> iova = 0;
   std::atomic<std::uint64_t> size = 0;
-  std::byte* memory = nullptr;  // of the first byte, or null
+  std::atomic<std::byte*> memory = nullptr;  // of the first byte, once somebody has used it
 
   std::shared_ptr<State> self;  // what it lives in, as long as it is mapped or anything of it is left
   std::uint64_t fd_offset = 0;
@@ -100,6 +110,7 @@ class alignas(64) AddressSpace::Mapping {
   PinWord copies;  // reads and writes under way
   int fd = -1;
   Access access = Access::none;
+  bool mappable = false;                        // its backing is memory here, or will be
   std::atomic<bool> alias_was_revoked = false;  // zero pages are where its memory was
   std::uint64_t backing_offset = 0;
 
@@ -107,6 +118,9 @@ class alignas(64) AddressSpace::Mapping {
   bool mapped = false;      // in the index
   std::uint32_t parts = 0;  // while it drains: words of it that still count something
   Unmap* unmap = nullptr;   // that drains it
+
+ private:
+  std::byte* ask_backing();
 };
 
 struct AddressSpace::Unmap : std::enable_shared_from_this<Unmap> {

@@ -16,8 +16,11 @@ class Backing {
   virtual ~Backing() = default;
 
   // The memory as this process sees it; empty when it cannot be mapped (it is reached by messages, or by
-  // copying from another process): such memory cannot be pinned (EOPNOTSUPP).
+  // copying from another process): such memory cannot be pinned (EOPNOTSUPP). Asked for when a mapping is
+  // used for the first time, so a backing may map its memory only then; empty where that fails.
   virtual Bytes mapped() = 0;
+  // The size of mapped(), known before it is asked for.
+  virtual std::uint64_t mapped_size() { return mapped().size(); }
 
   // The file behind mapped()[0], for devices that hand memory on; -1 where there is none.
   virtual int fd() const { return -1; }

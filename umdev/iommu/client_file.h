@@ -6,12 +6,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "umdev/iommu/backing.h"
 #include "umdev/iommu/mapping_budget.h"
 #include "umdev/os/fault_guard.h"
 #include "umdev/os/mapping.h"
 #include "umdev/os/unique_fd.h"
+#include "umdev/support/mutex.h"
 
 namespace umdev::iommu {
 
@@ -26,6 +28,9 @@ struct ClientFileIdentity {
 struct ClientFileStatus {
   ClientFileIdentity identity;
   std::uint64_t size = 0;
+  // Nothing but a want of memory can keep it from being mapped later: a memory file of usual pages, opened
+  // for the access that is wanted, and not sealed against writing.
+  bool sure_to_map = false;
 };
 
 // Looks at a descriptor that a client sent, without asking anybody outside this kernel. ENODEV: not a regular
@@ -39,10 +44,20 @@ Result<ClientFileStatus> look_at_client_file(int fd, bool writable);
 // pin of it does. Thread-safe.
 class ClientFile final : public Backing {
  public:
-  // Maps [offset, offset + size) of the file, page aligned. Charges `budget`. ENOSPC the budget is spent;
-  // EACCES, EPERM the descriptor does not allow the protection; ENOMEM no address space, no mapping left.
-  static Result<std::shared_ptr<ClientFile>> map(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size,
-                                                 bool writable, std::shared_ptr<MappingBudget> budget);
+  // Which part of a file, page aligned, and for what.
+  struct Part {
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    bool writable = false;
+  };
+
+  // Charges `budget`: ENOSPC when it is spent. A file that is sure to map is mapped when it is used for the
+  // first time (clients lend far more than their devices touch): should there be no memory for that, mapped()
+  // is empty, and the next use tries again. Any other file is mapped here, so that its client hears of the
+  // error: EACCES, EPERM the descriptor does not allow the protection; EINVAL the offset is no multiple of
+  // the file's pages; ENOMEM no address space, no pages, no mapping left.
+  static Result<std::shared_ptr<ClientFile>> open(os::UniqueFd fd, Part part, bool sure_to_map,
+                                                  std::shared_ptr<MappingBudget> budget);
   ~ClientFile() override;
   ClientFile(const ClientFile&) = delete;
   ClientFile& operator=(const ClientFile&) = delete;
@@ -51,22 +66,33 @@ class ClientFile final : public Backing {
   bool serves(std::uint64_t offset, std::uint64_t size) const;
 
   // ^Backing
-  Bytes mapped() override { return {mapping_.data(), mapping_.size()}; }
+  Bytes mapped() override UMDEV_EXCLUDES(mutex_);
+  std::uint64_t mapped_size() override { return part_.size; }
   int fd() const override { return fd_.get(); }
-  std::uint64_t fd_offset() const override { return offset_; }
-  bool intact() const override { return !guard_.faulted(); }
-  void revoke(std::uint64_t offset, std::uint64_t size) override;
+  std::uint64_t fd_offset() const override { return part_.offset; }
+  bool intact() const override {
+    const View* const view = seen_.load(std::memory_order_acquire);
+    return view == nullptr || !view->guard.faulted();
+  }
+  void revoke(std::uint64_t offset, std::uint64_t size) override UMDEV_EXCLUDES(mutex_);
 
  private:
-  ClientFile(os::UniqueFd fd, std::uint64_t offset, os::Mapping mapping, os::FaultGuard::Registration guard,
-             std::shared_ptr<MappingBudget> budget);
+  struct View {
+    os::Mapping mapping;
+    os::FaultGuard::Registration guard;  // ends before the mapping
+  };
+
+  ClientFile(os::UniqueFd fd, Part part, std::shared_ptr<MappingBudget> budget);
+  Result<> map() UMDEV_REQUIRES(mutex_);
 
   const os::UniqueFd fd_;
-  const std::uint64_t offset_;
-  os::Mapping mapping_;
-  const os::FaultGuard::Registration guard_;  // ends before the mapping
+  const Part part_;
   const std::shared_ptr<MappingBudget> budget_;
   std::atomic<bool> revoked_ = false;
+  std::atomic<const View*> seen_ = nullptr;  // the view, once it is there
+  Mutex mutex_;
+  std::optional<View> view_ UMDEV_GUARDED_BY(mutex_);
+  bool gone_ UMDEV_GUARDED_BY(mutex_) = false;  // never to be mapped
 };
 
 }  // namespace umdev::iommu

@@ -36,7 +36,8 @@ Result<ClientMemory::Slice> ClientMemory::share(os::UniqueFd fd, std::uint64_t o
   const bool whole = status.size <= limits_.whole_file;
   const std::uint64_t begin = whole ? 0 : offset;
   const std::uint64_t length = whole ? end : size;
-  auto file = UMDEV_TRY(ClientFile::map(std::move(fd), begin, length, writable, budget_));
+  auto file = UMDEV_TRY(ClientFile::open(
+      std::move(fd), {.offset = begin, .size = length, .writable = writable}, status.sure_to_map, budget_));
   files.push_back(file);
   return Slice{.backing = std::move(file), .offset = offset - begin};
 }

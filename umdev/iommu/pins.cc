@@ -24,7 +24,7 @@ PinWord::Value step_of(Access access) {
   const UserRecord* const record = seat.user.load(std::memory_order_relaxed);
   const Mapping& mapping = *seat.mapping();
   if (record != nullptr && record->user.load(std::memory_order_relaxed) == &user &&
-      mapping.range().contains(range) && mapping.usable(access) && mapping.memory != nullptr) [[likely]] {
+      mapping.range().contains(range) && mapping.usable(access) && mapping.mappable) [[likely]] {
     return true;
   }
   if (!seat.word.try_give(step)) wrong = &seat;
@@ -68,12 +68,12 @@ AddressSpace::Seat* AddressSpace::State::look_up_and_pin(const DmaUser& user, Us
 
 [[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat, IovaRange range,
                                                                                Access access) const {
-  const Mapping& mapping = *seat.mapping();
+  Mapping& mapping = *seat.mapping();
   std::uint64_t cookie = 0;
   if (allows(access, Access::write)) {
     if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
   }
-  if (!mapping.intact()) [[unlikely]] {
+  if (mapping.reach() == nullptr || !mapping.intact()) [[unlikely]] {
     DmaPin(seat, range, access, {}, cookie).unpin();
     return fail(EFAULT, "the memory went bad");
   }
@@ -118,6 +118,11 @@ Result<DmaPin> AddressSpace::State::pin_slowly(DmaUser& user, IovaRange range, A
   if (others.empty()) return finished_pin(*first, range, access);
 
   others.insert(others.begin(), first);
+  const auto out_of_reach = [](const Seat* seat) { return seat->mapping()->reach() == nullptr; };
+  if (std::any_of(others.begin(), others.end(), out_of_reach)) {
+    for (Seat* seat : others) give_back(*seat, step);
+    return fail(EFAULT, "the memory could not be mapped");
+  }
   auto holder = std::make_unique<SpanHolder>(std::move(others), range);
   const SpanHolder& held = *holder;
   std::uint64_t cookie = 0;

@@ -31,7 +31,7 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
     while (next_ != mappings_.size()) {
       Mapping& mapping = *mappings_[next_++];
       const IovaRange part = mapping.part(range_);
-      if (mapping.memory != nullptr) {
+      if (mapping.mappable) {
         result_ = copy(mapping, part, at(part));
       } else {
         turn_.store(false);
@@ -76,10 +76,11 @@ class AddressSpace::Transfer : public std::enable_shared_from_this<Transfer> {
     done(result_);
   }
 
-  // The caller has checked that the mapping has memory.
-  static Result<> copy(const Mapping& mapping, IovaRange part, Buffer buffer) {
-    if (!mapping.intact()) return fail(EFAULT, "the memory went bad");
-    std::byte* const memory = mapping.memory + (part.iova - mapping.range().iova);
+  // The caller has checked that the mapping is mappable.
+  static Result<> copy(Mapping& mapping, IovaRange part, Buffer buffer) {
+    std::byte* const first = mapping.reach();
+    if (first == nullptr || !mapping.intact()) return fail(EFAULT, "the memory went bad");
+    std::byte* const memory = first + (part.iova - mapping.range().iova);
     if (buffer.into != nullptr) {
       std::memcpy(buffer.into, memory, part.size);
     } else {
@@ -105,7 +106,7 @@ void AddressSpace::Transfer::start(State& state, IovaRange range, Access access,
   if (!range.valid()) return done(fail(EOVERFLOW, "the range wraps"));
   std::shared_ptr<State> stay;
   Mapping* const single = state.begin_copy(range, access, stay);
-  if (single != nullptr && single->memory != nullptr) {
+  if (single != nullptr && single->mappable) {
     const Result<> copied = copy(*single, range, buffer);
     if (buffer.from != nullptr) state.note_write(range);
     state.end_copy(*single);

@@ -158,7 +158,7 @@ void AddressSpace::State::claim(Unmap& unmap) {
       unmap.losers.push_back({users.at(seat->user.load()->callee), mapping->range()});
       leave_behind(*seat);
     }
-    if (!in_use || mapping->memory == nullptr) continue;
+    if (!in_use || !mapping->mappable) continue;
     unmap.taken.push_back(mapping);
     index.visit(0, [&](Mapping& other) {
       if (other.backing == mapping->backing && other.backing_offset < mapping->backing_end() &&
