@@ -22,7 +22,7 @@ void AddressSpace::unmap(IovaRange range, UnmapRule rule, Done<std::uint64_t> do
   state->unmap(range, rule, std::move(done));
 }
 Result<DmaPin> AddressSpace::pin(DmaUser& user, IovaRange range, Access access) {
-  return state_->pin(user, range, access);
+  return state_->pin(user, range.iova, range.size, access);
 }
 void AddressSpace::register_user(DmaUser& user) {
   state_->register_user(user);
@@ -122,6 +122,7 @@ Result<> AddressSpace::State::map(const MappingRequest& request) {
   mapping.backing_offset = request.backing_offset;
   mapping.memory = nullptr;
   mapping.mappable = mappable != 0;
+  mapping.pinnable_for = mapping.mappable ? request.access : Access::none;
   mapping.fd = fd;
   mapping.fd_offset = fd_offset + (request.backing ? request.backing_offset : 0);
   mapping.alias_was_revoked = false;

@@ -69,6 +69,8 @@ class alignas(64) AddressSpace::Mapping {
   bool usable(Access wanted) const {
     return allows(access, wanted) && backing != nullptr && !alias_was_revoked.load(std::memory_order_relaxed);
   }
+  // The same for a pin, in a look.
+  bool pinnable(Access wanted) const { return allows(pinnable_for.load(std::memory_order_relaxed), wanted); }
   bool intact() const { return backing->intact(); }
   IovaRange range() const {
     return {.iova = iova.load(std::memory_order_relaxed), .size = size.load(std::memory_order_relaxed)};
@@ -81,9 +83,13 @@ class alignas(64) AddressSpace::Mapping {
   DmaSegment segment(IovaRange wanted) const {
     const IovaRange mine = range();
     const IovaRange inside = mine.contains(wanted) ? wanted : part(wanted);
-    const std::uint64_t offset = inside.iova - mine.iova;
+    return segment_of_whole(inside.iova, inside.size);
+  }
+  // Of a range that lies in the mapping as a whole.
+  DmaSegment segment_of_whole(Iova first, std::uint64_t length) const {
+    const std::uint64_t offset = first - iova.load(std::memory_order_relaxed);
     return {.data = memory.load(std::memory_order_relaxed) + offset,
-            .length = inside.size,
+            .length = length,
             .fd = fd,
             .fd_offset = fd_offset + offset};
   }
@@ -110,8 +116,9 @@ class alignas(64) AddressSpace::Mapping {
   PinWord copies;  // reads and writes under way
   int fd = -1;
   Access access = Access::none;
-  bool mappable = false;                        // its backing is memory here, or will be
-  std::atomic<bool> alias_was_revoked = false;  // zero pages are where its memory was
+  std::atomic<Access> pinnable_for = Access::none;  // the same where usable() and mappable, else nothing
+  bool mappable = false;                            // its backing is memory here, or will be
+  std::atomic<bool> alias_was_revoked = false;      // zero pages are where its memory was
   std::uint64_t backing_offset = 0;
 
   // Guarded by State::mutex.
@@ -162,7 +169,9 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   void set_dirty_sink(std::shared_ptr<DirtySink> sink);
 
   // pins.cc
-  Result<DmaPin> pin(DmaUser& user, IovaRange range, Access access);
+  // Two numbers rather than a range: the compiler would put that on the stack and copy it from there, before
+  // its two halves have got as far as the cache, which takes as long as the rest of a pin.
+  Result<DmaPin> pin(DmaUser& user, Iova iova, std::uint64_t size, Access access);
   // Gives pins back when their seat could not do it alone.
   void give_back(Seat& seat, PinWord::Value step);
   void seat_first_user(Mapping& mapping) UMDEV_REQUIRES(mutex);
@@ -224,16 +233,17 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
 
  private:
   // pins.cc
-  Seat* try_pin(const DmaUser& user, IovaRange range, Access access, PinWord::Value step, Seat*& wrong) const;
+  Seat* try_pin(const DmaUser& user, const IovaRange& range, Access access, PinWord::Value step,
+                Seat*& wrong) const;
   Seat* look_up_and_pin(const DmaUser& user, UserRecord& record, IovaRange range, Access access,
                         PinWord::Value step, Seat*& wrong) const;
-  static bool take(Seat& seat, const DmaUser& user, IovaRange range, Access access, PinWord::Value step,
-                   Seat*& wrong);
+  static bool take(Seat& seat, const DmaUser& user, const IovaRange& range, Access access,
+                   PinWord::Value step, Seat*& wrong);
   Result<DmaPin> pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong);
   Result<Seat*> seat_at(DmaUser& user, Iova iova, Access access, PinWord::Value step);
   Result<Seat*> pin_locked(DmaUser& user, Iova iova, Access access, PinWord::Value step)
       UMDEV_REQUIRES(mutex);
-  Result<DmaPin> finished_pin(Seat& seat, IovaRange range, Access access) const;
+  Result<DmaPin> finished_pin(Seat& seat, const IovaRange& range, Access access) const;
   Seat& seat_of(Mapping& mapping, UserRecord& record) UMDEV_REQUIRES(mutex);
   void bind(Seat& seat, Mapping& mapping, UserRecord& record, PinWord::Value quota) UMDEV_REQUIRES(mutex);
   void unbind(Seat& seat) UMDEV_REQUIRES(mutex);

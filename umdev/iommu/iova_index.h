@@ -36,6 +36,11 @@ class IovaIndex {
     if (place == 0) return nullptr;
     const Leaf* leaf = directory.leaves[place - 1].load(std::memory_order_acquire);
     if (leaf == nullptr) return nullptr;
+    // As a rule mappings lie at regular distances. A guess that is right needs nothing of the leaf but what
+    // it guessed, so the processor goes on to the value while what confirms the guess is still on its way.
+    const std::size_t guess = directory.guess(place - 1, iova);
+    if (leaf->is_last_up_to(iova, guess)) [[likely]]
+      return leaf->values[guess].load(std::memory_order_acquire);
     const std::size_t group = leaf->groups_up_to(iova);
     if (group == 0) return nullptr;
     __builtin_prefetch(&leaf->values[(group - 1) * group_size]);  // while the group's addresses are compared
@@ -56,7 +61,10 @@ class IovaIndex {
     Leaf& leaf = *directory.leaves[place].load();
     const std::size_t entry = leaf.up_to(first);
     if (leaf.count != leaf_capacity) {
-      if (entry == leaf.count) return leaf.append(first, value);
+      if (entry == leaf.count) {
+        leaf.append(first, value);
+        return directory.set_density(place, leaf);
+      }
       return replace(directory, place, copy_with(leaf, 0, leaf.count, entry, first, value));
     }
     if (entry == leaf_capacity && place + 1 == leaves) {  // addresses that rise fill their leaves
@@ -132,6 +140,13 @@ class IovaIndex {
       const std::size_t group = groups_up_to(iova);
       return group == 0 ? 0 : up_to(iova, group);
     }
+    // Is this entry the last one whose first address is not above `iova`?
+    bool is_last_up_to(Iova iova, std::size_t entry) const {
+      const bool begins = firsts[entry].load(std::memory_order_acquire) <= below_no(iova);
+      const bool ends =
+          entry + 1 == leaf_capacity || firsts[entry + 1].load(std::memory_order_acquire) > below_no(iova);
+      return begins && ends;
+    }
     void append(Iova first, Value& value) {
       values[count].store(&value, std::memory_order_release);
       firsts[count].store(first, std::memory_order_release);
@@ -155,11 +170,28 @@ class IovaIndex {
     explicit Directory(std::size_t the_capacity)
         : capacity(the_capacity),
           firsts(std::make_unique<std::atomic<Iova>[]>(the_capacity)),
+          densities(std::make_unique<std::atomic<std::uint64_t>[]>(the_capacity)),
           leaves(std::make_unique<std::atomic<Leaf*>[]>(the_capacity)) {}
     const std::size_t capacity;
     std::atomic<std::size_t> count = 0;
     const std::unique_ptr<std::atomic<Iova>[]> firsts;
+    // How many entries of each leaf begin in a page, on average, times 2^32; rounded up, so that an address
+    // at which one begins leads to it and not to the one before.
+    const std::unique_ptr<std::atomic<std::uint64_t>[]> densities;
     const std::unique_ptr<std::atomic<Leaf*>[]> leaves;
+
+    void set_density(std::size_t place, const Leaf& leaf) {
+      const std::uint64_t pages =
+          leaf.count < 2 ? 0 : (leaf.firsts[leaf.count - 1].load() - leaf.firsts[0].load()) / page_size;
+      densities[place].store(pages == 0 ? 0 : ((leaf.count - 1) << 32U) / pages + 1,
+                             std::memory_order_relaxed);
+    }
+    // Where in its leaf an address would be, if the entries lay at regular distances.
+    std::size_t guess(std::size_t place, Iova iova) const {
+      const Iova first = firsts[place].load(std::memory_order_relaxed);
+      const std::uint64_t density = densities[place].load(std::memory_order_relaxed);
+      return ((iova - first) / page_size * density >> 32U) % leaf_capacity;
+    }
   };
 
   static Iova below_no(Iova iova) { return iova == no_iova ? iova - 1 : iova; }
@@ -197,6 +229,7 @@ class IovaIndex {
     // new in it.
     directory.leaves[place].store(&leaf, std::memory_order_release);
     directory.firsts[place].store(leaf.firsts[0].load(), std::memory_order_release);
+    directory.set_density(place, leaf);
     retire(*old);
   }
 
@@ -227,19 +260,22 @@ class IovaIndex {
     if (old_count + 2 > capacity) capacity *= 2;
     Directory& next = *new_directory(capacity);
     std::size_t count = 0;
-    const auto push = [&](Iova first, Leaf* leaf) {
+    const auto push = [&](Iova first, std::uint64_t density, Leaf* leaf) {
       next.firsts[count].store(first, std::memory_order_release);
+      next.densities[count].store(density, std::memory_order_relaxed);
       next.leaves[count++].store(leaf, std::memory_order_release);
     };
+    const auto keep = [&](std::size_t index) {
+      push(old.firsts[index].load(), old.densities[index].load(), old.leaves[index].load());
+    };
     next.count.store(0, std::memory_order_release);
-    for (std::size_t index = 0; index != place; ++index)
-      push(old.firsts[index].load(), old.leaves[index].load());
+    for (std::size_t index = 0; index != place; ++index) keep(index);
     for (Leaf* leaf : added) {
-      if (leaf != nullptr) push(leaf->firsts[0].load(), leaf);
+      if (leaf == nullptr) continue;
+      push(leaf->firsts[0].load(), 0, leaf);
+      next.set_density(count - 1, *leaf);
     }
-    for (std::size_t index = place + removed; index != old_count; ++index) {
-      push(old.firsts[index].load(), old.leaves[index].load());
-    }
+    for (std::size_t index = place + removed; index != old_count; ++index) keep(index);
     next.count.store(count, std::memory_order_release);
     return next;
   }

@@ -17,24 +17,22 @@ PinWord::Value step_of(Access access) {
 
 // Counts a pin in; gives it back when the seat is not, or no longer, what the caller looked for. `wrong` is
 // the seat that could not take it back so simply.
-[[gnu::always_inline]] inline bool AddressSpace::State::take(Seat& seat, const DmaUser& user, IovaRange range,
-                                                             Access access, PinWord::Value step,
-                                                             Seat*& wrong) {
+[[gnu::always_inline]] inline bool AddressSpace::State::take(Seat& seat, const DmaUser& user,
+                                                             const IovaRange& range, Access access,
+                                                             PinWord::Value step, Seat*& wrong) {
   if (!seat.word.try_take(step)) return false;
   const UserRecord* const record = seat.user.load(std::memory_order_relaxed);
   const Mapping& mapping = *seat.mapping();
   if (record != nullptr && record->user.load(std::memory_order_relaxed) == &user &&
-      mapping.range().contains(range) && mapping.usable(access) && mapping.mappable) [[likely]] {
+      mapping.range().contains(range) && mapping.pinnable(access)) [[likely]] {
     return true;
   }
   if (!seat.word.try_give(step)) wrong = &seat;
   return false;
 }
 
-[[gnu::always_inline]] inline AddressSpace::Seat* AddressSpace::State::try_pin(const DmaUser& user,
-                                                                               IovaRange range, Access access,
-                                                                               PinWord::Value step,
-                                                                               Seat*& wrong) const {
+[[gnu::always_inline]] inline AddressSpace::Seat* AddressSpace::State::try_pin(
+    const DmaUser& user, const IovaRange& range, Access access, PinWord::Value step, Seat*& wrong) const {
   DmaUser::Record* const found = user.record_.load(std::memory_order_acquire);
   if (found == nullptr) return nullptr;
   auto& record = static_cast<UserRecord&>(*found);
@@ -66,21 +64,26 @@ AddressSpace::Seat* AddressSpace::State::look_up_and_pin(const DmaUser& user, Us
   return nullptr;
 }
 
-[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat, IovaRange range,
+[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat,
+                                                                               const IovaRange& range,
                                                                                Access access) const {
+  const Iova iova = range.iova;
+  const std::uint64_t size = range.size;
   Mapping& mapping = *seat.mapping();
   std::uint64_t cookie = 0;
   if (allows(access, Access::write)) {
-    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
+    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned({.iova = iova, .size = size});
   }
   if (mapping.reach() == nullptr || !mapping.intact()) [[unlikely]] {
-    DmaPin(seat, range, access, {}, cookie).unpin();
+    DmaPin(seat, {.iova = iova, .size = size}, access, {}, cookie).unpin();
     return fail(EFAULT, "the memory went bad");
   }
-  return Result<DmaPin>(std::in_place, seat, range, access, mapping.segment(range), cookie);
+  return Result<DmaPin>(std::in_place, seat, IovaRange{.iova = iova, .size = size}, access,
+                        mapping.segment_of_whole(iova, size), cookie);
 }
 
-Result<DmaPin> AddressSpace::State::pin(DmaUser& user, IovaRange range, Access access) {
+Result<DmaPin> AddressSpace::State::pin(DmaUser& user, Iova iova, std::uint64_t size, Access access) {
+  const IovaRange range{.iova = iova, .size = size};
   if (range.size == 0) return fail(EINVAL, "nothing to pin");
   if (!range.valid()) return fail(EOVERFLOW, "the range wraps");
   Seat* wrong = nullptr;

@@ -164,6 +164,7 @@ void AddressSpace::State::claim(Unmap& unmap) {
       if (other.backing == mapping->backing && other.backing_offset < mapping->backing_end() &&
           mapping->backing_offset < other.backing_end()) {
         other.alias_was_revoked = true;
+        other.pinnable_for = Access::none;
       }
       return true;
     });

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <array>
+#include <deque>
 #include <map>
 #include <random>
 #include <thread>
@@ -78,15 +80,17 @@ TEST(IovaIndex, is_a_sorted_map) {
       }
     };
     const Iova start = 1U << 20U;
+    // Distances of less than a page up to gigabytes.
+    const Iova unit = std::array<Iova, 4>{1, page_size, 7 * page_size, 1U << 30U}[random() % 4];
     for (int phase = 0; phase != 4; ++phase) {
       const std::uint64_t order = random() % 3;
       for (Iova number = 0; number != 300; ++number) {
-        add(order == 0 ? start + number * 3 : order == 1 ? start - number : random() % (2 * start));
+        add(unit * (order == 0 ? start + number * 3 : order == 1 ? start - number : random() % (2 * start)));
       }
       if (phase % 2 == 1) remove_some(1 + random() % 20);
       RC_ASSERT(index.size() == model.size());
       for (int probe = 0; probe != 100; ++probe) {
-        const Iova iova = random() % (2 * start);
+        const Iova iova = random() % (2 * start) * unit + random() % unit;
         const auto next = model.upper_bound(iova);
         RC_ASSERT(index.at_or_before(iova) == (next == model.begin() ? nullptr : &std::prev(next)->second));
       }
@@ -95,6 +99,21 @@ TEST(IovaIndex, is_a_sorted_map) {
       RC_ASSERT(visited(index, 0) == expected);
     }
   });
+}
+
+TEST(IovaIndex, what_lies_at_regular_distances_is_found_from_its_first_address_to_its_last) {
+  for (const Iova distance : {page_size, 3 * page_size, 65536UL, 1UL << 30U, 1UL << 50U}) {
+    Index index;
+    std::deque<Value> values;
+    for (Iova number = 0; number != 200; ++number) {
+      values.emplace_back(number * distance);
+      index.insert(number * distance, values.back());
+    }
+    for (const Value& value : values) {
+      EXPECT_EQ(index.at_or_before(value.first), &value);
+      EXPECT_EQ(index.at_or_before(value.first + distance - 1), &value);
+    }
+  }
 }
 
 // What stays is found at nearly every try while its neighbours come and go, and a hint is never nonsense.
