@@ -25,6 +25,7 @@ constexpr std::array sections{
     Section{"memory", "memory lent, and memory reached by messages", measure_memory},
     Section{"neighbours", "a session beside hostile ones", measure_neighbours},
     Section{"tree", "the mounted tree, and a session beside it", measure_tree},
+    Section{"unmodified", "system calls and DMA of a VFIO program under umdev run", measure_unmodified},
     Section{"core", "pins and interrupts, without a socket", measure_core}};
 
 std::string describe_sections() {

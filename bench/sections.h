@@ -20,4 +20,7 @@ void measure_core(const Effort& effort, Report& report);
 // `tree`: the mounted tree: listing it, creating and removing through it, and a session beside that.
 void measure_tree(const Effort& effort, Report& report);
 
+// `unmodified`: VFIO programs under `umdev run`: their calls, their memory, and what is none of VFIO's.
+void measure_unmodified(const Effort& effort, Report& report);
+
 }  // namespace umdev::bench
