@@ -211,7 +211,9 @@ void Ioat::reset(vfio::User& user, Done<> done) {
   while_quiet([this, &user](Done<> ended) { PciDevice::reset(user, std::move(ended)); }, std::move(done));
 }
 
+// No descriptor is under way.
 void Ioat::function_reset() {
+  for (const auto& worker : workers_) worker->forget();
   Lock lock(mutex_);
   engine_.reset();
   lower_irq(abi::vfio_pci_intx_irq_index);

@@ -63,11 +63,20 @@ void Mover::move(vfio::User& user, const Descriptor& descriptor, Moved done) {
   if (move_in_place(user, descriptor, error)) return done(error);
   descriptor_ = descriptor;
   done_ = std::move(done);
-  buffer_.resize(descriptor.size);
+  buffer_ = take_buffer(descriptor.size);
   if (descriptor.is_fill())
     fill_by_buffer(user);
   else
     copy_by_buffer(user);
+}
+
+// New memory costs as much as a copy does, so it is kept; what it holds is always overwritten first.
+Bytes Mover::take_buffer(std::size_t size) {
+  if (capacity_ < size) {
+    storage_ = std::make_unique_for_overwrite<std::byte[]>(size);
+    capacity_ = size;
+  }
+  return {storage_.get(), size};
 }
 
 // False when it cannot be done by pins.
@@ -116,7 +125,6 @@ void Mover::write_buffer(vfio::User& user) {
 }
 
 void Mover::end(std::uint32_t error) {
-  buffer_ = std::vector<std::byte>();
   Moved done = std::move(done_);
   done(error);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "drivers/ioat/descriptor.h"
 #include "umdev/support/inline_function.h"
@@ -23,15 +23,21 @@ class Mover {
   // Precondition: descriptor.error() == 0.
   void move(vfio::User& user, const Descriptor& descriptor, Moved done);
 
+  // Gives the buffer back, which is kept from one descriptor to the next: while none is under way.
+  void forget() { storage_.reset(), capacity_ = 0; }
+
  private:
   bool move_in_place(vfio::User& user, const Descriptor& descriptor, std::uint32_t& error);
   void fill_by_buffer(vfio::User& user);
   void copy_by_buffer(vfio::User& user);
   void write_buffer(vfio::User& user);
   void end(std::uint32_t error);
+  Bytes take_buffer(std::size_t size);
 
   Descriptor descriptor_;
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<std::byte[]> storage_;
+  std::size_t capacity_ = 0;
+  Bytes buffer_;  // what the descriptor uses of it
   Moved done_;
 };
 

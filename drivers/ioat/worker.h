@@ -47,6 +47,9 @@ class Worker {
   // `pass` keeps the device standing until the worker rests again.
   void start(Gate::Pass pass);
 
+  // Gives back what it keeps from one descriptor to the next. While it rests.
+  void forget() { mover_.forget(); }
+
  private:
   enum class Stage : std::uint8_t { idle, fetched, moved, completed };
   enum class Await : std::uint8_t { starting, ended, parked };
