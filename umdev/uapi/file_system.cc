@@ -191,7 +191,8 @@ Result<std::shared_ptr<fuse::File>> FileSystem::open(const fuse::Caller& caller,
   const Name name = UMDEV_TRY(name_of(id));
   if (name.kind == Kind::supervisor)
     return std::make_shared<Supervisor>(files_, programs_, new_files_, limits_, log_);
-  const auto program = UMDEV_TRY(programs_.find(caller));
+  const auto program = programs_.call_of(caller);
+  UMDEV_TRY(program->check());
   auto file = UMDEV_TRY(open_node(name, program->credentials()));
   return UMDEV_TRY(OpenFile::create(std::move(file), id, files_, programs_));
 }

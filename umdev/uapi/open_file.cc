@@ -42,10 +42,8 @@ void OpenFile::write(const fuse::Caller&, std::uint64_t offset, ConstBytes from,
 // dropped.
 void OpenFile::ioctl(const fuse::Caller& caller, std::uint32_t command, std::uint64_t argument,
                      Done<std::int32_t> done) {
-  auto program = programs_.find(caller);
-  if (!program) return done(std::unexpected(program.error()));
   auto answered = std::make_shared<Done<std::int32_t>>(std::move(done));
-  file_->ioctl(command, argument, std::move(*program), [answered](Result<ioctl::Answer> answer) {
+  file_->ioctl(command, argument, programs_.call_of(caller), [answered](Result<ioctl::Answer> answer) {
     if (!answer) return (*answered)(std::unexpected(answer.error()));
     if (answer->file || answer->fd)
       return (*answered)(fail(EOPNOTSUPP, "a new descriptor takes a supervisor: umdev run"));

@@ -29,21 +29,29 @@ Result<> check_presence(const std::vector<os::MemoryArea>& areas, std::uint64_t 
 
 }  // namespace
 
+Result<> CallingProgram::check() {
+  if (!found_.process) found_ = UMDEV_TRY(programs_.find(caller_));
+  return {};
+}
+
 Result<> CallingProgram::read(ioctl::UserAddress address, Bytes into) {
-  if (!process_->read(address, into)) return fail(EFAULT, "the caller has no such memory");
+  UMDEV_TRY(check());
+  if (!found_.process->read(address, into)) return fail(EFAULT, "the caller has no such memory");
   return {};
 }
 
 Result<> CallingProgram::write(ioctl::UserAddress address, ConstBytes from) {
-  if (!process_->write(address, from)) return fail(EFAULT, "the caller has no such memory to write");
+  UMDEV_TRY(check());
+  if (!found_.process->write(address, from)) return fail(EFAULT, "the caller has no such memory to write");
   return {};
 }
 
-Result<os::UniqueFd> CallingProgram::take(int fd, std::span<const std::string_view> kinds) const {
-  const auto name = process_->name_of_fd(fd);
+Result<os::UniqueFd> CallingProgram::take(int fd, std::span<const std::string_view> kinds) {
+  UMDEV_TRY(check());
+  const auto name = found_.process->name_of_fd(fd);
   if (!name) return fail(EBADF, "the caller has no such descriptor");
   for (const std::string_view kind : kinds)
-    if (name->starts_with(kind)) return process_->take_fd(fd);
+    if (name->starts_with(kind)) return found_.process->take_fd(fd);
   return fail(EINVAL, "the caller's descriptor is of another kind");
 }
 
@@ -60,26 +68,36 @@ Result<os::UniqueFd> CallingProgram::take_socket(int fd) {
 }
 
 Result<std::shared_ptr<ioctl::File>> CallingProgram::file(int fd) {
-  const auto identity = process_->identity_of_fd(fd);
+  UMDEV_TRY(check());
+  const auto identity = found_.process->identity_of_fd(fd);
   if (!identity) return fail(EBADF, "the caller has no such descriptor");
   return files_.find(*identity);
 }
 
 Result<ioctl::Memory> CallingProgram::memory(const ioctl::MemoryRequest& request) {
-  return program_->lend(process_, request, files_);
+  UMDEV_TRY(check());
+  return found_.program->lend(found_.process, request, files_);
 }
 
 Result<ioctl::Memory> CallingProgram::memory_of_file(int fd, std::uint64_t offset, std::uint64_t size,
                                                      iommu::Access access) {
-  return program_->lend_file(UMDEV_TRY(take_fd(fd)), offset, size, allows(access, iommu::Access::write));
+  os::UniqueFd file = UMDEV_TRY(take_fd(fd));
+  return found_.program->lend_file(std::move(file), offset, size, allows(access, iommu::Access::write));
 }
 
-// What is mapped for devices counts against nobody's RLIMIT_MEMLOCK: nothing of it is locked.
+// What is mapped for devices counts against nobody's RLIMIT_MEMLOCK: nothing of it is locked. Of a caller
+// that is gone: no rights at all.
 ioctl::Credentials CallingProgram::credentials() {
-  const std::uint64_t capabilities = process_->capabilities();
+  if (!check()) return {};
+  const std::uint64_t capabilities = found_.process->capabilities();
   return {.sys_rawio = may(capabilities, CAP_SYS_RAWIO),
           .sys_resource = may(capabilities, CAP_SYS_RESOURCE),
           .ipc_lock = may(capabilities, CAP_IPC_LOCK)};
+}
+
+std::shared_ptr<ioctl::LockedMemory> CallingProgram::locked_memory() {
+  if (!check()) return std::make_shared<ioctl::LockedMemory>();
+  return found_.program->locked_memory();
 }
 
 Result<ioctl::Memory> Program::lend(const std::shared_ptr<os::Process>& process,
@@ -100,7 +118,11 @@ Result<ioctl::Memory> Program::lend(const std::shared_ptr<os::Process>& process,
       if (lent) return lent;
     }
   }
-  return ioctl::Memory{.backing = UMDEV_TRY(CopiedMemory::create(process, request.address)), .offset = 0};
+  // Of the whole process, for the thread that lends it may end before; or of the thread, where it has
+  // survived the first one.
+  auto copied = CopiedMemory::create(leader_, request.address);
+  if (!copied) copied = CopiedMemory::create(process, request.address);
+  return ioctl::Memory{.backing = UMDEV_TRY(std::move(copied)), .offset = 0};
 }
 
 Result<ioctl::Memory> Program::lend_file(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size,
@@ -115,8 +137,8 @@ Programs::Programs(const FileTable& files, const Limits& limits)
       limits_(limits),
       budget_(std::make_shared<iommu::MappingBudget>(limits.file_mappings, limits.mapped_bytes)) {}
 
-Result<std::shared_ptr<CallingProgram>> Programs::find(const fuse::Caller& caller) {
-  Remembered found;
+Result<CallingThread> Programs::find(const fuse::Caller& caller) {
+  CallingThread found;
   {
     Lock lock(mutex_);
     if (const auto known = threads_.find(caller.pid); known != threads_.end()) found = known->second;
@@ -125,7 +147,7 @@ Result<std::shared_ptr<CallingProgram>> Programs::find(const fuse::Caller& calle
   if (!found.process || !found.process->is_alive() || found.process->user() != caller.uid)
     found = UMDEV_TRY(remember(caller.pid));
   if (found.process->user() != caller.uid) return fail(EPERM, "the caller is somebody else by now");
-  return std::make_shared<CallingProgram>(std::move(found.process), std::move(found.program), files_);
+  return found;
 }
 
 // Those that have ended, as soon as they may be the half; each holds a descriptor of ours.
@@ -137,8 +159,8 @@ void Programs::forget_some() {
   forget_at_ = std::max<std::size_t>(8, threads_.size() * 2);
 }
 
-Result<Programs::Remembered> Programs::remember(pid_t thread) {
-  Remembered made{.process = UMDEV_TRY(os::Process::open(thread)), .program = nullptr};
+Result<CallingThread> Programs::remember(pid_t thread) {
+  CallingThread made{.process = UMDEV_TRY(os::Process::open(thread)), .program = nullptr};
   auto leader =
       made.process->id() == thread ? made.process : UMDEV_TRY(os::Process::open(made.process->id()));
   Lock lock(mutex_);

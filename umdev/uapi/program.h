@@ -44,12 +44,25 @@ class Program {
   iommu::ClientMemory memory_ UMDEV_GUARDED_BY(mutex_);
 };
 
-// One call of a program. The files outlive it.
+class Programs;
+
+// A thread that makes calls, and its program.
+struct CallingThread {
+  std::shared_ptr<os::Process> process;
+  std::shared_ptr<Program> program;
+};
+
+// One call of a program. Who it is, is only looked at when the call asks something of it: many ask nothing.
+// What is asked of a caller that cannot be found is the errors of check(). Programs and files outlive it.
 class CallingProgram final : public ioctl::Caller {
  public:
-  CallingProgram(std::shared_ptr<os::Process> process, std::shared_ptr<Program> program,
-                 const FileTable& files)
-      : process_(std::move(process)), program_(std::move(program)), files_(files) {}
+  CallingProgram(Programs& programs, const FileTable& files, const fuse::Caller& caller)
+      : programs_(programs), files_(files), caller_(caller) {}
+
+  // ESRCH: the caller is gone, or cannot be seen from here. EPERM: the number is of somebody else than who
+  // called (a process of another user, which we must not touch in the caller's name), or we may not look
+  // into it.
+  Result<> check();
 
   // A socket of the caller's. EBADF; EINVAL.
   Result<os::UniqueFd> take_socket(int fd);
@@ -63,14 +76,15 @@ class CallingProgram final : public ioctl::Caller {
   Result<ioctl::Memory> memory_of_file(int fd, std::uint64_t offset, std::uint64_t size,
                                        iommu::Access access) override;
   ioctl::Credentials credentials() override;
-  std::shared_ptr<ioctl::LockedMemory> locked_memory() override { return program_->locked_memory(); }
+  std::shared_ptr<ioctl::LockedMemory> locked_memory() override;
 
  private:
-  Result<os::UniqueFd> take(int fd, std::span<const std::string_view> kinds) const;
+  Result<os::UniqueFd> take(int fd, std::span<const std::string_view> kinds);
 
-  const std::shared_ptr<os::Process> process_;
-  const std::shared_ptr<Program> program_;
+  Programs& programs_;
   const FileTable& files_;
+  const fuse::Caller caller_;
+  CallingThread found_;
 };
 
 // Finds who makes a call. Thread-safe; the lock is a leaf.
@@ -78,19 +92,16 @@ class Programs {
  public:
   Programs(const FileTable& files, const Limits& limits);
 
-  // ESRCH: the caller is gone, or cannot be seen from here. EPERM: the number is of somebody else than who
-  // called (a process of another user, which we must not touch in the caller's name), or we may not look
-  // into it.
-  Result<std::shared_ptr<CallingProgram>> find(const fuse::Caller& caller) UMDEV_EXCLUDES(mutex_);
+  // CallingProgram::check's errors.
+  Result<CallingThread> find(const fuse::Caller& caller) UMDEV_EXCLUDES(mutex_);
+  std::shared_ptr<CallingProgram> call_of(const fuse::Caller& caller) {
+    return std::make_shared<CallingProgram>(*this, files_, caller);
+  }
 
   std::uint32_t mappings() const { return budget_->mappings(); }
 
  private:
-  struct Remembered {
-    std::shared_ptr<os::Process> process;
-    std::shared_ptr<Program> program;
-  };
-  Result<Remembered> remember(pid_t thread) UMDEV_EXCLUDES(mutex_);
+  Result<CallingThread> remember(pid_t thread) UMDEV_EXCLUDES(mutex_);
 
   void forget_some() UMDEV_REQUIRES(mutex_);
 
@@ -99,7 +110,7 @@ class Programs {
   const std::shared_ptr<iommu::MappingBudget> budget_;
   Mutex mutex_;
   std::size_t forget_at_ UMDEV_GUARDED_BY(mutex_) = 8;
-  std::unordered_map<pid_t, Remembered> threads_ UMDEV_GUARDED_BY(mutex_);
+  std::unordered_map<pid_t, CallingThread> threads_ UMDEV_GUARDED_BY(mutex_);
   std::unordered_map<pid_t, std::weak_ptr<Program>> programs_ UMDEV_GUARDED_BY(mutex_);
 };
 

@@ -74,15 +74,15 @@ void NewFiles::drop_all_of(const Supervisor& owner) {
 
 void Supervisor::ioctl(const fuse::Caller& caller, std::uint32_t command, std::uint64_t argument,
                        Done<std::int32_t> done) {
-  auto program = programs_.find(caller);
-  if (!program) return done(std::unexpected(program.error()));
+  auto program = programs_.call_of(caller);
+  if (const Result<> found = program->check(); !found) return done(std::unexpected(found.error()));
   switch (command) {
     case abi::supervised_ioctl:
-      return call(std::move(*program), argument, std::move(done));
+      return call(std::move(program), argument, std::move(done));
     case abi::supervised_mmap:
-      return done(map(**program, argument));
+      return done(map(*program, argument));
     case abi::supervised_registers:
-      return done(give_registers(**program, argument));
+      return done(give_registers(*program, argument));
     default:
       return done(fail(ENOTTY, "no such call is supervised"));
   }

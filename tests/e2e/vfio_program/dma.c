@@ -1,5 +1,6 @@
 /* Copies by a DMA engine of the I/OAT kind, by its registers, and looks at every byte. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,19 +83,38 @@ static void run_chain(unsigned descriptors) {
   }
 }
 
+struct lending {
+  int container;
+  struct vfio_iommu_type1_dma_map map;
+};
+
+static void* lend(void* argument) {
+  struct lending* lending = argument;
+  if (ioctl(lending->container, VFIO_IOMMU_MAP_DMA, &lending->map) != 0) give_up("MAP_DMA");
+  return NULL;
+}
+
+/* Memory is a process's: it stays lent when the thread that has lent it ends. */
+static void lend_by_a_thread_that_ends(struct lending* lending) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, lend, lending) != 0 || pthread_join(thread, NULL) != 0)
+    give_up("a thread");
+}
+
 /* A page for the descriptors, one for the completion, then the source and the destination. */
 int dma(const char* group, const char* name, const char* kind, size_t size) {
   struct files files = open_all(group, name);
   const size_t total = 2 * page + 2 * size;
   uint8_t* memory = take_memory(kind, total);
   uint8_t *source = memory + 2 * page, *destination = source + size;
-  struct vfio_iommu_type1_dma_map map = {.argsz = sizeof map,
-                                         .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-                                         .vaddr = (uintptr_t)memory,
-                                         .iova = first_iova,
-                                         .size = total};
+  struct lending lending = {.container = files.container,
+                            .map = {.argsz = sizeof lending.map,
+                                    .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+                                    .vaddr = (uintptr_t)memory,
+                                    .iova = first_iova,
+                                    .size = total}};
   if (size % page != 0 || size > (size_t)piece_max * descriptors_max) give_up("such a size");
-  if (ioctl(files.container, VFIO_IOMMU_MAP_DMA, &map) != 0) give_up("MAP_DMA");
+  lend_by_a_thread_that_ends(&lending);
   for (size_t at = 0; at < size; at++) source[at] = (uint8_t)(at * 7 + at / 251);
 
   device_fd = files.device;
