@@ -45,7 +45,8 @@ static void size_cases(const struct scene* scene, int fd) {
               {"IOAS_MAP", ioas_map, 40},
               {"IOAS_UNMAP", ioas_unmap, 24},
               {"OPTION", iommu_option, 24},
-              {"VFIO_IOAS", vfio_ioas, 12}};
+              {"VFIO_IOAS", vfio_ioas, 12},
+              {"GET_HW_INFO", get_hw_info, 32}};
   for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
     check(reference, -EFAULT, call(fd, rows[i].command, scene->nowhere), "%s of no memory", rows[i].what);
     uint32_t words[32] = {rows[i].size - 1};
@@ -177,6 +178,10 @@ static void other_cases(int fd) {
   option.option_id = 1;
   check(reference, 0, call(fd, iommu_option, &option), "OPTION HUGE_PAGES GET");
   check(reference, 1, (long)option.val64, "OPTION HUGE_PAGES: on");
+  struct hw_info info = {.size = sizeof info, .dev_id = 1};
+  check(reference, -ENOENT, call(fd, get_hw_info, &info), "GET_HW_INFO of an IOAS");
+  info.flags = 2;
+  check(reference, -EOPNOTSUPP, call(fd, get_hw_info, &info), "GET_HW_INFO with unknown flags");
   option.option_id = 9;
   check(reference, -EOPNOTSUPP, call(fd, iommu_option, &option), "OPTION 9");
   check(reference, 0, call_number(fd, VFIO_GET_API_VERSION, 0), "GET_API_VERSION of an iommufd");
@@ -201,6 +206,19 @@ static void copy_cases(const struct scene* scene, int fd) {
                            .src_iova = 0x10000};
   check(reference, 0, call(fd, ioas_copy, &copy), "IOAS_COPY");
   check(reference, -EEXIST, call(fd, ioas_copy, &copy), "IOAS_COPY once more");
+  uint64_t next = 0x12000, bytes = 0;
+  check(reference, 0, map(scene, fd, from, IN_BUFFER, page, &next, fixed | rw), "IOAS_MAP behind a mapping");
+  copy.src_iova = 0x11000;
+  copy.dst_iova = 0x50000;
+  check(reference, 0, call(fd, ioas_copy, &copy), "IOAS_COPY over two mappings");
+  check(reference, 0, unmap(fd, to, 0x50000, page, &bytes), "IOAS_COPY over two mappings: the first of two");
+  check(reference, 0, unmap(fd, to, 0x51000, page, &bytes), "IOAS_COPY over two mappings: the second");
+  copy.dst_iova = 0x41000;
+  check(reference, -EEXIST, call(fd, ioas_copy, &copy), "IOAS_COPY over two mappings onto another");
+  copy.length = 3 * page;
+  copy.dst_iova = 0x60000;
+  check(reference, -ENOENT, call(fd, ioas_copy, &copy), "IOAS_COPY over two mappings and beyond");
+  copy.length = 2 * page;
   copy.src_iova = 0x80000;
   check(reference, -ENOENT, call(fd, ioas_copy, &copy), "IOAS_COPY of where nothing is");
   copy.flags = 8;

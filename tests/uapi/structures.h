@@ -22,6 +22,7 @@ enum {
   iommu_option = IOMMUFD(7),
   vfio_ioas = IOMMUFD(8),
   hwpt_alloc = IOMMUFD(9),
+  get_hw_info = IOMMUFD(10),
 };
 
 struct bind_iommufd {
@@ -70,6 +71,13 @@ struct option {
   uint16_t op, reserved;
   uint32_t object_id;
   uint64_t val64;
+};
+struct hw_info {
+  uint32_t size, flags, dev_id, data_len;
+  uint64_t data_uptr;
+  uint32_t data_type;
+  uint8_t pasid_log2, reserved[3];
+  uint64_t capabilities;
 };
 struct vfio_ioas {
   uint32_t size, ioas_id;

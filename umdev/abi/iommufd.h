@@ -144,4 +144,18 @@ struct IommuHwptAlloc {
 };
 static_assert(sizeof(IommuHwptAlloc) == 40);
 
+inline constexpr std::uint32_t iommu_hw_info_flag_input_type = 1;
+struct IommuHwInfo {
+  std::uint32_t size;
+  std::uint32_t flags;
+  std::uint32_t dev_id;
+  std::uint32_t data_len;
+  std::uint64_t data_uptr;
+  std::uint32_t data_type;
+  std::uint8_t out_max_pasid_log2;
+  std::uint8_t reserved[3];
+  std::uint64_t out_capabilities;
+};
+static_assert(sizeof(IommuHwInfo) == 40);
+
 }  // namespace umdev::abi

@@ -1,6 +1,8 @@
 #include "umdev/ioctl/iommufd_file.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "umdev/abi/iommufd.h"
 #include "umdev/ioctl/iommufd_compatibility.h"
@@ -57,6 +59,24 @@ Result<> hwpt_alloc(iommu::Iommufd& iommufd, Caller& caller, UserAddress argumen
   return written;
 }
 
+// There is no hardware to tell of: its type is none, and what the caller has for more is zeros.
+Result<> get_hw_info(iommu::Iommufd& iommufd, Caller& caller, UserAddress argument) {
+  constexpr std::size_t minsz = 32;
+  constexpr std::uint32_t room_max = iommu::page_size;
+  auto asked = UMDEV_TRY(read_sized<abi::IommuHwInfo>(caller, argument, minsz));
+  abi::IommuHwInfo& info = asked.value;
+  const bool wants_type = (info.flags & abi::iommu_hw_info_flag_input_type) != 0 && info.data_type != 0;
+  if ((info.flags & ~abi::iommu_hw_info_flag_input_type) != 0 || wants_type ||
+      std::ranges::any_of(info.reserved, [](std::uint8_t byte) { return byte != 0; }))
+    return fail(EOPNOTSUPP, "no such kind of information");
+  UMDEV_TRY(iommufd.check_physical_device(info.dev_id));
+  if (info.data_len > room_max) return fail(EINVAL, "more room than there can be information");
+  UMDEV_TRY(caller.write(info.data_uptr, std::vector<std::byte>(info.data_len)));
+  info.data_len = info.data_type = info.out_max_pasid_log2 = 0;
+  info.out_capabilities = 0;
+  return write_sized(caller, argument, asked);
+}
+
 }  // namespace
 
 IommufdFile::IommufdFile(std::shared_ptr<const World> world)
@@ -90,6 +110,8 @@ void IommufdFile::ioctl(std::uint32_t command, std::uint64_t argument, std::shar
       return done(success(vfio_ioas(iommufd, *caller, argument)));
     case abi::iommu_hwpt_alloc:
       return done(success(hwpt_alloc(iommufd, *caller, argument)));
+    case abi::iommu_get_hw_info:
+      return done(success(get_hw_info(iommufd, *caller, argument)));
     default:
       return compatibility_command(iommufd, command, argument, std::move(caller), std::move(done));
   }

@@ -114,15 +114,17 @@ Result<> ioas_copy(iommu::Iommufd& iommufd, Caller& caller, UserAddress argument
   const auto source = UMDEV_TRY(iommufd.ioas(copy.src_ioas_id));
   auto slices = UMDEV_TRY(source->slices(copy.src_iova, copy.length));
   const auto target = UMDEV_TRY(iommufd.ioas(copy.dst_ioas_id));
-  // As one piece of memory in the target, wherever its parts lie.
-  if (slices.size() != 1) return fail(ENOENT, "the source is not one mapping");
-  iommu::Ioas::Mapping& mapping = slices.front();
   const iommu::Access access = access_of(copy.flags);
-  if (!allows(mapping.access, access)) return fail(EPERM, "the source does not allow it");
-  mapping.access = access;
-  mapping.iova = copy.dst_iova;
-  UMDEV_TRY(map_or_place(*target, copy.flags, mapping));
-  copy.dst_iova = mapping.iova;
+  for (iommu::Ioas::Mapping& slice : slices) {
+    if (!allows(slice.access, access)) return fail(EPERM, "the source does not allow it");
+    slice.access = access;
+  }
+  if ((copy.flags & abi::iommu_ioas_map_fixed_iova) != 0) {
+    slices.front().iova = copy.dst_iova;
+    UMDEV_TRY(target->map_row(std::move(slices)));
+  } else {
+    copy.dst_iova = UMDEV_TRY(target->place_row(std::move(slices)));
+  }
   return tell_or_unmap(write_sized(caller, argument, asked), *target, copy.dst_iova, copy.length);
 }
 

@@ -93,10 +93,15 @@ Result<> Ioas::check(const Mapping& mapping) const {
   return {};
 }
 
+Result<> Ioas::check_memory(const Mapping& mapping) const {
+  if (physical_devices_ == 0) return {};
+  if (mapping.memory_error != 0) return fail(mapping.memory_error, "the memory cannot be had");
+  if (!mapping.backing) return fail(EFAULT, "there is no memory");
+  return {};
+}
+
 Result<> Ioas::add(const Mapping& mapping) {
-  if (physical_devices_ != 0 && mapping.memory_error != 0)
-    return fail(mapping.memory_error, "the memory cannot be had");
-  if (physical_devices_ != 0 && !mapping.backing) return fail(EFAULT, "there is no memory");
+  UMDEV_TRY(check_memory(mapping));
   if (is_of_pages(mapping)) {
     UMDEV_TRY(space_.map({.range = {.iova = mapping.iova, .size = mapping.length},
                           .access = mapping.access,
@@ -146,6 +151,38 @@ Result<Iova> Ioas::place(Mapping mapping) {
   UMDEV_TRY(check(mapping));
   UMDEV_TRY(add(mapping));
   return mapping.iova;
+}
+
+// Everything is checked before the first one is added, so that none is there after an error.
+Result<> Ioas::add_row(std::vector<Mapping>& row) {
+  Mapping whole = row.front();
+  whole.length = 0;
+  for (const Mapping& mapping : row) whole.length += mapping.length;
+  UMDEV_TRY(check(whole));
+  for (const Mapping& mapping : row) UMDEV_TRY(check_memory(mapping));
+  if (space_.mappings_available() < row.size()) return fail(ENOSPC, "too few mappings are left");
+  Iova iova = whole.iova;
+  for (Mapping& mapping : row) {
+    mapping.iova = iova;
+    UMDEV_TRY(check(mapping));
+    iova += mapping.length;
+  }
+  for (const Mapping& mapping : row) UMDEV_TRY(add(mapping));
+  return {};
+}
+
+Result<> Ioas::map_row(std::vector<Mapping> row) {
+  Lock lock(mutex_);
+  return add_row(row);
+}
+
+Result<Iova> Ioas::place_row(std::vector<Mapping> row) {
+  Mapping whole = row.front();
+  for (std::size_t i = 1; i < row.size(); ++i) whole.length += row[i].length;
+  Lock lock(mutex_);
+  row.front().iova = UMDEV_TRY(find_room(whole));
+  UMDEV_TRY(add_row(row));
+  return row.front().iova;
 }
 
 void Ioas::unmap(Iova iova, std::uint64_t length, Done<std::uint64_t> done) {

@@ -41,6 +41,10 @@ class Ioas {
   Result<> map(const Mapping& mapping) UMDEV_EXCLUDES(mutex_);
   // The same wherever there is room; answers where. ENOSPC.
   Result<Iova> place(Mapping mapping) UMDEV_EXCLUDES(mutex_);
+  // IOMMU_IOAS_COPY: several mappings, one behind the other from the first one's `iova` on, or wherever there
+  // is room for all of them; all or none. Not empty.
+  Result<> map_row(std::vector<Mapping> row) UMDEV_EXCLUDES(mutex_);
+  Result<Iova> place_row(std::vector<Mapping> row) UMDEV_EXCLUDES(mutex_);
   // IOMMU_IOAS_UNMAP: whole mappings only. Completes with the number of bytes, as AddressSpace::unmap does.
   // EINVAL length 0; EOVERFLOW; ENOENT a mapping would be cut, or nothing is there. (0, 2^64 - 1) is
   // everything, and never fails.
@@ -68,7 +72,9 @@ class Ioas {
 
  private:
   Result<> check(const Mapping& mapping) const UMDEV_REQUIRES(mutex_);
+  Result<> check_memory(const Mapping& mapping) const UMDEV_REQUIRES(mutex_);
   Result<> add(const Mapping& mapping) UMDEV_REQUIRES(mutex_);
+  Result<> add_row(std::vector<Mapping>& row) UMDEV_REQUIRES(mutex_);
   Result<Iova> find_room(const Mapping& mapping) const UMDEV_REQUIRES(mutex_);
   std::vector<IovaSpan> spans() const UMDEV_REQUIRES(mutex_);
   bool overlaps(IovaSpan span) const UMDEV_REQUIRES(mutex_);

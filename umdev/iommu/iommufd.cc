@@ -67,6 +67,22 @@ void Iommufd::remove_device(std::uint32_t id) {
   if (auto found = objects_.extract(id)) gone = std::move(found.mapped());
 }
 
+std::optional<std::uint32_t> Iommufd::device_of(const IommuInstance& access) const {
+  Lock lock(mutex_);
+  for (const auto& [id, object] : objects_)
+    if (object.kind == Kind::device && object.access.get() == &access) return id;
+  return std::nullopt;
+}
+
+// What an emulated device is here is no device to the kernel's iommufd, but an access.
+Result<> Iommufd::check_physical_device(std::uint32_t id) const {
+  Lock lock(mutex_);
+  const auto found = objects_.find(id);
+  if (found == objects_.end() || found->second.kind != Kind::device || !found->second.access->is_physical())
+    return fail(ENOENT, "no such device with DMA of its own");
+  return {};
+}
+
 // A user of an object has gone.
 void Iommufd::let_go(std::uint32_t id) {
   const auto found = objects_.find(id);

@@ -36,6 +36,10 @@ class Iommufd {
   Result<std::uint32_t> add_device(std::shared_ptr<IoasAccess> access) UMDEV_EXCLUDES(mutex_);
   // Its binding ends: it is detached, and its number is free.
   void remove_device(std::uint32_t id) UMDEV_EXCLUDES(mutex_);
+  // The number of the device whose way here this is; nothing for one that is bound elsewhere.
+  std::optional<std::uint32_t> device_of(const IommuInstance& access) const UMDEV_EXCLUDES(mutex_);
+  // Is there such a device, with DMA of its own (IOMMU_GET_HW_INFO)? ENOENT.
+  Result<> check_physical_device(std::uint32_t id) const UMDEV_EXCLUDES(mutex_);
   // VFIO_DEVICE_ATTACH_IOMMUFD_PT: replaces what it was attached to. Answers with the object that it is
   // attached to: of a device with DMA of its own a hardware page table, which an IOAS makes by itself.
   // ENOENT; EINVAL an object of another kind; Ioas::attach's errors.

@@ -13,6 +13,7 @@ using test::error_of;
 using test::IoctlWorld;
 
 constexpr std::uint32_t fixed = abi::iommu_ioas_map_fixed_iova;
+constexpr std::uint32_t readable = abi::iommu_ioas_map_readable;
 constexpr std::uint32_t rw = abi::iommu_ioas_map_readable | abi::iommu_ioas_map_writeable;
 
 struct IommufdTest : testing::Test {
@@ -198,6 +199,94 @@ TEST_F(IommufdTest, copy_shares_the_memory_of_a_mapping) {
   EXPECT_EQ(seen[0], std::byte{9});
   copy.src_iova = 0x40000;
   EXPECT_EQ(call(abi::iommu_ioas_copy, copy), -ENOENT);
+}
+
+TEST_F(IommufdTest, copy_over_several_mappings_makes_one_for_each) {
+  const std::uint32_t from = add_ioas();
+  const std::uint32_t to = add_ioas();
+  ASSERT_EQ(map(map_of(from, 0x10000, 0x2000)), 0);
+  ASSERT_EQ(map(map_of(from, 0x12000, 0x1000)), 0);
+  const abi::IommuIoasCopy copy{.flags = fixed | rw,
+                                .dst_ioas_id = to,
+                                .src_ioas_id = from,
+                                .length = 0x2000,
+                                .dst_iova = 0x5000,
+                                .src_iova = 0x11000};
+  ASSERT_EQ(call(abi::iommu_ioas_copy, copy), 0);
+  // The second half of the first mapping, and the second one, each whole: none can be cut.
+  const auto node = bound(device);
+  ASSERT_EQ(attach(node, to), 0);
+  *world.caller->at(IoctlWorld::buffer + 0x1234) = std::byte{8};
+  *world.caller->at(IoctlWorld::buffer + 0x0567) = std::byte{9};
+  std::array<std::byte, 1> seen{};
+  device.script->user->dma_read(0x5234, seen, [](Result<> result) { EXPECT_TRUE(result); });
+  EXPECT_EQ(seen[0], std::byte{8});
+  device.script->user->dma_read(0x6567, seen, [](Result<> result) { EXPECT_TRUE(result); });
+  EXPECT_EQ(seen[0], std::byte{9});
+  EXPECT_EQ(unmap(to, 0x5000, 0x1000), 0);
+  EXPECT_EQ(unmap(to, 0x6000, 0x1000), 0);
+}
+
+TEST_F(IommufdTest, copy_over_several_mappings_finds_room_for_all_of_them) {
+  const std::uint32_t from = add_ioas();
+  const std::uint32_t to = add_ioas();
+  ASSERT_EQ(map(map_of(from, 0x10000, 0x1000)), 0);
+  ASSERT_EQ(map(map_of(from, 0x11000, 0x1000)), 0);
+  const abi::IommuIoasCopy copy{
+      .flags = rw, .dst_ioas_id = to, .src_ioas_id = from, .length = 0x2000, .src_iova = 0x10000};
+  ASSERT_EQ(call(abi::iommu_ioas_copy, copy), 0);
+  const std::uint64_t iova = world.argument<abi::IommuIoasCopy>().dst_iova;
+  EXPECT_EQ(unmap(to, iova, 0x1000), 0);
+  EXPECT_EQ(unmap(to, iova + 0x1000, 0x1000), 0);
+}
+
+TEST_F(IommufdTest, copy_over_several_mappings_is_all_or_nothing) {
+  const std::uint32_t from = add_ioas();
+  const std::uint32_t to = add_ioas();
+  ASSERT_EQ(map(map_of(from, 0x10000, 0x1000)), 0);
+  ASSERT_EQ(map(map_of(from, 0x11000, 0x1000, fixed | readable)), 0);
+  abi::IommuIoasCopy copy{.flags = fixed | rw,
+                          .dst_ioas_id = to,
+                          .src_ioas_id = from,
+                          .length = 0x2000,
+                          .dst_iova = 0x5000,
+                          .src_iova = 0x10000};
+  EXPECT_EQ(call(abi::iommu_ioas_copy, copy), -EPERM);
+  copy.flags = fixed | readable;
+  ASSERT_EQ(map(map_of(to, 0x6000, 0x1000)), 0);
+  EXPECT_EQ(call(abi::iommu_ioas_copy, copy), -EEXIST);
+  EXPECT_EQ(unmap(to, 0x5000, 0x1000), -ENOENT);
+  copy.length = 0x3000;
+  EXPECT_EQ(call(abi::iommu_ioas_copy, copy), -ENOENT);
+}
+
+TEST_F(IommufdTest, hardware_information_is_of_devices_with_dma_of_their_own_and_says_none) {
+  const auto physical = add_physical("d1");
+  const auto emulated = bound(device);
+  const auto node = bound(physical);
+  abi::IommuHwInfo info{.dev_id = 1, .data_len = 8, .data_uptr = IoctlWorld::buffer};
+  EXPECT_EQ(call(abi::iommu_get_hw_info, info), -ENOENT);
+  info.dev_id = 2;
+  std::memset(world.caller->at(IoctlWorld::buffer, 9), 0x55, 9);
+  ASSERT_EQ(call(abi::iommu_get_hw_info, info), 0);
+  const auto said = world.argument<abi::IommuHwInfo>();
+  EXPECT_EQ(said.data_type, 0U);
+  EXPECT_EQ(said.data_len, 0U);
+  EXPECT_EQ(*world.caller->at(IoctlWorld::buffer + 7), std::byte{0});
+  EXPECT_EQ(*world.caller->at(IoctlWorld::buffer + 8), std::byte{0x55});
+  info.data_uptr = IoctlWorld::nowhere;
+  EXPECT_EQ(call(abi::iommu_get_hw_info, info), -EFAULT);
+  info.data_len = 0;
+  EXPECT_EQ(call(abi::iommu_get_hw_info, info), 0);
+  info.flags = 2;
+  EXPECT_EQ(call(abi::iommu_get_hw_info, info), -EOPNOTSUPP);
+  info.flags = 1;
+  EXPECT_EQ(call(abi::iommu_get_hw_info, info), 0);
+  info.data_type = 1;
+  EXPECT_EQ(call(abi::iommu_get_hw_info, info), -EOPNOTSUPP);
+  info.flags = 0;
+  info.reserved[1] = 1;
+  EXPECT_EQ(call(abi::iommu_get_hw_info, info), -EOPNOTSUPP);
 }
 
 TEST_F(IommufdTest, option_of_accounting_needs_privilege_and_an_empty_table) {
