@@ -25,11 +25,13 @@ class CoreWorld {
                      .force_deadline = std::chrono::seconds(5)};
     bool type1 = true;
     bool no_iommu_mode = false;
+    vfio::FdWatcher* watcher = nullptr;
   };
   CoreWorld() : CoreWorld(Options{}) {}
   explicit CoreWorld(Options options) : model(device::Model::create(tree).value()) {
     core = vfio::Core::create({.host = &host,
                                .model = model.get(),
+                               .watcher = options.watcher,
                                .limits = options.limits,
                                .enable_unsafe_noiommu_mode = options.no_iommu_mode})
                .value();

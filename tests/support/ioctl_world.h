@@ -24,7 +24,8 @@ class IoctlWorld {
   static constexpr ioctl::UserAddress read_only = 0x200000;
   static constexpr ioctl::UserAddress nowhere = 0x666000;
 
-  explicit IoctlWorld(ioctl::Profile profile = ioctl::Profile::linux_7_2) : nodes(*core.core, profile) {
+  explicit IoctlWorld(ioctl::Profile profile = ioctl::Profile::linux_7_2, CoreWorld::Options options = {})
+      : core(options), nodes(*core.core, profile) {
     caller->add_memory(arguments, 4 * FakeCaller::page);
     caller->add_memory(buffer, buffer_size);
     caller->add_memory(read_only, FakeCaller::page, /*writable=*/false);

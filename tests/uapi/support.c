@@ -129,6 +129,7 @@ int run_cases(const struct scene* scene) {
   type1_cases(scene);
   dirty_cases(scene);
   device_cases(scene);
+  pci_cases(scene);
   interrupt_cases(scene);
   feature_cases(scene);
   iommufd_cases(scene);

@@ -69,6 +69,7 @@ void group_cases(const struct scene* scene);
 void type1_cases(const struct scene* scene);
 void dirty_cases(const struct scene* scene);
 void device_cases(const struct scene* scene);
+void pci_cases(const struct scene* scene);
 void interrupt_cases(const struct scene* scene);
 void feature_cases(const struct scene* scene);
 void iommufd_cases(const struct scene* scene);

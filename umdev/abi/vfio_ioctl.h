@@ -96,6 +96,10 @@ struct VfioPciDependentDevice {
   std::uint8_t devfn;
 };
 static_assert(sizeof(VfioPciDependentDevice) == 8);
+inline constexpr std::uint32_t vfio_pci_hot_reset_flag_dev_id = 1;
+inline constexpr std::uint32_t vfio_pci_hot_reset_flag_dev_id_owned = 2;
+inline constexpr std::uint32_t vfio_pci_devid_owned = 0;
+inline constexpr std::uint32_t vfio_pci_devid_not_owned = ~std::uint32_t{0};
 struct VfioPciHotResetInfo {
   std::uint32_t argsz;
   std::uint32_t flags;

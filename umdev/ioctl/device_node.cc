@@ -7,6 +7,7 @@
 #include "umdev/abi/vfio_ioctl.h"
 #include "umdev/ioctl/device_commands.h"
 #include "umdev/ioctl/feature_command.h"
+#include "umdev/ioctl/pci_commands.h"
 
 namespace umdev::ioctl {
 
@@ -84,6 +85,12 @@ void DeviceNode::ioctl(std::uint32_t command, std::uint64_t argument, std::share
       return done(success(set_irqs(*device, (*opened_now)->is_pci, *caller, argument)));
     case abi::vfio_device_reset:
       return reset(device, std::move(done));
+    case abi::vfio_device_ioeventfd:
+      return done(success(set_io_event({world_, device, binding_}, *caller, argument)));
+    case abi::vfio_device_get_pci_hot_reset_info:
+      return done(success(get_hot_reset_info({world_, device, binding_}, *caller, argument)));
+    case abi::vfio_device_pci_hot_reset:
+      return hot_reset({world_, device, binding_}, *caller, argument, std::move(done));
     case abi::vfio_device_feature:
       return feature_command(world_, device, argument, std::move(caller), std::move(done));
     default:

@@ -23,6 +23,8 @@ Model::Model(ConfigLayout layout) : config(std::move(layout)) {
   irq_counts[abi::vfio_pci_intx_irq_index] = config.interrupt_pin() != 0 ? 1 : 0;
   irq_counts[abi::vfio_pci_msi_irq_index] = config.msi_vectors();
   irq_counts[abi::vfio_pci_msix_irq_index] = config.msix_vectors();
+  // PCI Express, which reports errors, is what has 4096 bytes.
+  irq_counts[abi::vfio_pci_err_irq_index] = config.size() == abi::pci_cfg_space_exp_size ? 1 : 0;
   irq_counts[abi::vfio_pci_req_irq_index] = 1;
 }
 

@@ -17,8 +17,8 @@ namespace umdev::pci {
 
 // What all instances of one model share; never changes.
 struct Model {
-  // Counts the interrupts that the layout shows: INTx with a pin, MSI and MSI-X with their capabilities, and
-  // one REQ, by which the user is asked to let go of the device.
+  // Counts the interrupts that the layout shows: INTx with a pin, MSI and MSI-X with their capabilities, one
+  // REQ (the user is asked to let go of the device), and with PCI Express one ERR (the device is faulted).
   explicit Model(ConfigLayout layout);
 
   ConfigLayout config;

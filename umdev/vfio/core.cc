@@ -287,6 +287,18 @@ Result<std::shared_ptr<GroupFile>> Core::open_group(std::uint32_t iommu_group, C
   return group->open(caller);
 }
 
+std::vector<DeviceRef> Core::devices() const {
+  std::vector<std::shared_ptr<RegisteredDevice>> registered;
+  {
+    Lock lock(mutex_);
+    registered.assign(devices_.begin(), devices_.end());
+  }
+  std::vector<DeviceRef> devices;
+  for (auto& device : registered)
+    if (auto reference = DeviceRef::try_get(std::move(device))) devices.push_back(std::move(reference));
+  return devices;
+}
+
 CoreStatus Core::status() const {
   Lock lock(mutex_);
   CoreStatus status{.devices = static_cast<std::uint32_t>(devices_.size()),

@@ -12,6 +12,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "umdev/device/device.h"
 #include "umdev/support/host.h"
@@ -106,6 +107,9 @@ class Core {
 
   // The device of a node: N of vfioN. Empty as above.
   DeviceRef find_index(std::uint32_t index) const UMDEV_EXCLUDES(mutex_);
+
+  // All devices that are registered and not on their way out, in no order.
+  std::vector<DeviceRef> devices() const UMDEV_EXCLUDES(mutex_);
 
   // --- Files.
   std::shared_ptr<Container> open_container(Caller caller = {});

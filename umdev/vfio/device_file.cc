@@ -207,28 +207,38 @@ void DeviceFile::write(std::uint32_t region, std::uint64_t offset, ConstBytes fr
 void DeviceFile::reset(Done<> done) {
   struct Resetting {
     std::shared_ptr<DeviceFile> file;
-    RegisteredDevice::Stay stay;
     Done<> done;
     Done<> next;
   };
-  auto resetting = std::make_shared<Resetting>(shared_from_this(), device_->enter(), std::move(done));
+  auto resetting = std::make_shared<Resetting>(shared_from_this(), std::move(done));
   device_->device_set().queue().post([resetting](Done<> next) {
     resetting->next = std::move(next);
-    DeviceFile& self = *resetting->file;
-    Done<> finished([resetting](Result<> result) {
-      DeviceUser& user = *resetting->file->user_;
-      if (result && user.migration()) user.migration()->reset(user);
+    resetting->file->reset_in_turn([resetting](Result<> result) {
       resetting->done(std::move(result));
       resetting->next();
       resetting->file.reset();
     });
-    if (const auto usable_now = self.usable(); !usable_now)
-      return finished(std::unexpected(usable_now.error()));
-    Done<> bounded = with_deadline<void>(
-        self.device_->host().clock(), self.device_->limits().access_deadline, std::move(finished),
-        [device = self.device_] { device->fault("a reset was not completed in time"); });
-    driver_call([&] { self.device_->device().reset(*self.user_, std::move(bounded)); });
   });
+}
+
+void DeviceFile::reset_in_turn(Done<> done) {
+  struct Resetting {
+    std::shared_ptr<DeviceFile> file;
+    RegisteredDevice::Stay stay;
+    Done<> done;
+  };
+  auto resetting = std::make_shared<Resetting>(shared_from_this(), device_->enter(), std::move(done));
+  Done<> finished([resetting](Result<> result) {
+    DeviceUser& user = *resetting->file->user_;
+    if (result && user.migration()) user.migration()->reset(user);
+    resetting->done(std::move(result));
+    resetting->file.reset();
+  });
+  if (const auto usable_now = usable(); !usable_now) return finished(std::unexpected(usable_now.error()));
+  Done<> bounded =
+      with_deadline<void>(device_->host().clock(), device_->limits().access_deadline, std::move(finished),
+                          [device = device_] { device->fault("a reset was not completed in time"); });
+  driver_call([&] { device_->device().reset(*user_, std::move(bounded)); });
 }
 
 Result<> DeviceFile::set_irqs(IrqRequest& request) {
@@ -277,6 +287,14 @@ const std::shared_ptr<Container>& DeviceFile::container() const {
 
 User& DeviceFile::user() const {
   return *user_;
+}
+
+const std::shared_ptr<iommu::IommuInstance>& DeviceFile::iommu() const {
+  return user_->iommu();
+}
+
+IoEvents& DeviceFile::io_events() const {
+  return user_->io_events();
 }
 
 // --- The registration's side.

@@ -20,6 +20,7 @@ class Arrival;
 class DeviceClaim;
 class DeviceUser;
 class FileAccess;
+class IoEvents;
 class RegisteredDevice;
 
 // Told what happens to an open device from outside. Called on any thread, with no lock held.
@@ -67,6 +68,8 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
 
   // VFIO_DEVICE_RESET.
   void reset(Done<> done);
+  // The same for whoever has the turn of the device set's queue, and keeps it until `done`.
+  void reset_in_turn(Done<> done);
   // VFIO_DEVICE_SET_IRQS; validates, then asks the device.
   Result<> set_irqs(IrqRequest& request);
   // EINVAL for a region that cannot be mapped or a range outside it.
@@ -92,6 +95,10 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   const std::shared_ptr<Container>& container() const;
   const RegisteredDevice& device() const { return *device_; }
   User& user() const;
+  // Of a device that is bound to an iommufd, its way there.
+  const std::shared_ptr<iommu::IommuInstance>& iommu() const;
+  // VFIO_DEVICE_IOEVENTFD, once it is known that the writes would be allowed.
+  IoEvents& io_events() const;
 
  private:
   friend class FileAccess;

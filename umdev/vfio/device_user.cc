@@ -55,6 +55,7 @@ DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, DeviceClaim cla
       iommu_(claim_.iommu()),
       virtual_machine_(claim_.virtual_machine()),
       irqs_(irqs, device_->watcher(), irq_layout(*device_), &device_->eventfd_trust()),
+      io_events_(*device_, *this, device_->watcher()),
       migration_(machine_for(*device_)),
       tracker_(tracker_for(*device_)),
       logging_(logging_for(*device_, tracker_)),
@@ -108,6 +109,7 @@ void DeviceUser::attach() {
 
 void DeviceUser::detach() {
   attached_ = false;
+  io_events_.clear();
   irqs_.disable_all();
   iommu_->unregister_user(*this);
   claim_.release();

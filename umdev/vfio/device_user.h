@@ -6,6 +6,7 @@
 #include "umdev/iommu/iommu_driver.h"
 #include "umdev/vfio/device_claim.h"
 #include "umdev/vfio/dma_logging.h"
+#include "umdev/vfio/io_events.h"
 #include "umdev/vfio/irq_set.h"
 #include "umdev/vfio/migration_machine.h"
 #include "umdev/vfio/user.h"
@@ -39,6 +40,8 @@ class DeviceUser final : public User, public iommu::DmaUser {
   // Null for a device that is bound to an iommufd.
   const std::shared_ptr<Container>& container() const { return claim_.container(); }
   RegisteredDevice& device() const { return *device_; }
+  const std::shared_ptr<iommu::IommuInstance>& iommu() const { return iommu_; }
+  IoEvents& io_events() { return io_events_; }
   // Null for a device that does not migrate.
   const std::shared_ptr<MigrationMachine>& migration() const { return migration_; }
   // Null for one whose DMA is not logged.
@@ -58,6 +61,7 @@ class DeviceUser final : public User, public iommu::DmaUser {
   const std::shared_ptr<iommu::IommuInstance> iommu_;
   const std::shared_ptr<VirtualMachine> virtual_machine_;
   IrqSet irqs_;
+  IoEvents io_events_;
   const std::shared_ptr<MigrationMachine> migration_;
   const std::shared_ptr<iommu::WriteTracker> tracker_;
   const std::unique_ptr<DmaLogging> logging_;

@@ -126,6 +126,11 @@ void IommuGroup::release_dma_owner(const void* owner) {
   if (--claims_ == 0) owner_ = nullptr;
 }
 
+bool IommuGroup::is_owned_by(const void* owner) const {
+  Lock lock(mutex_);
+  return claims_ > 0 && owner_ == owner;
+}
+
 bool IommuGroup::claimed() const {
   Lock lock(mutex_);
   return claims_ > 0;

@@ -74,6 +74,7 @@ class IommuGroup final : public device::BindObserver, public std::enable_shared_
   Result<> claim_dma_owner(const void* owner) UMDEV_EXCLUDES(mutex_);
   void release_dma_owner(const void* owner) UMDEV_EXCLUDES(mutex_);
   bool claimed() const UMDEV_EXCLUDES(mutex_);
+  bool is_owned_by(const void* owner) const UMDEV_EXCLUDES(mutex_);
   // Several containers may have it at a time: its one device allows several users.
   void share() { is_shared_.store(true, std::memory_order_relaxed); }
   bool is_shared() const { return is_shared_.load(std::memory_order_relaxed); }

@@ -25,6 +25,11 @@ void RegisteredDevice::set_second_name(std::string name) {
   second_name_ = std::move(name);
 }
 
+std::string RegisteredDevice::second_name() const {
+  Lock lock(mutex_);
+  return second_name_;
+}
+
 int RegisteredDevice::match(std::string_view name) const {
   const Stay stay = enter();
   {
@@ -65,10 +70,20 @@ std::uint32_t RegisteredDevice::reference_count() const {
   return references_;
 }
 
+// A PCI function that has failed tells whoever wants to know (ERR, as vfio-pci does for an error that
+// hardware does not mend). One that reports no errors has no such index, and nothing happens.
+static void raise_error_interrupt(RegisteredDevice& device) {
+  const auto stay = device.enter();
+  const auto file = device.open_file();
+  if (file && (device.device().info().flags & abi::vfio_device_flags_pci) != 0)
+    file->user().irqs().raise(abi::vfio_pci_err_irq_index);
+}
+
 void RegisteredDevice::fault(std::string_view why) {
   if (faulted_.exchange(true, std::memory_order_acq_rel)) return;
   host().log().error("device " + name() + " (" + std::string(device_->name()) +
                      ") is faulted: " + std::string(why));
+  host().post([self = shared_from_this()] { raise_error_interrupt(*self); });
 }
 
 // --- Opening and closing, on the device set's queue.

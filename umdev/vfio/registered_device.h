@@ -88,6 +88,7 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   // Another name that opening it may use, as the address of the PCI function that it is shown as; none when
   // empty.
   void set_second_name(std::string name) UMDEV_EXCLUDES(mutex_);
+  std::string second_name() const UMDEV_EXCLUDES(mutex_);
   // Device::match with the registered name; 1 for the second name.
   int match(std::string_view name) const;
   // Device::match_token; ENODEV when it is being unregistered.
