@@ -207,6 +207,61 @@ class Crashing(Modules):
         daemon.umdev("module", "add", str(self.clumsy))
         self.assertEqual(daemon.stop(), 0)
 
+    def test_a_crash_in_module_exit_ends_the_module_by_force(self):
+        daemon = self.start("crash_exit=y")
+        self.assertEqual(daemon.umdev("module", "remove", "clumsy"), "")
+        self.assertIn("module clumsy has crashed in module_exit", daemon.said())
+        self.assertEqual((self.names(daemon), "clumsy" in self.parents(daemon)), ([], False))
+        daemon.umdev("module", "add", str(self.clumsy))
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_a_crash_in_the_description_of_a_type_fails_the_beginning(self):
+        daemon = self.start_empty()
+        before = self.parents(daemon)
+        self.assertIn("EIO", self.refused(daemon, "add", str(self.clumsy), "crash_description=y"))
+        self.assertEqual((self.names(daemon), self.parents(daemon)), ([], before))
+        self.assertIn("module clumsy has crashed in show_description of 1", daemon.said())
+        self.assertEqual(daemon.stop(), 0)
+
+
+class CrashesInAttributes(Modules):
+    def create(self) -> tuple[Daemon, str, Path]:
+        """A daemon, an instance, and an attribute of that."""
+        daemon = self.enterContext(Daemon(build_dir(), arguments=("--module", str(self.clumsy))))
+        if not daemon.has_tree():
+            self.skipTest("no FUSE here: the tree is not mounted")
+        uuid = daemon.umdev("create", "clumsy", "clumsy-1").strip()
+        mood = daemon.directory / "sys/bus/mdev/devices" / uuid / "mood"
+        self.assertEqual(mood.read_text(), "fine\n")
+        return daemon, uuid, mood
+
+    def errno_of(self, call) -> int:
+        with self.assertRaises(OSError) as caught:
+            call()
+        return caught.exception.errno
+
+    def check_end(self, daemon: Daemon, uuid: str, mood: Path, words: str) -> None:
+        """The module is not called any more, by whatever way; the daemon goes on."""
+        self.assertIn(f"module clumsy has crashed in {words} of {uuid}: SIGSEGV", daemon.said())
+        self.assertIn(words, daemon.json("module", "list")[0]["crash"])
+        self.assertEqual(self.errno_of(mood.read_text), errno.EIO)
+        self.assertEqual(self.errno_of(lambda: mood.write_text("crash now")), errno.EIO)
+        daemon.umdev("module", "remove", "--force", "clumsy")
+        self.assertFalse(mood.exists())
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_show(self):
+        daemon, uuid, mood = self.create()
+        self.assertEqual(self.errno_of(lambda: mood.write_text("what")), errno.EINVAL)
+        mood.write_text("crash later")
+        self.assertEqual(self.errno_of(mood.read_text), errno.EIO)
+        self.check_end(daemon, uuid, mood, "show of mood")
+
+    def test_store(self):
+        daemon, uuid, mood = self.create()
+        self.assertEqual(self.errno_of(lambda: mood.write_text("crash now")), errno.EIO)
+        self.check_end(daemon, uuid, mood, "store of mood")
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -1,21 +1,25 @@
 // eventfd contexts: of descriptors that came with the request in service, and of no others, since a number
 // that a client made up would name a descriptor of this program.
-#include "umdev/os/event_fd.h"
-
 #include <algorithm>
-#include <atomic>
 #include <memory>
+#include <string>
 
 #include "umdev/kernel/call.h"
 #include "umdev/kernel/error_pointer.h"
+#include "umdev/kernel/event_contexts.h"
+#include "umdev/kernel/module.h"
 #include "umdev/kernel/services.h"
 
-struct eventfd_ctx {
-  umdev::os::EventFd event_fd;
-  std::atomic<int> references = 1;
-};
-
 namespace umdev::kernel {
+namespace {
+
+void complain(const char* what) {
+  const Call& call = *current_call();
+  call.module->world().log().error("module " + std::string(call.module->name()) + ": " + call.callback +
+                                   " has " + what + " an eventfd that it had put");
+}
+
+}  // namespace
 
 ::eventfd_ctx* eventfd_ctx_fdget(int fd) {
   const Call* const call = current_call();
@@ -32,10 +36,16 @@ namespace umdev::kernel {
 }
 
 void eventfd_ctx_put(::eventfd_ctx* context) {
-  if (context->references.fetch_sub(1) == 1) const std::unique_ptr<::eventfd_ctx> last(context);
+  if (context->references.load() <= 0) return complain("put");
+  if (context->references.fetch_sub(1) != 1) return;
+  current_call()->module->put_contexts().add(std::unique_ptr<::eventfd_ctx>(context));
 }
 
 int eventfd_signal(::eventfd_ctx* context, umdev_u64 count) {
+  if (context->references.load(std::memory_order_relaxed) <= 0) {
+    complain("signalled");
+    return 0;
+  }
   for (umdev_u64 signalled = 0; signalled < count; ++signalled) context->event_fd.signal();
   return static_cast<int>(count);
 }

@@ -93,11 +93,16 @@ bool LegacyParent::name_types(std::string_view driver_string) {
   return true;
 }
 
-Result<std::string> LegacyParent::show(Type& type, std::string_view attribute) const {
+Result<std::string> LegacyParent::show(Type& type, std::string_view attribute, bool is_guarded) const {
   for (::attribute** each = type.group->attrs; each != nullptr && *each != nullptr; ++each) {
     if ((*each)->name != attribute) continue;
     std::string text(tree::attribute_size, '\0');
-    const ssize_t length = ops_.show_type(*each, &type.type, &type.kobj, dev_, text.data());
+    ssize_t length = 0;
+    const auto ask = [&] { length = ops_.show_type(*each, &type.type, &type.kobj, dev_, text.data()); };
+    if (is_guarded)
+      ask();
+    else if (!module_.call(("show of the type's " + std::string(attribute)).c_str(), type.group->name, ask))
+      return module_crashed();
     if (length < 0) return fail(static_cast<int>(-length), "the type's show failed");
     text.resize(std::min(static_cast<std::size_t>(length), tree::show_limit));
     return without_newline(std::move(text));
@@ -106,13 +111,12 @@ Result<std::string> LegacyParent::show(Type& type, std::string_view attribute) c
 }
 
 Result<std::vector<mdev::TypeSpec>> LegacyParent::types() {
-  const CallScope scope(module_, "the types' attributes");
   std::vector<mdev::TypeSpec> specs;
   for (const auto& type : types_) {
     specs.push_back({.name = type->group->name,
-                     .pretty_name = UMDEV_TRY(show(*type, "name")),
-                     .description = UMDEV_TRY(show(*type, "description")),
-                     .device_api = UMDEV_TRY(show(*type, "device_api")),
+                     .pretty_name = UMDEV_TRY(show(*type, "name", false)),
+                     .description = UMDEV_TRY(show(*type, "description", false)),
+                     .device_api = UMDEV_TRY(show(*type, "device_api", false)),
                      .cost = {}});
   }
   return specs;
@@ -192,6 +196,7 @@ struct LegacyParent::CreateTask final : Task {
                                                 : 0;
     if (answer != 0) result = fail(answer < 0 ? -answer : EIO, "the parent's create failed");
   }
+  void crashed() override { result = module_crashed(); }
   void finish() override {
     if (!result) return done(std::unexpected(result.error()));
     record->set_remove(parent.ops_.remove);
@@ -234,8 +239,9 @@ std::optional<std::uint32_t> LegacyParent::available(const mdev::Type& type) con
   Type* const object = find_type(type);
   if (object == nullptr) return 0;
   const CallName name{.module = &module_, .callback = "available_instances", .device = object->group->name};
-  const auto answer = module_.world().calls().ask(
-      name, [this, object](Call&) -> Result<std::string> { return show(*object, "available_instances"); });
+  const auto answer = module_.world().calls().ask(name, [this, object](Call&) -> Result<std::string> {
+    return show(*object, "available_instances", true);
+  });
   std::uint32_t count = 0;
   if (answer) std::from_chars(answer->data(), answer->data() + answer->size(), count);
   return count;

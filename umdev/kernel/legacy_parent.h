@@ -59,7 +59,8 @@ class LegacyParent final : public mdev::ParentDriver, public mdev::TypeAttribute
   struct CreateTask;
   class TypeFile;
 
-  Result<std::string> show(Type& type, std::string_view attribute) const;
+  // `is_guarded`: the call that this is in ends where the module crashes.
+  Result<std::string> show(Type& type, std::string_view attribute, bool is_guarded) const;
   Type* find_type(const mdev::Type& type) const;
 
   Module& module_;

@@ -29,11 +29,13 @@ class ToBeProbed final : public vfio::Device {
   const std::string name_;
 };
 
+// Empty too when the module crashes in it.
 std::string description_of(Module& module, const ::umdev_mdev_driver& callbacks, ::mdev_type* type) {
   if (callbacks.show_description == nullptr) return {};
   std::string text(tree::attribute_size, '\0');
-  const CallScope scope(module, "show_description", type->sysfs_name);
-  const ssize_t length = callbacks.show_description(type, text.data());
+  ssize_t length = 0;
+  module.call("show_description", type->sysfs_name,
+              [&] { length = callbacks.show_description(type, text.data()); });
   text.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
@@ -89,6 +91,7 @@ int mdev_register_parent(::mdev_parent* parent, ::device* dev, ::device_driver* 
                           .device_api = text_or_empty(callbacks.device_api),
                           .cost = {}});
   }
+  if (module.has_crashed()) return -EIO;
   parent->dev = dev;
   auto registration = module.world().bus().register_parent(
       std::move(spec), std::make_unique<ModuleParent>(made, std::vector(types, types + count)));

@@ -173,7 +173,7 @@ Result<> Module::init() {
   if (state_ != State::loaded) return fail(EBUSY, "the module has begun");
   state_ = State::running;
   int answer = 0;
-  if (object_.init != nullptr) call_guarded("module_init", [&] { answer = object_.init(); });
+  if (object_.init != nullptr) call("module_init", "", [&] { answer = object_.init(); });
   if (answer >= 0 && !has_crashed()) return {};
   take_back();
   state_ = State::ended;
@@ -181,22 +181,12 @@ Result<> Module::init() {
   return fail(-answer, "module_init failed");
 }
 
-template <typename Function>
-bool Module::call_guarded(const char* callback, Function function) {
-  if (has_crashed()) return false;
-  CallScope scope(*this, callback);
-  const auto crash = os::CrashGuard::call(
-      code_, callback, [](void* raw) { (*static_cast<Function*>(raw))(); }, static_cast<void*>(&function));
-  if (crash) note_crash(scope.call(), *crash);
-  return !crash;
-}
-
 Result<> Module::exit(bool forced) {
   if (state_ != State::running) return fail(EBUSY, "the module does not run");
   if (object_.exit == nullptr && !forced) return fail(EBUSY, "the module has no module_exit");
   if (!forced && open_devices() > 0) return fail(EBUSY, "a device of the module is open");
   forced_ = forced;
-  if (object_.exit != nullptr) call_guarded("module_exit", object_.exit);
+  if (object_.exit != nullptr) call("module_exit", "", [&] { object_.exit(); });
   take_back();
   state_ = State::ended;
   return {};

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "include/umdev/kernel/umdev/module.h"
+#include "umdev/kernel/event_contexts.h"
 #include "umdev/kernel/vm_area.h"
 #include "umdev/kernel/world.h"
 #include "umdev/os/crash_guard.h"
@@ -74,6 +75,17 @@ class Module {
   Result<> guard(const os::GuardedCode& code);
   const os::GuardedCode& code() const { return code_; }
   bool has_crashed() const { return has_crashed_.load(std::memory_order_relaxed); }
+  // Calls `function`, which is nothing but a call of the module's, on this thread, which may wait. False: it
+  // has crashed, in that or before. Inside of a call of the module's it keeps a crash from what lies between.
+  template <typename Function>
+  bool call(const char* callback, const char* device, Function function) {
+    if (has_crashed()) return false;
+    CallScope scope(*this, callback, device);
+    const auto crash = os::CrashGuard::call(
+        code_, callback, [](void* raw) { (*static_cast<Function*>(raw))(); }, static_cast<void*>(&function));
+    if (crash) note_crash(scope.call(), *crash);
+    return !crash;
+  }
   // Where and how; nothing as long as it has not.
   std::optional<std::string> crash() const UMDEV_EXCLUDES(mutex_);
   void note_crash(const Call& call, const os::Crash& crash) UMDEV_EXCLUDES(mutex_);
@@ -87,6 +99,7 @@ class Module {
   // Memory that it can give to clients: pages allocated outside of any device's calls, and vmalloc_user()'s.
   PageArena& pages() { return pages_; }
   UserAllocations& user_allocations() { return user_allocations_; }
+  PutContexts& put_contexts() { return put_contexts_; }
   // What it has put off, and its threads.
   Deferred& deferred() { return *deferred_; }
   PointerMap<::task_struct, KernelThread>& threads() { return threads_; }
@@ -97,9 +110,6 @@ class Module {
   Module(World& world, const ::umdev_module& object);
   static const Module* module_of(const mdev::ParentDriver& driver);
   void take_back();
-  // Calls it, if it has not crashed; false when it has now.
-  template <typename Function>
-  bool call_guarded(const char* callback, Function function);
 
   World& world_;
   const ::umdev_module& object_;
@@ -108,6 +118,7 @@ class Module {
   std::vector<std::unique_ptr<char[]>> texts_;  // what parameters of text point to
   PageArena pages_;
   UserAllocations user_allocations_;
+  PutContexts put_contexts_;
   const std::shared_ptr<Deferred> deferred_;
   PointerMap<::task_struct, KernelThread> threads_;
   ::task_struct task_ = {.comm = "umdevd", .pid = 1, .umdev = nullptr};

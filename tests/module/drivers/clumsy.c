@@ -9,6 +9,7 @@
 #include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
@@ -35,6 +36,12 @@ MODULE_PARM_DESC(fail_init, "the errno that module_init answers with, in the mid
 static bool crash_init;
 module_param(crash_init, bool, 0444);
 MODULE_PARM_DESC(crash_init, "crash in module_init");
+static bool crash_exit;
+module_param(crash_exit, bool, 0444);
+MODULE_PARM_DESC(crash_exit, "crash in module_exit");
+static bool crash_description;
+module_param(crash_description, bool, 0444);
+MODULE_PARM_DESC(crash_description, "crash in show_description");
 static char* word = (char*)"none";
 module_param(word, charp, 0444);
 MODULE_PARM_DESC(word, "any word");
@@ -149,6 +156,31 @@ static const struct vfio_device_ops clumsy_ops = {
     .ioctl = clumsy_ioctl,
 };
 
+/* An attribute that says "fine", and crashes once it was told to. */
+static bool crash_show;
+
+static ssize_t mood_show(struct device* dev, struct device_attribute* attr, char* buf) {
+  (void)dev, (void)attr;
+  if (crash_show) return *nowhere;
+  return sysfs_emit(buf, "fine\n");
+}
+
+static ssize_t mood_store(struct device* dev, struct device_attribute* attr, const char* buf, size_t count) {
+  (void)dev, (void)attr;
+  if (sysfs_streq(buf, "crash now")) return *nowhere;
+  crash_show = sysfs_streq(buf, "crash later");
+  return crash_show ? (ssize_t)count : -EINVAL;
+}
+static DEVICE_ATTR_RW(mood);
+static struct attribute* clumsy_attrs[] = {&dev_attr_mood.attr, NULL};
+ATTRIBUTE_GROUPS(clumsy);
+
+static ssize_t clumsy_show_description(struct mdev_type* type, char* buf) {
+  (void)type;
+  if (crash_description) return *nowhere;
+  return sysfs_emit(buf, "mistakes\n");
+}
+
 static int clumsy_probe(struct mdev_device* mdev) {
   struct clumsy* clumsy = vfio_alloc_device(clumsy, vdev, &mdev->dev, &clumsy_ops);
   int ret;
@@ -173,9 +205,10 @@ static void clumsy_remove(struct mdev_device* mdev) {
 static struct mdev_driver clumsy_driver = {
     .device_api = VFIO_DEVICE_API_PLATFORM_STRING,
     .max_instances = 4,
-    .driver = {.name = "clumsy", .owner = THIS_MODULE},
+    .driver = {.name = "clumsy", .owner = THIS_MODULE, .dev_groups = clumsy_groups},
     .probe = clumsy_probe,
     .remove = clumsy_remove,
+    .show_description = clumsy_show_description,
 };
 static struct mdev_type clumsy_type = {.sysfs_name = "1", .pretty_name = "mistakes"};
 static struct mdev_type* clumsy_types[] = {&clumsy_type};
@@ -206,6 +239,7 @@ static int __init clumsy_init(void) {
 }
 
 static void __exit clumsy_exit(void) {
+  if (crash_exit) *nowhere = 0;
   mdev_unregister_parent(&clumsy_parent);
   device_unregister(&clumsy_dev);
   class_destroy(clumsy_class);

@@ -38,13 +38,20 @@ static inline struct page* alloc_pages(gfp_t flags, unsigned int order) {
 static inline struct page* alloc_page(gfp_t flags) {
   return alloc_pages(flags, 0);
 }
+/* What is no page crashes in the driver's own code, which ends the call, and not in the daemon's. */
+static inline void umdev_touch_page(const struct page* page) {
+  (void)*(const volatile char*)page;
+}
 static inline void get_page(struct page* page) {
+  umdev_touch_page(page);
   umdev_kernel->get_page(page);
 }
 static inline void put_page(struct page* page) {
+  umdev_touch_page(page);
   umdev_kernel->put_page(page);
 }
 static inline void* page_address(const struct page* page) {
+  umdev_touch_page(page);
   return umdev_kernel->page_address(page);
 }
 static inline void __free_pages(struct page* page, unsigned int order) {
