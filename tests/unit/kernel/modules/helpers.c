@@ -1,6 +1,7 @@
 /* The parts of the headers that need no device: module_init says the line of the first that is wrong. */
 #include <linux/idr.h>
 #include <linux/kref.h>
+#include <linux/kstrtox.h>
 #include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/module.h>
@@ -76,6 +77,31 @@ static int check_strings(void) {
   return 0;
 }
 
+static int check_numbers(void) {
+  unsigned int u = 0;
+  unsigned long long wide = 0;
+  long long whole = 0;
+  bool flag = false;
+  u8 byte;
+  int i = 0;
+  CHECK(!kstrtouint("42\n", 10, &u) && u == 42 && !kstrtouint("+7", 10, &u) && u == 7);
+  CHECK(!kstrtouint("0x2a", 0, &u) && u == 42 && !kstrtouint("052", 0, &u) && u == 42);
+  CHECK(!kstrtouint("2a", 16, &u) && u == 42 && !kstrtouint("0", 0, &u) && u == 0);
+  CHECK(kstrtouint("", 10, &u) == -EINVAL && kstrtouint("\n", 10, &u) == -EINVAL);
+  CHECK(kstrtouint("-1", 10, &u) == -EINVAL && kstrtouint("4 2", 10, &u) == -EINVAL);
+  CHECK(kstrtouint("42\n\n", 10, &u) == -EINVAL && kstrtouint("0x", 0, &u) == -EINVAL);
+  CHECK(kstrtouint("4294967296", 10, &u) == -ERANGE && kstrtou8("256", 10, &byte) == -ERANGE);
+  CHECK(!kstrtoint("-2147483648", 10, &i) && i == -2147483647 - 1);
+  CHECK(kstrtoint("2147483648", 10, &i) == -ERANGE);
+  CHECK(!kstrtoll("-9223372036854775808", 10, &whole) && whole < 0);
+  CHECK(kstrtoll("-9223372036854775809", 10, &whole) == -ERANGE);
+  CHECK(!kstrtoull("18446744073709551615", 10, &wide) && wide == ~0ULL);
+  CHECK(kstrtoull("18446744073709551616", 10, &wide) == -ERANGE);
+  CHECK(!kstrtobool("on", &flag) && flag && !kstrtobool("off\n", &flag) && !flag);
+  CHECK(kstrtobool("maybe", &flag) == -EINVAL);
+  return 0;
+}
+
 static int check_capabilities(void) {
   struct vfio_info_cap caps = {NULL, 0};
   struct vfio_info_cap_header *first, *second, *third;
@@ -118,8 +144,8 @@ static int check_irqs(void) {
 }
 
 static int __init helpers_init(void) {
-  int (*const checks[])(void) = {check_lists,   check_idr,          check_counts,
-                                 check_strings, check_capabilities, check_irqs};
+  int (*const checks[])(void) = {check_lists,   check_idr,          check_counts, check_strings,
+                                 check_numbers, check_capabilities, check_irqs};
   unsigned int n;
   for (n = 0; n < ARRAY_SIZE(checks); ++n) {
     int line = checks[n]();
