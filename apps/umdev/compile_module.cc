@@ -39,7 +39,10 @@ the names it uses, and told; --api says otherwise:
   6.12     from 6.2 on, with bind_iommufd() and what came with it
   7.0      get_region_info_caps(), vfio_check_precopy_ioctl()
 The compiler is $CC (for C++ $CXX), else cc (c++). What stands behind -- is given to it:
-  umdev cc driver.c -o driver.so --sanitize address,undefined -- -O0 --coverage
+  umdev cc driver.c -o driver.so -- -O0 -Wextra
+A debugger takes the daemon, and what runs in it:
+  gdb --args umdevd --module ./driver.so     # (gdb) break driver_read, (gdb) run
+--sanitize names each mistake with its line in the log, and the daemon goes on behind it.
 Headers: those that belong to this umdev, or the directory in $UMDEV_KERNEL_HEADERS.)";
 
 Failure refused(std::string text, int status = exit_refused) {
@@ -96,6 +99,7 @@ Outcome<Words> command_for(const CompileOptions& options, compile::Vintage vinta
                            .output = options.output,
                            .vintage = vintage,
                            .sanitizers = {},
+                           .coverage = options.coverage,
                            .extra = options.extra};
   if (!options.sanitizers.empty()) {
     auto sanitizers = compile::parse_sanitizers(options.sanitizers);
@@ -166,6 +170,8 @@ void add_compile_options(CLI::App& parser, CompileOptions& compile) {
       ->type_name("VERSION");
   parser.add_option("--sanitize", compile.sanitizers, "check it while it runs: address, undefined, or both")
       ->type_name("LIST");
+  parser.add_flag("--coverage", compile.coverage,
+                  "count which of its lines run: the daemon's end writes that for gcov");
   parser.add_flag("-v,--verbose", compile.verbose, "print the compiler's command");
   parser.footer(compile_footer);
 }

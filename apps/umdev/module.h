@@ -18,6 +18,7 @@ struct CompileOptions {
   std::string output;
   std::string vintage;     // empty: by the source
   std::string sanitizers;  // "address,undefined"
+  bool coverage = false;
   bool verbose = false;
   std::vector<std::string> extra;  // for the compiler
 };

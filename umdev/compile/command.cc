@@ -92,6 +92,8 @@ std::expected<std::vector<std::string>, std::string> make_command(const Request&
   words.emplace_back(*language == Language::c ? "-std=gnu11" : "-std=gnu++20");
   // Kernel code casts between types of one size as it likes, and lets numbers wrap.
   add(words, {"-O2", "-g", "-Wall", "-fPIC", "-fno-strict-aliasing", "-fwrapv"});
+  // By line, as they stand in the source; calls run side by side.
+  if (request.coverage) add(words, {"-O0", "--coverage", "-fprofile-update=atomic"});
   words.push_back(fmt::format("-DKBUILD_MODNAME=\"{}\"", name));
   words.push_back(fmt::format("-DUMDEV_KERNEL_API=0x{:06x}", number_of(request.vintage)));
   add(words, {"-I", toolchain.headers});

@@ -23,6 +23,7 @@ struct Request {
   std::string output;
   Vintage vintage = Vintage::v7_0;
   std::vector<std::string> sanitizers;  // as parse_sanitizers() gives them
+  bool coverage = false;                // counts which lines run, for gcov
   std::vector<std::string> extra;       // come last, so they win
 };
 

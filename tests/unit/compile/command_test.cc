@@ -73,6 +73,13 @@ TEST(Command, clang_is_told_that_the_sanitizer_is_shared) {
   EXPECT_THAT(*words, Contains("-shared-libsan"));
 }
 
+TEST(Command, coverage_counts_the_lines_of_the_source) {
+  const auto words = make_command(
+      {.sources = {"a.c"}, .output = "a.so", .vintage = Vintage::v6_1, .coverage = true}, toolchain);
+  EXPECT_THAT(*words, Contains("--coverage"));
+  EXPECT_LT(std::find(words->begin(), words->end(), "-O2"), std::find(words->begin(), words->end(), "-O0"));
+}
+
 TEST(Command, words_of_the_user_come_last) {
   const auto words =
       make_command({.sources = {"a.c"}, .output = "a.so", .extra = {"-O0", "--coverage"}}, toolchain);

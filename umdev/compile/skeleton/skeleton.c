@@ -67,9 +67,14 @@ static void skeleton_release_dev(struct vfio_device* vdev) {
   vfio_free_device(vdev);
 }
 
-/* The first file of a device is opened, the last one closed: the place for what only a user needs. */
+/* The first file of a device is opened, the last one closed: the place for what only a user needs. Nobody
+ * finds what the user before has left. */
 static int skeleton_open_device(struct vfio_device* vdev) {
-  (void)vdev;
+  struct skeleton_state* state = to_state(vdev);
+
+  mutex_lock(&state->lock);
+  skeleton_reset(state);
+  mutex_unlock(&state->lock);
   return 0;
 }
 

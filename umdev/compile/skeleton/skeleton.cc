@@ -122,8 +122,10 @@ void release_dev(vfio_device* vdev) {
   vfio_free_device(vdev);
 }
 
-// The first file of a device is opened, the last one closed: the place for what only a user needs.
-int open_device(vfio_device*) {
+// The first file of a device is opened, the last one closed: the place for what only a user needs. Nobody
+// finds what the user before has left.
+int open_device(vfio_device* vdev) {
+  skeleton_of(vdev).reset();
   return 0;
 }
 void close_device(vfio_device*) {}
