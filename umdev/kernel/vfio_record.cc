@@ -183,13 +183,14 @@ void VfioRecord::release_buffers() {
 }
 
 void VfioRecord::leave() {
-  if (inside_.fetch_sub(1) != 1) return;
+  if (inside_.fetch_sub(1) != 1 || !is_waited_for_.load()) return;
   Lock lock(mutex_);
   left_.notify_all();
 }
 
 void VfioRecord::wait_until_left() {
   Calls::about_to_wait();
+  is_waited_for_ = true;  // before the count is looked at; a call that leaves does it the other way round
   Lock lock(mutex_);
   while (inside_.load() > 0) left_.wait(mutex_);
 }

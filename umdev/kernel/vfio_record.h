@@ -116,6 +116,7 @@ class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
   std::atomic<bool> retired_ = false;
   const std::string name_;
   std::atomic<int> inside_ = 0;
+  std::atomic<bool> is_waited_for_ = false;  // by whoever waits for inside_ to be 0
 
   PageArena own_pages_;  // of a device that is on no mdev
 
