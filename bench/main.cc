@@ -26,7 +26,8 @@ constexpr std::array sections{
     Section{"neighbours", "a session beside hostile ones", measure_neighbours},
     Section{"tree", "the mounted tree, and a session beside it", measure_tree},
     Section{"unmodified", "system calls and DMA of a VFIO program under umdev run", measure_unmodified},
-    Section{"core", "pins and interrupts, without a socket", measure_core}};
+    Section{"core", "pins and interrupts, without a socket", measure_core},
+    Section{"modules", "a C module beside the same driver in C++", measure_modules}};
 
 std::string describe_sections() {
   std::string text = "Sections (all of them, when none is named):\n";

@@ -19,6 +19,8 @@ void measure_core(const Effort& effort, Report& report);
 
 // `tree`: the mounted tree: listing it, creating and removing through it, and a session beside that.
 void measure_tree(const Effort& effort, Report& report);
+// `modules`: a driver with the kernel's interface beside a native one.
+void measure_modules(const Effort& effort, Report& report);
 
 // `unmodified`: VFIO programs under `umdev run`: their calls, their memory, and what is none of VFIO's.
 void measure_unmodified(const Effort& effort, Report& report);

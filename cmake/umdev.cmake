@@ -31,6 +31,24 @@ function(umdev_unit_test name)
     DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
 
+# umdev_module(TARGET NAME API SOURCE)
+# NAME.so in this folder's binary directory: the module of a driver with the kernel's interface (umdev cc does the same
+# outside of a build). API is UMDEV_KERNEL_API.
+function(umdev_module target name api source)
+  add_library(${target} MODULE ${source})
+  set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ${name} C_STANDARD 11 C_EXTENSIONS ON
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include/umdev/kernel)
+  target_compile_definitions(${target} PRIVATE KBUILD_MODNAME="${name}" UMDEV_KERNEL_API=${api})
+  # What kernel code is full of is no warning in the kernel either.
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wno-sign-compare -Wno-unused-parameter -Werror -fno-strict-aliasing -fwrapv)
+  if(UMDEV_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${UMDEV_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=${UMDEV_SANITIZE})
+  endif()
+endfunction()
+
 # umdev_fuzz_target(NAME [SOURCES file.cc ...] [DEPENDS umdev_x ...])
 # NAME_fuzz.cc in this folder (with SOURCES) defines LLVMFuzzerTestOneInput(). With UMDEV_FUZZ it becomes the
 # libFuzzer program fuzz_NAME, which `./dev fuzz` runs. In every build it is a ctest case that is fed the seeds in

@@ -73,7 +73,7 @@ _umdev() {
       ;;
     cc)
       if [[ $current != -* ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$current"); return; fi
-      choices="--output --api --sanitize --verbose --json --help"
+      choices="--output --api --sanitize --coverage --verbose --json --help"
       ;;
     module)
       case ${operands[0]:-} in

@@ -25,11 +25,14 @@ TEST_P(Conformance, reset_brings_config_space_back_and_keeps_interrupts) {
   const std::vector<std::byte> ones(fresh.size(), std::byte{0xff});
   ASSERT_TRUE(test::write_file(file(), abi::vfio_pci_config_region_index, 0, ones));
   const auto indexes = indexes_with_vectors();
-  ASSERT_FALSE(indexes.empty());
-  ASSERT_EQ(set_irqs(enable, indexes.front(), 0, 1), 0);
+  if (!indexes.empty()) {
+    ASSERT_EQ(set_irqs(enable, indexes.front(), 0, 1), 0);
+  }
   ASSERT_EQ(reset(), 0);
   EXPECT_EQ(config(), fresh);
-  EXPECT_EQ(set_irqs(fire, indexes.front(), 0, 1), 0) << "still enabled";
+  if (!indexes.empty()) {
+    EXPECT_EQ(set_irqs(fire, indexes.front(), 0, 1), 0) << "still enabled";
+  }
 }
 
 TEST_P(Conformance, a_close_with_everything_set_up_leaves_nothing_behind) {
@@ -51,6 +54,7 @@ TEST_P(Conformance, a_close_with_everything_set_up_leaves_nothing_behind) {
 TEST_P(Conformance, a_second_file_of_the_container_is_the_same_device) {
   auto second = test::MdevWorld::get_device(*session.group, uuid.to_string()).value();
   const auto indexes = indexes_with_vectors();
+  if (indexes.empty()) GTEST_SKIP() << "no interrupt that would show it";
   ASSERT_EQ(set_irqs(enable, indexes.front(), 0, 1), 0);
   session.device = std::move(second);
   world.host.run();
@@ -58,7 +62,9 @@ TEST_P(Conformance, a_second_file_of_the_container_is_the_same_device) {
 }
 
 TEST_P(Conformance, removal_waits_for_the_user_and_asks_it_to_let_go) {
-  const bool asks = is_pci() && file().irq_info(abi::vfio_pci_req_irq_index).has_value();
+  const bool is_function = is_pci();
+  const auto irq = file().irq_info(abi::vfio_pci_req_irq_index);
+  const bool asks = is_function && irq && irq->count > 0;
   os::EventFd event = os::EventFd::create().value();
   if (asks) {
     std::vector<os::UniqueFd> eventfds;
@@ -67,41 +73,44 @@ TEST_P(Conformance, removal_waits_for_the_user_and_asks_it_to_let_go) {
         .flags = enable, .index = abi::vfio_pci_req_irq_index, .count = 1, .eventfds = eventfds};
     ASSERT_TRUE(file().set_irqs(request));
   }
-  test::Outcome<> removed;
-  world.bus->remove(uuid, RemovePolicy::wait, removed.done());
-  world.host.run();
+  begin_removal(RemovePolicy::wait);
+  if (asks) {
+    ASSERT_TRUE(run_until([&] { return event.take() >= 1U; }));
+  }
   EXPECT_FALSE(removed.is_done());
   if (asks) {
-    EXPECT_GE(event.take(), 1U);
+    const auto asked_again = [&] {
+      world.host.advance(std::chrono::seconds(11));
+      return event.take() >= 1U;
+    };
+    ASSERT_TRUE(run_until(asked_again));
   }
-  world.host.advance(std::chrono::seconds(11));
-  if (asks) {
-    EXPECT_GE(event.take(), 1U) << "asked again";
-  }
-  if (is_pci()) {
+  if (is_function) {
     EXPECT_EQ(read(abi::vfio_pci_config_region_index, 0, 4), 0) << "it works until it lets go";
   }
+  EXPECT_FALSE(removed.is_done());
   close();
-  world.host.run();
-  EXPECT_TRUE(removed.succeeded());
+  EXPECT_TRUE(run_until([&] { return removed.succeeded(); }));
 }
 
 TEST_P(Conformance, a_device_that_is_taken_away_answers_enodev) {
-  test::Outcome<> removed;
-  world.bus->remove(uuid, RemovePolicy::force, removed.done());
-  world.host.advance(std::chrono::seconds(20));
-  EXPECT_EQ(read(0, 0, 1), ENODEV);
+  begin_removal(RemovePolicy::force);
+  const auto has_gone = [&] {
+    world.host.advance(std::chrono::seconds(20));
+    return read(0, 0, 1) == ENODEV;
+  };
+  EXPECT_TRUE(run_until(has_gone));
   EXPECT_EQ(test::error_of(file().info()), ENODEV);
   EXPECT_EQ(set_irqs(enable, 0, 0, 1), ENODEV);
   EXPECT_EQ(reset(), ENODEV);
   close();
-  EXPECT_TRUE(removed.succeeded());
+  EXPECT_TRUE(run_until([&] { return removed.succeeded(); }));
 }
 
 TEST_P(Conformance, instances_do_not_see_each_other) {
   if (!is_pci()) GTEST_SKIP() << "no PCI device";
   const Uuid other_uuid = test::MdevWorld::uuid(2);
-  ASSERT_EQ(world.create(GetParam().parent, GetParam().type, other_uuid), 0);
+  ASSERT_EQ(create(other_uuid), 0);
   auto other = world.open_instance(other_uuid);
   const std::vector<std::byte> fresh = config();
   const std::vector<std::byte> ones(fresh.size(), std::byte{0xff});

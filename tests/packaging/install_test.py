@@ -63,12 +63,30 @@ class Install(unittest.TestCase):
         others = ("share/doc/umdev/", "include/umdev/kernel/")
         self.assertEqual(sorted(f for f in found - expected.keys() if not f.startswith(others)), [])
 
-    def test_the_kernels_headers_are_where_the_installed_umdev_looks_for_them(self):
-        source = Path(self.scratch.name) / "driver.c"
-        source.write_text("#include <linux/module.h>\n#include <linux/vfio.h>\n")
-        command = [self.root / "bin/umdev", "cc", source, "-o", source.with_suffix(".so")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
-        self.assertEqual(done.returncode, 0, done.stderr)
+    def test_the_kernels_headers_are_all_there(self):
+        headers = "include/umdev/kernel"
+        for header in (repository / headers).rglob("*"):
+            if header.is_file():
+                with self.subTest(header=header.name):
+                    installed = self.root / headers / header.relative_to(repository / headers)
+                    self.assertEqual(installed.read_bytes(), header.read_bytes())
+
+    def test_the_installed_umdev_makes_drivers_that_a_daemon_loads(self):
+        """With the headers that are installed, wherever it is called from."""
+        folder = Path(self.scratch.name) / "drivers"
+        folder.mkdir()
+        umdev = [self.root / "bin/umdev"]
+        for name, source, options in (("one", "one/one.c", []), ("two", "two/two.cc", ["--language", "c++"])):
+            module = folder / f"{name}.so"
+            for words in (["module", "new", name, *options], ["cc", "-v", source, "-o", module]):
+                done = subprocess.run(umdev + words, cwd=folder, capture_output=True, text=True, timeout=100)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"-I {self.root}/include/umdev/kernel ", done.stderr)
+            arguments = ("--no-tree", "--module", str(module))
+            with self.subTest(source), harness.Daemon(build, arguments=arguments) as daemon:
+                uuid = daemon.umdev("create", name, f"{name}-1").strip()
+                self.assertIn("vfio-pci", daemon.umdev("show", uuid))
+                self.assertEqual(daemon.stop(), 0, daemon.said())
 
     def test_programs_named_by_the_units_are_installed(self):
         for unit in self.root.rglob("*.service"):

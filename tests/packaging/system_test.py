@@ -136,6 +136,8 @@ class Life:
         self.install(package)
         self.check_service()
         self.system.run("getent", "group", "umdev")
+        for header in ("linux/vfio.h", "linux/mdev.h", "umdev/services.h"):
+            expect(self.exists(f"/usr/include/umdev/kernel/{header}"), f"`umdev cc` lacks its header {header}")
         said = self.system.run("journalctl", "--boot", "--no-pager", "--output=cat", "--priority=warning", "_PID=1")
         complaints = [line for line in said.splitlines() if "umdev" in line]
         expect(complaints == [], f"systemd complains of the unit: {complaints}")

@@ -8,7 +8,7 @@
 #include "umdev/os/event_fd.h"
 #include "umdev/support/mutex.h"
 
-struct eventfd_ctx {
+struct eventfd_ctx {  // NOLINT(readability-identifier-naming): the kernel's name
   umdev::os::EventFd event_fd;
   std::atomic<int> references = 1;
 };

@@ -1,0 +1,18 @@
+// The rules that a device breaks by nature: foreign drivers that we use as they are, above all.
+#pragma once
+
+#include <string_view>
+
+namespace umdev::conformance {
+
+struct BrokenRule {
+  std::string_view device;  // what the name of its module or parent begins with: all releases of a sample
+  std::string_view rule;    // the test's name
+  const char* reason;
+  bool always = true;  // false: it depends on which thread is faster
+};
+
+// Null when the device is to keep the rule.
+const BrokenRule* find_broken_rule(std::string_view device, std::string_view rule);
+
+}  // namespace umdev::conformance
