@@ -197,14 +197,19 @@ struct LegacyParent::CreateTask final : Task {
     if (answer != 0) result = fail(answer < 0 ? -answer : EIO, "the parent's create failed");
   }
   void crashed() override { result = module_crashed(); }
+  // Lets go of the record first: what waits for the creation may be the last that happens.
   void finish() override {
-    if (!result) return done(std::unexpected(result.error()));
+    if (!result) {
+      record.reset();
+      return done(std::unexpected(result.error()));
+    }
     record->set_remove(parent.ops_.remove);
     if (parent.ops_.driver != nullptr) return done(std::make_unique<KeptForDriver>(std::move(record)));
     auto vfio =
         std::make_shared<VfioRecord>(parent.module_, nullptr, &record->mdev().dev,
                                      ParentCallbacks{parent.callbacks_, &record->mdev()}, parent.ops_.rules);
     record->set_vfio(vfio);
+    record.reset();
     done(std::make_unique<ModuleDevice>(std::move(vfio), nullptr));
   }
 };
