@@ -26,6 +26,12 @@ CACHE = ROOT / ".cache" / "tidy"
 OURS = ("umdev/", "drivers/", "apps/", "tests/", "bench/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
+# C here is what others bring along: programs that open files as any program does, and drivers in the kernel's style.
+NOT_FOR_C = ("readability-identifier-naming", "modernize-macro-to-enum", "android-cloexec-*", "bugprone-unsafe-functions",
+             "bugprone-casting-through-void", "bugprone-switch-missing-default-case", "bugprone-sizeof-expression",
+             "bugprone-macro-parentheses", "bugprone-suspicious-string-compare",
+             "clang-diagnostic-gnu-variable-sized-type-not-at-end")
+
 
 class Sources:
     """Our files, what they include, and a digest of all that decides what clang-tidy says of one."""
@@ -62,6 +68,7 @@ class Sources:
     def digest(self, path: str, command: str) -> str:
         # What was clean in one checkout is so in every other.
         total = hashlib.sha256(self.common + command.replace(str(ROOT), "").encode())
+        total.update("".join(checks_for(path)).encode())
         for name in self.configurations(path) + self.closure(path):
             content = self.read(name)
             total.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -88,8 +95,12 @@ def compile_commands(folder: Path) -> dict[str, str]:
     return commands
 
 
+def checks_for(path: str) -> list[str]:
+    return [f"--checks={','.join('-' + check for check in NOT_FOR_C)}"] if path.endswith(".c") else []
+
+
 def lint(tidy: str, database: Path, path: str) -> tuple[bool, str]:
-    command = [tidy, "-p", str(database), "--quiet", path]
+    command = [tidy, "-p", str(database), "--quiet", *checks_for(path), path]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     said = "\n".join(line for line in (run.stdout + run.stderr).splitlines()
                      if not re.match(r"\d+ warnings? .*(generated|treated)|Suppressed|Use -header-filter", line))
