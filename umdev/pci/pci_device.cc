@@ -66,6 +66,9 @@ Result<vfio::RegionInfo> PciDevice::region_info(std::uint32_t index) const {
 }
 
 Result<std::vector<vfio::MmapExtent>> PciDevice::mmap(vfio::User&, const vfio::MmapRequest& request) {
+  const auto region = UMDEV_TRY(region_info(request.region));
+  if ((region.flags & abi::vfio_region_info_flag_mmap) == 0)
+    return fail(EINVAL, "the region cannot be mapped");
   return std::vector<vfio::MmapExtent>{
       {.fd = -1, .fd_offset = 0, .region_offset = request.offset, .length = request.length}};
 }

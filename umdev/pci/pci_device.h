@@ -51,7 +51,8 @@ class PciDevice : public vfio::Device {
   void write(vfio::WriteRequest request) override;
   void reset(vfio::User& user, Done<> done) override;
   Result<> set_irqs(vfio::User& user, vfio::IrqRequest& request) override;
-  // Of a BAR that can be mapped: registers, unless a driver that has memory there overrides it.
+  // Of a BAR that can be mapped: registers, unless a driver that has memory there overrides it. EINVAL: of
+  // another.
   Result<std::vector<vfio::MmapExtent>> mmap(vfio::User& user, const vfio::MmapRequest& request) override;
   // Raises the REQ interrupt of every user that has set it up.
   void request(unsigned count) override;

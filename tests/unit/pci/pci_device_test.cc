@@ -41,7 +41,7 @@ ModelRef make_model() {
 // Memory behind BAR 0, and a record of everything that it is asked.
 class TestDevice final : public PciDevice {
  public:
-  TestDevice() : PciDevice(make_model()) {}
+  explicit TestDevice(ModelRef model = make_model()) : PciDevice(std::move(model)) {}
   std::string_view name() const override { return "test"; }
 
   using PciDevice::config_value;
@@ -267,14 +267,23 @@ TEST(PciModel, a_function_without_a_pin_or_capability_has_only_the_request_inter
   EXPECT_EQ(model.irq_counts, (std::array<std::uint32_t, 5>{0, 0, 0, 0, 1}));
 }
 
-TEST_F(PciDeviceTest, a_bar_without_memory_is_mapped_as_registers) {
+TEST(MappedBars, one_without_memory_is_mapped_as_registers) {
+  constexpr std::uint32_t flags =
+      abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write | abi::vfio_region_info_flag_mmap;
+  ConfigLayout layout;
+  layout.add_bar(0, {.kind = Bar::Kind::memory32, .size = memory_size, .region_flags = flags});
+  layout.add_bar(1, {.kind = Bar::Kind::memory32, .size = memory_size});
+  TestDevice device(share(Model(std::move(layout))));
+  FakeUser user(device);
+  EXPECT_EQ(device.region_info(0)->flags, flags);
   const auto extents = device.mmap(user, {.region = 0, .offset = 0, .length = memory_size});
   ASSERT_TRUE(extents);
   ASSERT_EQ(extents->size(), 1U);
   EXPECT_EQ(extents->front().fd, -1) << "each access is a read or a write";
   EXPECT_EQ(extents->front().length, memory_size);
-  EXPECT_EQ(device.region_info(0)->flags & abi::vfio_region_info_flag_mmap, 0U)
-      << "only where the model says so";
+  for (const std::uint32_t other : {1U, 2U, rom, config, 9U})
+    EXPECT_EQ(error_of(device.mmap(user, {.region = other, .offset = 0, .length = memory_size})), EINVAL)
+        << other << ": only where the model says so";
 }
 
 }  // namespace
