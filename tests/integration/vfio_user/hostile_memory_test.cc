@@ -111,6 +111,8 @@ TEST(HostileMemory, sealed_against_writing_it_is_read_only) {
   Client client = live.client(0);
   const os::UniqueFd memory = os::create_memfd("guest", page, os::MemfdSize::changeable).value();
   ASSERT_TRUE(client.dma_map(0, page, read_write, memory.get()));
+  ASSERT_TRUE(client.region_write(board_fill, 0, bytes_of(Fill{.iova = 0, .count = 4})));
+  EXPECT_EQ(client.read<std::uint32_t>(board_dma, 0), 0U);
   EXPECT_NE(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE), 0) << "the server has it mapped";
   ASSERT_EQ(client.dma_unmap(0, page), page);
   ASSERT_EQ(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE), 0);
