@@ -76,7 +76,11 @@ struct ModuleDriver::ProbeTask final : Task {
     result = module_crashed();
     instance->set_driver_data(nullptr);
   }
-  void finish() override { done(std::move(result)); }
+  // Lets go of the instance first, as everything does here: what waits for this may be the last that happens.
+  void finish() override {
+    instance.reset();
+    done(std::move(result));
+  }
 };
 
 // A parent up to 6.0 has made the record with the device; one of later kernels leaves that to its driver.
@@ -108,7 +112,10 @@ struct ModuleDriver::RemoveTask final : Task {
     if (callbacks.remove_device != nullptr) callbacks.remove_device(&record.mdev().dev);
     if (callbacks.remove != nullptr) callbacks.remove(&record.mdev());
   }
-  void finish() override { done(); }
+  void finish() override {
+    instance.reset();
+    done();
+  }
 };
 
 // Nobody asks what has crashed: its VFIO device is taken away from outside, its memory stays.
