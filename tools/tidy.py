@@ -27,9 +27,9 @@ OURS = ("umdev/", "drivers/", "apps/", "tests/", "bench/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 # C here is what others bring along: programs that open files as any program does, and drivers in the kernel's style.
-NOT_FOR_C = ("readability-identifier-naming", "modernize-macro-to-enum", "android-cloexec-*", "bugprone-unsafe-functions",
-             "bugprone-casting-through-void", "bugprone-switch-missing-default-case", "bugprone-sizeof-expression",
-             "bugprone-macro-parentheses", "bugprone-suspicious-string-compare",
+NOT_FOR_C = ("readability-identifier-naming", "modernize-macro-to-enum", "android-cloexec-*",
+             "bugprone-casting-through-void", "bugprone-macro-parentheses", "bugprone-sizeof-expression",
+             "bugprone-suspicious-string-compare", "bugprone-switch-missing-default-case", "bugprone-unsafe-functions",
              "clang-diagnostic-gnu-variable-sized-type-not-at-end")
 
 
