@@ -38,7 +38,9 @@ const std::vector<BrokenRule> broken_rules = {
     {"mdpy-linux", "a_close_with_everything_set_up_leaves_nothing_behind",
      "keeps configuration space for the next user"},
     {"mbochs-linux", "the_first_and_the_last_byte_of_a_region_can_be_accessed",
-     "takes offsets of its memory for others, beyond its table of pages"},
+     "takes offsets of its memory for others, beyond its table of pages, and finds there what happens to be "
+     "there",
+     false},
     {"mbochs-linux-5.10", "removal_waits_for_the_user_and_asks_it_to_let_go",
      "is removed in use, as every driver of its interface that does not refuse", false},
     {"mbochs-linux", "every_region_has_an_answer",
