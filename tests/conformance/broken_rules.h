@@ -9,7 +9,7 @@ struct BrokenRule {
   std::string_view device;  // what the name of its module or parent begins with: all releases of a sample
   std::string_view rule;    // the test's name
   const char* reason;
-  bool always = true;  // false: it depends on which thread is faster
+  bool always = true;  // false: it depends on which thread is faster, or on what lies in memory
 };
 
 // Null when the device is to keep the rule.
