@@ -218,6 +218,7 @@ TEST_F(Supervised, a_mapped_register_is_an_access_to_the_device) {
 
 TEST_F(Supervised, a_register_of_a_closed_device_is_sigbus) {
   EXPECT_EQ(supervised([&] {
+              ::signal(SIGBUS, SIG_DFL);  // a sanitizer has a handler of its own
               const int device = ::ioctl(open_group(), plain_give, "a-device");
               auto* at = static_cast<volatile std::uint32_t*>(
                   ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, device, off_t{6} << 40));
