@@ -78,21 +78,21 @@ static void* race(void* unused) {
   return NULL;
 }
 
-static char* take(size_t pages, int protection, int kind) {
-  char* memory = mmap(NULL, pages * page, protection, kind | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) _exit(3);
+/* Each far from the others, and from where the kernel places what is mapped without an address: a page that
+ * is unmapped must not become somebody's whom the next change of it would hurt. */
+static char* take(uintptr_t place, size_t pages, int protection, int kind) {
+  char* memory =
+      mmap((void*)(place << 32), pages * page, protection, kind | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (memory != (char*)(place << 32)) _exit(3);
   return memory;
 }
 
 void make_memory(void) {
-  /* What lies behind the good pages is nothing. */
-  good = take(good_pages + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-  munmap(good + (size_t)good_pages * page, page);
-  shared = take(good_pages, PROT_READ | PROT_WRITE, MAP_SHARED);
-  readonly = take(1, PROT_READ, MAP_PRIVATE);
-  nowhere = take(1, PROT_NONE, MAP_PRIVATE);
-  /* Between two pages that stay, so that nobody else is given its place. */
-  racing = take(3, PROT_NONE, MAP_PRIVATE) + page;
+  good = take(0x1000, good_pages, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+  shared = take(0x1001, good_pages, PROT_READ | PROT_WRITE, MAP_SHARED);
+  readonly = take(0x1002, 1, PROT_READ, MAP_PRIVATE);
+  nowhere = take(0x1003, 1, PROT_NONE, MAP_PRIVATE);
+  racing = take(0x1004, 1, PROT_NONE, MAP_PRIVATE);
   pthread_t thread;
   if (pthread_create(&thread, NULL, race, NULL) != 0) _exit(3);
 }
