@@ -37,8 +37,8 @@ class GuestDma(unittest.TestCase):
             print(step, flush=True)
             self.seen[step.name] = self.daemon.json("status")
 
-        order = (modules / "order").read_text().split()
-        files = {f"modules/{name}.ko": (modules / f"{name}.ko").read_bytes() for name in order}
+        order = fetch_generic_kernel.load_order(modules, "ioatdma")
+        files = fetch_generic_kernel.files_for(modules, order)
         files["dma_copy"] = guest.compile_static(here / "dma_copy.c", kit.cache)
         files["serial_check"] = (here / "serial_check.sh").read_bytes()
         files["serial_loop"] = guest.compile_static(here / "serial_loop.c", kit.cache)

@@ -22,14 +22,15 @@ here = Path(__file__).resolve().parent
 
 class Kernel(unittest.TestCase):
     def check(self, device: str, ids: str) -> None:
-        files = {f"modules/{module.name}": module.read_bytes() for module in modules.iterdir()}
+        order = fetch_generic_kernel.load_order(modules, "vfio_pci", "vfio_iommu_type1")
+        files = fetch_generic_kernel.files_for(modules, order)
         files["uapi_check"] = (harness.build_dir() / "tests/uapi/uapi_check").read_bytes()
         result = guest.boot(
             kit,
             here.parent / "guest" / "uapi_check.sh",
             qemu_args=["-device", "intel-iommu", "-device", device],
             files=files,
-            environment={"IDS": ids},
+            environment={"MODULES": " ".join(order), "IDS": ids},
             machine=guest.Machine(kernel_arguments="intel_iommu=on"),
             timeout=300,
         )

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Unpacks Debian's generic kernel into a cache folder: its vmlinux, and modules that drive real hardware.
 
-The cloud kernel, which starts faster, has none of these. Prints the path of the folder: `vmlinux`, and `modules`
-with their `order`. Exit status 77: it cannot be had here.
+The cloud kernel, which starts faster, has none of these. Prints the path of the folder: `vmlinux`, and `modules`.
+Exit status 77: it cannot be had here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Iterable
 import debian
 import fetch_kernel
 
-recipe = 2
-# What is kept, each with the modules that it needs.
-wanted = ("ioatdma", "vfio_pci", "vfio_iommu_type1")
+recipe = 3
+# What is kept, each with the modules that it needs: a DMA engine, functions handed through, a display.
+wanted = ("ioatdma", "vfio_pci", "vfio_iommu_type1", "bochs")
 decompressors = {
     ".ko": bytes,
     ".xz": lzma.decompress,
@@ -39,25 +39,42 @@ def needs(module: bytes) -> list[str]:
 
 
 def keep_modules(root: Path, names: Iterable[str], folder: Path) -> None:
-    """The named modules and all that they need; `order` lists them as they are to be loaded."""
+    """The named modules and all that they need."""
     files = {module_name(path): path for path in root.rglob("*.ko*") if path.is_file()}
-    order: list[str] = []
 
     def keep(name: str) -> None:
-        if name in order:
+        kept = folder / f"{name}.ko"
+        if kept.exists():
             return
         if name not in files:
             raise debian.Unavailable(f"the kernel has no module {name}")
-        module = decompressors[files[name].suffix](files[name].read_bytes())
-        for needed in needs(module):
+        kept.write_bytes(decompressors[files[name].suffix](files[name].read_bytes()))
+        for needed in needs(kept.read_bytes()):
             keep(needed)
-        order.append(name)
-        (folder / f"{name}.ko").write_bytes(module)
 
     folder.mkdir()
     for name in names:
         keep(name)
-    (folder / "order").write_text("".join(f"{name}\n" for name in order))
+
+
+def load_order(modules: Path, *names: str) -> list[str]:
+    """The named modules and all that they need, as they are to be loaded."""
+    order: list[str] = []
+
+    def add(name: str) -> None:
+        for needed in needs((modules / f"{name}.ko").read_bytes()):
+            add(needed)
+        if name not in order:
+            order.append(name)
+
+    for name in names:
+        add(name)
+    return order
+
+
+def files_for(modules: Path, order: Iterable[str]) -> dict[str, bytes]:
+    """Those modules as files of a guest."""
+    return {f"modules/{name}.ko": (modules / f"{name}.ko").read_bytes() for name in order}
 
 
 def build(apt: debian.PrivateApt, suite: str, folder: Path) -> tuple[str, list[debian.Package]]:

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs in the guest: gives a PCI function to vfio-pci, and runs the cases of the user API on it (/uapi_check).
 #
-#   IDS  vendor and device id of the function
-for module in $(cat /modules/order); do
+#   MODULES  vfio-pci and what it needs, in /modules, in the order in which they are loaded
+#   IDS      vendor and device id of the function
+for module in $MODULES; do
   case $module in
-    ioatdma | dca) ;;
     # QEMU's IOMMU does not remap interrupts here.
     vfio_iommu_type1) insmod "/modules/$module.ko" allow_unsafe_interrupts=1 ;;
     *) insmod "/modules/$module.ko" ;;

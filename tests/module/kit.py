@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,17 @@ def open_client(daemon: harness.Daemon, uuid: str) -> client.Client:
     connected = client.Client(daemon.socket_of(uuid))
     connected.negotiate()
     return connected
+
+
+def map_region(connected: client.Client, region: int) -> mmap.mmap:
+    """A region that the device lets its user map."""
+    reply = connected.ok(codec.REGION_INFO, codec.region_info(region, argsz=4096))
+    info = codec.unpack_region_info(reply.payload)
+    try:
+        (number,) = reply.fds
+        return mmap.mmap(number, info.size, offset=info.offset)
+    finally:
+        client.close_fds(reply.fds)
 
 
 def error_of_read(connected: client.Client, region: int, offset: int, count: int) -> int:

@@ -4,9 +4,7 @@ a warning, loaded, and used through the tree and by a vfio-user client."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import mmap
 import struct
 import sys
 import tempfile
@@ -68,22 +66,6 @@ class Sample(unittest.TestCase):
         daemon.umdev("module", "remove", module)
         self.assertEqual(daemon.json("module", "list"), [])
         self.assertEqual(daemon.stop(), 0, daemon.said())
-
-    def memory_of(self, client: kit.client.Client, region: int) -> mmap.mmap:
-        """A region that the device lets its user map."""
-        reply = client.ok(kit.codec.REGION_INFO, kit.codec.region_info(region, argsz=4096))
-        info = kit.codec.unpack_region_info(reply.payload)
-        self.assertEqual(len(reply.fds), 1)
-        with contextlib.closing(Descriptor(reply.fds[0])) as fd:
-            return self.enterContext(mmap.mmap(fd.number, info.size, offset=info.offset))
-
-
-class Descriptor:
-    def __init__(self, number: int):
-        self.number = number
-
-    def close(self) -> None:
-        kit.client.close_fds([self.number])
 
 
 class Mtty(Sample):
@@ -225,7 +207,7 @@ class Mdpy(Sample):
         uuid = self.create(daemon, "mdpy", "mdpy-vga")
         with kit.open_client(daemon, uuid) as client:
             client.ok(kit.codec.RESET)
-            memory = self.memory_of(client, bar0)
+            memory = self.enterContext(kit.map_region(client, bar0))
             self.show(release, memory[:], lambda row, _: 3 * (row * 255 // self.height,))
             for row in range(100, 200):
                 begin = 4 * (row * self.width + 200)
@@ -272,7 +254,7 @@ class Mbochs(Sample):
             for index, value in ((1, self.width), (2, self.height), (3, 32), (6, self.width), (4, 1)):
                 client.write(bar2, self.vbe + 2 * index, struct.pack("<H", value))
             self.assertEqual(client.read(bar2, self.vbe + 2, 2), struct.pack("<H", self.width))
-            memory = self.memory_of(client, bar0)
+            memory = self.enterContext(kit.map_region(client, bar0))
             for row in range(self.height):
                 pixels = b"".join(bytes((column & 255, row, 255 - row, 0)) for column in range(self.width))
                 memory[4 * row * self.width : 4 * (row + 1) * self.width] = pixels
