@@ -236,7 +236,9 @@ Result<> LegacyParent::remove(mdev::Instance& instance, bool forced) {
   if (!answer) return std::unexpected(answer.error());
   if (*answer != 0 && !forced) return fail(*answer < 0 ? -*answer : EBUSY, "the parent refuses");
   record->set_remove(nullptr);
-  if (const auto vfio = record->vfio()) vfio->retire();
+  // A device that another driver of the bus made goes on until that one is told.
+  if (const auto vfio = record->vfio(); vfio && std::holds_alternative<ParentCallbacks>(vfio->callbacks()))
+    vfio->retire();
   return {};
 }
 

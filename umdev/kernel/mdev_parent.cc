@@ -82,7 +82,8 @@ int mdev_register_parent(::mdev_parent* parent, ::device* dev, ::device_driver* 
                         .resources = {},
                         .max_instances = {},
                         .bus_driver = std::string(made->name())};
-  if (callbacks.max_instances > 0) spec.max_instances = callbacks.max_instances;
+  // get_available() comes before it; with neither there may be none.
+  if (callbacks.get_available == nullptr) spec.max_instances = callbacks.max_instances;
   for (::mdev_type* type : std::span(types, count)) {
     type->parent = parent;
     spec.types.push_back({.name = text_or_empty(type->sysfs_name),

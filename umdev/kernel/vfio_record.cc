@@ -59,10 +59,12 @@ VfioRecord::VfioRecord(Module& module, ::vfio_device* object, ::device* dev, Cal
 
 VfioRecord::~VfioRecord() = default;
 
+// A driver may do without: the kernel has it for messages only.
 const char* VfioRecord::driver_name() const {
-  if (const auto* with_data = std::get_if<DataOps>(&callbacks_)) return with_data->ops.name;
-  if (const auto* with_device = device_ops()) return with_device->ops.name;
-  return "vfio_mdev";
+  const char* name = "vfio_mdev";
+  if (const auto* with_data = std::get_if<DataOps>(&callbacks_)) name = with_data->ops.name;
+  if (const auto* with_device = device_ops()) name = with_device->ops.name;
+  return name != nullptr ? name : "";
 }
 
 std::shared_ptr<VfioRecord> VfioRecord::of(const ::vfio_device* object) {

@@ -198,7 +198,8 @@ static inline int umdev_get_state_by_ops(struct vfio_device* vdev, enum vfio_dev
 }
 static inline int umdev_vfio_register(struct vfio_device* vdev, bool emulated) {
   static const struct vfio_migration_ops by_ops = {umdev_set_state_by_ops, umdev_get_state_by_ops, NULL};
-  if (vdev->ops && vdev->ops->migration_set_state) vdev->mig_ops = &by_ops;
+  /* Either without the other is none, as in those kernels. */
+  if (vdev->ops && vdev->ops->migration_set_state && vdev->ops->migration_get_state) vdev->mig_ops = &by_ops;
   return umdev_kernel->vfio_register_device(vdev, emulated);
 }
 #elif UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 2, 0)
