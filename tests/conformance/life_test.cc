@@ -1,5 +1,8 @@
 // Reset, close, removal, in any state.
+#include <algorithm>
+
 #include "tests/conformance/devices.h"
+#include "umdev/abi/pci.h"
 #include "umdev/os/event_fd.h"
 
 namespace umdev::conformance {
@@ -19,7 +22,8 @@ TEST_P(Conformance, reset_works_if_the_device_says_so) {
   for (int round = 0; round < 3; ++round) EXPECT_EQ(reset() == 0, resets);
 }
 
-TEST_P(Conformance, reset_brings_config_space_back_and_keeps_interrupts) {
+// What of it a reset brings back and what it leaves is the device's: vfio-pci leaves what a user has set up.
+TEST_P(Conformance, reset_brings_config_space_to_one_state_and_keeps_interrupts) {
   if (!is_pci() || (file().info()->flags & abi::vfio_device_flags_reset) == 0) GTEST_SKIP() << "no reset";
   const std::vector<std::byte> fresh = config();
   const std::vector<std::byte> ones(fresh.size(), std::byte{0xff});
@@ -29,7 +33,10 @@ TEST_P(Conformance, reset_brings_config_space_back_and_keeps_interrupts) {
     ASSERT_EQ(set_irqs(enable, indexes.front(), 0, 1), 0);
   }
   ASSERT_EQ(reset(), 0);
-  EXPECT_EQ(config(), fresh);
+  const std::vector<std::byte> once = config();
+  EXPECT_TRUE(std::equal(once.begin(), once.begin() + abi::pci_command, fresh.begin())) << "who it is";
+  ASSERT_EQ(reset(), 0);
+  EXPECT_EQ(config(), once);
   if (!indexes.empty()) {
     EXPECT_EQ(set_irqs(fire, indexes.front(), 0, 1), 0) << "still enabled";
   }

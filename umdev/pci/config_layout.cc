@@ -26,7 +26,8 @@ std::uint32_t type_bits(const Bar& bar) {
 
 }  // namespace
 
-ConfigLayout::ConfigLayout(std::uint16_t size) : image_(size), writable_(size), write_1_clears_(size) {
+ConfigLayout::ConfigLayout(std::uint16_t size)
+    : image_(size), writable_(size), write_1_clears_(size), kept_(size) {
   UMDEV_ASSERT(size == abi::pci_cfg_space_size || size == abi::pci_cfg_space_exp_size,
                "configuration space has 256 or 4096 bytes");
 }
@@ -37,6 +38,15 @@ void ConfigLayout::set_bytes(std::uint16_t offset, ConstBytes value, ConstBytes 
   std::ranges::copy(value, image_.begin() + offset);
   std::ranges::copy(writable, writable_.begin() + offset);
   std::ranges::copy(write_1_clears, write_1_clears_.begin() + offset);
+  if (offset < abi::pci_std_header_sizeof) {
+    const std::size_t size = std::min<std::size_t>(value.size(), abi::pci_std_header_sizeof - offset);
+    for (std::size_t at = 0; at < size; ++at) kept_[offset + at] = writable[at] & ~write_1_clears[at];
+  }
+}
+
+void ConfigLayout::keep_bytes(std::uint16_t offset, ConstBytes bits) {
+  UMDEV_ASSERT(range_fits(offset, bits.size(), image_.size()), "outside configuration space");
+  for (std::size_t at = 0; at < bits.size(); ++at) kept_[offset + at] |= bits[at];
 }
 
 void ConfigLayout::set_text(std::uint16_t offset, std::string_view text) {
@@ -127,15 +137,22 @@ std::uint8_t ConfigLayout::add_msi(const MsiCapability& msi) {
                      static_cast<std::uint16_t>(capable | (msi.address_64bit ? abi::pci_msi_flags_64bit : 0) |
                                                 (msi.maskable ? abi::pci_msi_flags_maskbit : 0)),
                      abi::pci_msi_flags_enable | abi::pci_msi_flags_qsize);
+  keep<std::uint16_t>(offset + abi::pci_msi_flags, abi::pci_msi_flags_enable | abi::pci_msi_flags_qsize);
   set<std::uint32_t>(offset + abi::pci_msi_address_lo, 0, ~3U);
-  if (msi.address_64bit) set<std::uint32_t>(offset + abi::pci_msi_address_hi, 0, ~0U);
+  keep<std::uint32_t>(offset + abi::pci_msi_address_lo, ~0U);
+  if (msi.address_64bit) {
+    set<std::uint32_t>(offset + abi::pci_msi_address_hi, 0, ~0U);
+    keep<std::uint32_t>(offset + abi::pci_msi_address_hi, ~0U);
+  }
   const auto data =
       static_cast<std::uint16_t>(offset + (msi.address_64bit ? abi::pci_msi_data_64 : abi::pci_msi_data_32));
   set<std::uint16_t>(data, 0, 0xffff);
+  keep<std::uint16_t>(data, 0xffff);
   if (msi.maskable) {
     const auto mask = static_cast<std::uint16_t>(
         offset + (msi.address_64bit ? abi::pci_msi_mask_64 : abi::pci_msi_mask_32));
     set<std::uint32_t>(mask, 0, static_cast<std::uint32_t>((1ULL << msi.vectors) - 1));
+    keep<std::uint32_t>(mask, ~0U);
   }
   msi_vectors_ = msi.vectors;
   msi_control_ = offset + abi::pci_msi_flags;
@@ -151,6 +168,7 @@ std::uint8_t ConfigLayout::add_msix(const MsixCapability& msix) {
   const std::uint8_t offset = add_capability(abi::pci_cap_id_msix, body);
   set<std::uint16_t>(offset + abi::pci_msix_flags, static_cast<std::uint16_t>(msix.vectors - 1),
                      abi::pci_msix_flags_enable | abi::pci_msix_flags_maskall);
+  keep<std::uint16_t>(offset + abi::pci_msix_flags, abi::pci_msix_flags_enable);
   set<std::uint32_t>(offset + abi::pci_msix_table, msix.table_offset | msix.table_bar);
   set<std::uint32_t>(offset + abi::pci_msix_pba, msix.pba_offset | msix.pba_bar);
   msix_ = msix;
@@ -174,6 +192,7 @@ std::uint8_t ConfigLayout::add_express(const ExpressCapability& express) {
                      read_512_bytes | abi::pci_exp_devctl_relax_en | abi::pci_exp_devctl_nosnoop_en,
                      report_errors | abi::pci_exp_devctl_relax_en | abi::pci_exp_devctl_payload |
                          abi::pci_exp_devctl_nosnoop_en | abi::pci_exp_devctl_readrq);
+  keep<std::uint16_t>(offset + abi::pci_exp_devctl, 0xffff);
   set<std::uint16_t>(offset + abi::pci_exp_devsta, 0, 0, report_errors);
   if (!express.integrated) {
     set<std::uint32_t>(offset + abi::pci_exp_lnkcap, link_2_5_gt_x1);
@@ -208,6 +227,9 @@ std::uint16_t ConfigLayout::add_error_reporting() {
   set<std::uint32_t>(offset + abi::pci_err_uncor_sever, fatal, uncorrectable);
   set<std::uint32_t>(offset + abi::pci_err_cor_status, 0, 0, correctable);
   set<std::uint32_t>(offset + abi::pci_err_cor_mask, 0x2000, correctable);
+  for (const std::uint16_t set_up :
+       {abi::pci_err_uncor_mask, abi::pci_err_uncor_sever, abi::pci_err_cor_mask})
+    keep<std::uint32_t>(offset + set_up, ~0U);
   return offset;
 }
 

@@ -83,6 +83,13 @@ class ConfigLayout {
   // Read-only bytes.
   void set_text(std::uint16_t offset, std::string_view text);
 
+  // Bits that a reset of the function leaves alone: what a kernel saves before the reset and restores after
+  // it. All that can be written in the header are, and what the functions below add that a kernel restores.
+  template <std::unsigned_integral T>
+  void keep(std::uint16_t offset, T bits) {
+    keep_bytes(offset, bytes_of(bits));
+  }
+
   void identify(const Identity& identity);
   // Also lets the command register enable the BAR's kind of decoding (off at power-on).
   void add_bar(std::uint32_t index, const Bar& bar);
@@ -116,6 +123,7 @@ class ConfigLayout {
   ConstBytes image() const { return image_; }
   ConstBytes writable() const { return writable_; }
   ConstBytes write_1_clears() const { return write_1_clears_; }
+  ConstBytes kept() const { return kept_; }
   std::span<const Watch> watches() const { return std::span(watches_).first(watch_count_); }
   const std::array<Bar, abi::pci_std_num_bars>& bars() const { return bars_; }
   std::uint32_t rom_size() const { return rom_size_; }
@@ -132,11 +140,13 @@ class ConfigLayout {
 
  private:
   void set_bytes(std::uint16_t offset, ConstBytes value, ConstBytes writable, ConstBytes write_1_clears);
+  void keep_bytes(std::uint16_t offset, ConstBytes bits);
   void allow_command(std::uint16_t bits);
 
   std::vector<std::byte> image_;
   std::vector<std::byte> writable_;
   std::vector<std::byte> write_1_clears_;
+  std::vector<std::byte> kept_;
   std::array<Watch, watches_max> watches_;
   std::size_t watch_count_ = 0;
   std::array<Bar, abi::pci_std_num_bars> bars_;

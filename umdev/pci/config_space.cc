@@ -47,6 +47,12 @@ Result<ConfigChanges> ConfigSpace::write(std::uint64_t offset, ConstBytes from) 
   return changes;
 }
 
+void ConfigSpace::reset_function() {
+  const ConstBytes image = layout_->image();
+  const ConstBytes kept = layout_->kept();
+  for (std::size_t at = 0; at < own_.size(); ++at) own_[at] = (own_[at] & kept[at]) | (image[at] & ~kept[at]);
+}
+
 std::uint64_t ConfigSpace::bar_address(std::uint32_t index) const {
   if (index >= layout_->bars().size()) return 0;
   const auto offset = static_cast<std::uint16_t>(abi::pci_base_address_0 + 4 * index);

@@ -68,6 +68,8 @@ class ConfigSpace {
 
   // Back to power-on.
   void reset() { own_ = std::vector<std::byte>(); }
+  // The same, but for what the layout keeps.
+  void reset_function();
 
  private:
   bool command(std::uint16_t bit) const { return (value<std::uint16_t>(abi::pci_command) & bit) != 0; }

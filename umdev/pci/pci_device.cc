@@ -98,14 +98,17 @@ void PciDevice::close_device(vfio::User& user, Done<> done) {
     last = users_.empty();
     if (last) msix_.set_enabled(false);
   }
-  if (last) power_on();
+  if (last) return_to(Config::power_on);
   done();
 }
 
-void PciDevice::power_on() {
+void PciDevice::return_to(Config config) {
   {
     Lock lock(mutex_);
-    config_.reset();
+    if (config == Config::power_on)
+      config_.reset();
+    else
+      config_.reset_function();
     msix_.reset();
     for (vfio::User* user : users_) user->irqs().clear_pending();
   }
@@ -114,7 +117,7 @@ void PciDevice::power_on() {
 }
 
 void PciDevice::reset(vfio::User&, Done<> done) {
-  power_on();
+  return_to(Config::reset);
   done();
 }
 

@@ -33,7 +33,9 @@ ModelRef share(Model model);
 // Regions lie at index << 40, config space has 256 or 4096 bytes, interrupts are those of vfio-pci. With an
 // MSI-X capability, the table and the pending bits are kept here (MsixTable): the driver never sees accesses
 // to them, and raises vectors with no thought of masks. The enable bits of MSI and MSI-X follow SET_IRQS. A
-// write of devctl's function level reset bit is a reset(); what it resets is the same.
+// write of devctl's function level reset bit is a reset(); what it resets is the same. As with vfio-pci, a
+// reset leaves alone what a user has set up in the standard registers of configuration space
+// (ConfigLayout::keep): a driver in a program may make the function bus master, and then reset it.
 //
 // The device is at power-on whenever it has no user, so nothing of one user is seen by the next.
 //
@@ -69,7 +71,7 @@ class PciDevice : public vfio::Device {
   virtual Result<> bar_read(vfio::User& user, std::uint32_t bar, std::uint64_t offset, Bytes into);
   virtual Result<> bar_write(vfio::User& user, std::uint32_t bar, std::uint64_t offset, ConstBytes from);
 
-  // Back to power-on: the user's reset, and the end of the last user. Configuration space is there already,
+  // Back to power-on: the user's reset, and the end of the last user. Configuration space has been reset,
   // and interrupts are set up as before but low. Lower your lines and forget everything.
   virtual void function_reset() {}
 
@@ -110,7 +112,8 @@ class PciDevice : public vfio::Device {
   void send_what_may() UMDEV_REQUIRES(mutex_);
   Result<> write_config(vfio::WriteRequest& request) UMDEV_EXCLUDES(mutex_);
   std::uint64_t region_size(std::uint32_t index) const;
-  void power_on() UMDEV_EXCLUDES(mutex_);
+  enum class Config : std::uint8_t { power_on, reset };
+  void return_to(Config config) UMDEV_EXCLUDES(mutex_);
 
   const ModelRef model_;
   mutable Mutex mutex_;  // a leaf: no function of the driver is called inside it

@@ -88,6 +88,47 @@ TEST(ConfigSpace, reset_is_the_power_on_image) {
   EXPECT_TRUE(std::ranges::equal(read(space, 0, 256), layout.image()));
 }
 
+TEST(ConfigSpace, reset_of_the_function_keeps_what_a_kernel_restores) {
+  ConfigLayout layout(abi::pci_cfg_space_exp_size);
+  layout.identify({});
+  layout.add_bar(0, {.kind = Bar::Kind::memory32, .size = 4096});
+  layout.add_interrupt_pin(1);
+  const std::uint16_t power = layout.add_power_management();
+  const std::uint16_t msi = layout.add_msi({.vectors = 4, .address_64bit = true, .maskable = true});
+  const std::uint16_t msix = layout.add_msix({});
+  const std::uint16_t express = layout.add_express({});
+  const std::uint16_t errors = layout.add_error_reporting();
+  constexpr std::uint16_t own = 0x200;
+  layout.set<std::uint32_t>(own, 7, ~0U);
+  ConfigSpace space(layout);
+  const ConfigSpace fresh(layout);
+  space.reset_function();
+  EXPECT_TRUE(std::ranges::equal(read(space, 0, 4096), layout.image())) << "nobody has written";
+
+  ASSERT_TRUE(space.write(0, std::vector<std::byte>(4096, std::byte{0xff})));
+  const ConfigSpace before = space;
+  space.set_value<std::uint16_t>(abi::pci_status, 0xffff);
+  space.reset_function();
+  const auto kept = [&](std::uint16_t at) {
+    return space.value<std::uint32_t>(at) == before.value<std::uint32_t>(at);
+  };
+  const auto is_fresh = [&](std::uint16_t at) {
+    return space.value<std::uint32_t>(at) == fresh.value<std::uint32_t>(at);
+  };
+  EXPECT_TRUE(space.bus_master_enabled() && space.memory_enabled() && space.intx_disabled());
+  EXPECT_EQ(space.value<std::uint16_t>(abi::pci_status), fresh.value<std::uint16_t>(abi::pci_status));
+  for (const std::uint16_t at :
+       {std::uint16_t{abi::pci_base_address_0}, std::uint16_t{abi::pci_interrupt_line}, msi,
+        std::uint16_t(msi + 4), std::uint16_t(msi + 8), std::uint16_t(msi + 12), std::uint16_t(msi + 16),
+        std::uint16_t(express + abi::pci_exp_devctl), std::uint16_t(errors + abi::pci_err_uncor_mask),
+        std::uint16_t(errors + abi::pci_err_uncor_sever), std::uint16_t(errors + abi::pci_err_cor_mask)})
+    EXPECT_TRUE(kept(at) && !is_fresh(at)) << at;
+  EXPECT_EQ(space.value<std::uint16_t>(msix + abi::pci_msix_flags), abi::pci_msix_flags_enable)
+      << "vectors are unmasked by their table's reset, and the function too";
+  for (const std::uint16_t at : {std::uint16_t(power + abi::pci_pm_ctrl), own})
+    EXPECT_TRUE(is_fresh(at)) << at;
+}
+
 TEST(ConfigSpace, two_spaces_of_one_layout_do_not_see_each_other) {
   ConfigLayout layout;
   layout.set<std::uint32_t>(0x80, 7, ~0U);
@@ -218,6 +259,13 @@ struct Plain {
         if (one && (clears[offset + at] & mask) != 0) byte = static_cast<std::uint8_t>(byte & ~mask);
       }
   }
+  // Nothing is said to be kept beyond the header.
+  void reset_function(const Plain& power_on) {
+    for (std::size_t at = 0; at < value.size(); ++at) {
+      const unsigned kept = at < 64 ? writable[at] & ~unsigned{clears[at]} : 0;
+      value[at] = static_cast<std::uint8_t>((value[at] & kept) | (power_on.value[at] & ~kept));
+    }
+  }
 };
 
 std::vector<std::uint8_t> arbitrary_bytes(std::size_t size) {
@@ -243,6 +291,10 @@ RC_GTEST_PROP(ConfigSpace, behaves_as_three_arrays, ()) {
     if (*rc::gen::inRange(0, 10) == 0) {
       space.reset();
       plain = power_on;
+    }
+    if (*rc::gen::inRange(0, 10) == 0) {
+      space.reset_function();
+      plain.reset_function(power_on);
     }
     const auto from = *rc::gen::inRange<std::size_t>(0, 256);
     const auto size = *rc::gen::inRange<std::size_t>(1, 257 - from);

@@ -203,16 +203,18 @@ TEST_F(PciDeviceTest, the_driver_hears_of_a_control_register_with_no_lock_held) 
   EXPECT_EQ(device.changes.size(), 1U) << "the address is no control register";
 }
 
-TEST_F(PciDeviceTest, reset_is_power_on_with_interrupts_low_but_set_up) {
+TEST_F(PciDeviceTest, reset_is_power_on_with_interrupts_low_and_what_is_set_up_kept) {
   ASSERT_TRUE(user.irq().listen(intx));
   ASSERT_TRUE(write_register<std::uint32_t>(device, user, config, 0x10, 0xfebf0000));
+  const auto bar = *read_register<std::uint32_t>(device, user, config, 0x10);
+  ASSERT_NE(bar & 0xfff00000, 0U);
   device.raise_irq(intx);
   EXPECT_EQ(user.irq().take(intx), 1U);
   Outcome<> outcome;
   device.reset(user, outcome.done());
   EXPECT_TRUE(outcome.succeeded());
   EXPECT_EQ(device.calls, std::vector<std::string>{"reset"});
-  EXPECT_EQ(*read_register<std::uint32_t>(device, user, config, 0x10), 0U);
+  EXPECT_EQ(*read_register<std::uint32_t>(device, user, config, 0x10), bar);
   ASSERT_TRUE(user.irq().none(abi::vfio_irq_set_action_unmask, intx));
   EXPECT_EQ(user.irq().take(intx), 0U) << "the line is low";
   device.raise_irq(intx);
