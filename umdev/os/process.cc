@@ -16,6 +16,7 @@
 #include <fstream>
 #include <optional>
 
+#include "umdev/os/area_query.h"
 #include "umdev/os/system_error.h"
 
 namespace umdev::os {
@@ -35,9 +36,7 @@ std::string proc(pid_t thread, std::string_view name) {
 }
 
 // All of a file of /proc, in large pieces: the kernel makes each line anew.
-Result<std::string> read_all(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return fail_errno("the process cannot be looked at");
+Result<std::string> read_all(const UniqueFd& file) {
   constexpr std::size_t piece = 65536;
   std::string text;
   for (std::size_t used = 0;;) {
@@ -207,10 +206,20 @@ Result<std::string> Process::name_of_fd(int fd) const {
 }
 
 Result<std::vector<MemoryArea>> Process::areas(std::uint64_t begin, std::uint64_t end) const {
-  const auto maps = read_all(path("maps"));
+  const UniqueFd maps(::open(path("maps").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!maps) {
+    const int error = errno;
+    if (!is_alive()) return fail(ESRCH, "the process has ended");
+    return fail(error, "the process cannot be looked at");
+  }
+  auto areas = query_areas(maps.get(), begin, end);
+  if (!areas && areas.error().code == ENOTTY) {
+    const auto text = read_all(maps);
+    areas = text ? parse_areas(*text, begin, end)
+                 : Result<std::vector<MemoryArea>>(std::unexpected(text.error()));
+  }
   if (!is_alive()) return fail(ESRCH, "the process has ended");
-  if (!maps) return std::unexpected(maps.error());
-  return parse_areas(*maps, begin, end);
+  return areas;
 }
 
 Result<UniqueFd> Process::open_file_of(const MemoryArea& area, bool writable) const {

@@ -37,6 +37,7 @@ struct MemoryArea {
   bool shared = false;
   std::uint64_t offset = 0;  // of `begin` in the file
   FileIdentity file;         // all zeros: of no file
+  bool operator==(const MemoryArea&) const = default;
 };
 
 // The areas that meet [begin, end), in their order, from the text of a maps file. A line that makes no sense

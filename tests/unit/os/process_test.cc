@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "umdev/os/area_query.h"
 #include "umdev/os/event_fd.h"
 #include "umdev/os/mapping.h"
 #include "umdev/os/memfd.h"
@@ -132,6 +133,32 @@ TEST(Processes, the_file_of_shared_memory_is_found) {
   EXPECT_EQ(areas[0].offset, 4096U);
   const UniqueFd found = own->open_file_of(areas[0], true).value();
   EXPECT_EQ(identity_of(found.get()).value(), identity_of(file.get()).value());
+}
+
+// Whichever way the kernel is asked, it says the same of one's own memory.
+TEST(Processes, areas_are_those_of_the_kernels_text) {
+  const UniqueFd file = create_memfd("shared", 8192).value();
+  const Mapping first = Mapping::of_fd(file.get(), 4096, 4096, Protection::read).value();
+  const Mapping second = Mapping::anonymous(12288).value();
+  const UniqueFd text_file(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+  const UniqueFd query_file(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
+  for (const Mapping* mapping : {&first, &second}) {
+    const auto begin = reinterpret_cast<std::uint64_t>(mapping->data());
+    std::string text(1 << 20, '\0');
+    ASSERT_EQ(::lseek(text_file.get(), 0, SEEK_SET), 0);
+    std::size_t used = 0;
+    for (ssize_t count = 1; count > 0; used += static_cast<std::size_t>(count))
+      count = ::read(text_file.get(), text.data() + used, text.size() - used);
+    text.resize(used);
+    const auto asked = query_areas(query_file.get(), begin + 1, begin + mapping->size());
+    if (!asked && asked.error().code == ENOTTY) GTEST_SKIP() << "before Linux 6.11";
+    ASSERT_TRUE(asked);
+    EXPECT_EQ(*asked, parse_areas(text, begin + 1, begin + mapping->size()));
+    EXPECT_LE(asked->front().begin, begin);
+  }
+  EXPECT_TRUE(query_areas(query_file.get(), 0, 4096)->empty());
+  EXPECT_TRUE(query_areas(query_file.get(), 4096, 4096)->empty());
+  EXPECT_EQ(query_areas(-1, 0, 4096).error().code, EBADF);
 }
 
 TEST(Processes, private_memory_has_no_file) {
