@@ -63,7 +63,7 @@ class Dpdk:
         return said
 
     def test_dmadev_autotest(self) -> None:
-        """Its interface, 85,120 copies, a full ring, fills: each look at the engine is an access to mapped registers."""
+        """Its interface, 85,120 copies, a full ring, fills: each look at the engine is an access to registers."""
         said = self.run_test("dmadev_autotest")
         self.assertIn(f"### Test dmadev instance 0 [{address}]", said)
         cases = dict(re.findall(r"TestCase \[ *\d+\] : (\w+) (\w+)", said))
