@@ -280,11 +280,13 @@ def boot(
     machine: Machine = Machine(),
     timeout: float = default_timeout,
     on_step: Callable[[Step], None] | None = None,
+    user: int | None = None,
 ) -> Result:
     """Boots a guest that runs the script `check`; returns when its QEMU is gone, `timeout` seconds at most.
 
     `files` (path in the guest: content; all executable) and `environment` are what the script finds.
     `qemu_args` is a list, or one line as a shell would read it. `on_step` sees each step as it comes.
+    `user`: QEMU runs as that user and group, who can read the kit.
     Whatever ends this call, an exception too, no process is left behind. Raises Unavailable.
     """
     variables = "".join(f"{name}={shlex.quote(value)}\n" for name, value in (environment or {}).items())
@@ -292,12 +294,15 @@ def boot(
     with tempfile.NamedTemporaryFile(prefix="umdev-guest-", suffix=".cpio") as file:
         file.write(archive)
         file.flush()
+        os.fchmod(file.fileno(), 0o644)
+        identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         process = subprocess.Popen(
             command_line(kit, Path(file.name), qemu_args, machine),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            **identity,
         )
         with process.stdout, process.stderr:
             try:
