@@ -50,6 +50,10 @@ TEST_F(ModuleTest, a_read_reaches_the_module_and_is_answered_inline) {
   EXPECT_TRUE(world.host.log().contains("page: 0 devices left"));
 }
 
+TEST_F(ModuleTest, the_everyday_headers_do_as_the_kernels) {
+  EXPECT_EQ(insmod("small"), 0);
+}
+
 TEST_F(ModuleTest, C35_C36_C43_the_helpers_of_the_headers_do_as_the_kernels) {
   EXPECT_EQ(insmod("helpers"), 0);
 }

@@ -44,4 +44,8 @@
 #else
 #define BUILD_BUG_ON(condition) _Static_assert(!(condition), #condition)
 #endif
+#define BUILD_BUG_ON_MSG(condition, text) BUILD_BUG_ON(condition)
+#if !defined(__cplusplus) && !defined(static_assert)
+#define static_assert(condition, ...) _Static_assert(condition, "" #condition)
+#endif
 #define BUILD_BUG_ON_ZERO(condition) ((int)(0 * sizeof(char[1 - 2 * !!(condition)])))

@@ -12,6 +12,26 @@ static inline u64 ktime_get_ns(void) {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (u64)now.tv_sec * 1000000000ULL + (u64)now.tv_nsec;
 }
+/* Nanoseconds of the same clock. */
+typedef s64 ktime_t;
+static inline ktime_t ktime_get(void) {
+  return (ktime_t)ktime_get_ns();
+}
+static inline s64 ktime_to_ns(ktime_t time) {
+  return time;
+}
+static inline s64 ktime_to_us(ktime_t time) {
+  return time / 1000;
+}
+static inline s64 ktime_to_ms(ktime_t time) {
+  return time / 1000000;
+}
+static inline ktime_t ktime_sub(ktime_t later, ktime_t earlier) {
+  return later - earlier;
+}
+static inline ktime_t ktime_add_ns(ktime_t time, u64 nanoseconds) {
+  return time + (s64)nanoseconds;
+}
 static inline u64 get_jiffies_64(void) {
   return ktime_get_ns() / 1000000ULL;
 }

@@ -23,6 +23,10 @@ static inline void* krealloc(const void* memory, size_t size, gfp_t flags) {
   (void)flags;
   return umdev_kernel->reallocate(memory, size);
 }
+static inline void* krealloc_array(const void* memory, size_t count, size_t size, gfp_t flags) {
+  const size_t bytes = array_size(count, size);
+  return bytes == SIZE_MAX ? NULL : krealloc(memory, bytes, flags);
+}
 static inline void kfree(const void* memory) {
   umdev_kernel->free(memory);
 }

@@ -1,17 +1,27 @@
 /* Every header, in the order of the alphabet: each has to bring what it needs. */
 #pragma once
 
+#include <asm/byteorder.h>
+#include <asm/unaligned.h>
 #include <drm/drm_fourcc.h>
 #include <drm/drm_modeset_lock.h>
 #include <drm/drm_plane.h>
 #include <drm/drm_property.h>
 #include <drm/drm_rect.h>
 #include <linux/anon_inodes.h>
+#include <linux/array_size.h>
 #include <linux/atomic.h>
+#include <linux/bitfield.h>
+#include <linux/bitmap.h>
+#include <linux/bitops.h>
+#include <linux/bits.h>
 #include <linux/bug.h>
+#include <linux/build_bug.h>
 #include <linux/cdev.h>
+#include <linux/cleanup.h>
 #include <linux/compiler.h>
 #include <linux/completion.h>
+#include <linux/container_of.h>
 #include <linux/ctype.h>
 #include <linux/delay.h>
 #include <linux/device.h>
@@ -24,6 +34,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/hashtable.h>
 #include <linux/highmem.h>
 #include <linux/idr.h>
 #include <linux/init.h>
@@ -35,10 +46,13 @@
 #include <linux/kref.h>
 #include <linux/kstrtox.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/log2.h>
+#include <linux/math.h>
 #include <linux/mdev.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
@@ -50,7 +64,9 @@
 #include <linux/pci_ids.h>
 #include <linux/poll.h>
 #include <linux/printk.h>
+#include <linux/random.h>
 #include <linux/refcount.h>
+#include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/sched.h>
 #include <linux/serial.h>
@@ -62,6 +78,7 @@
 #include <linux/timer.h>
 #include <linux/types.h>
 #include <linux/uaccess.h>
+#include <linux/unaligned.h>
 #include <linux/uuid.h>
 #include <linux/version.h>
 #include <linux/vfio.h>
