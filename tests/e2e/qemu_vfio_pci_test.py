@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 import unittest
 from dataclasses import replace
@@ -24,6 +25,14 @@ modules: Path
 here = Path(guest.__file__).parent
 address = "0000:00:05.0"
 nobody = 65534
+
+
+def show(step: guest.Step) -> None:
+    print(step, flush=True)
+
+
+class Killed(Exception):
+    pass
 
 
 class HandedThrough:
@@ -52,17 +61,21 @@ class HandedThrough:
 
     def check_all_given_back(self, result: guest.Result) -> None:
         self.assertTrue(result.ok, result.report())
+        self.check_free()
+
+    def check_free(self) -> None:
         self.assertTrue(self.daemon.is_running(), self.daemon.said())
         self.assertTrue(harness.wait_until(lambda: self.daemon.json("status")["vfio"]["open_files"] == 0))
         status = self.daemon.json("status")
         self.assertEqual((status["memory"]["mappings"], status["memory"]["pins"]), (0, 0))
         self.assertEqual(status["vfio"]["containers"], 0)
 
-    def check_engine(self, *arguments: str, channels: int, opened=(), environment=None, **options) -> guest.Result:
-        """The stock ioatdma driver keeps it after its own self test, and each channel copies."""
+    def boot_with_engine(
+        self, *arguments: str, channels: int, opened=(), environment=None, on_step=show, **options
+    ) -> guest.Result:
         self.daemon.umdev("create", "ioat", f"ioat-{channels}", "--pci", address)
         order = fetch_generic_kernel.load_order(modules, "ioatdma")
-        result = guest.boot(
+        return guest.boot(
             self.qemu(*opened),
             here / "dma_check.sh",
             qemu_args=arguments,
@@ -70,10 +83,14 @@ class HandedThrough:
             | {"dma_copy": guest.compile_static(here / "dma_copy.c", kit.cache)},
             environment={"MODULES": " ".join(order), "CHANNELS": str(channels)} | (environment or {}),
             timeout=300.0,
-            on_step=lambda step: print(step, flush=True),
+            on_step=on_step,
             user=self.user,
             **options,
         )
+
+    def check_engine(self, *arguments: str, channels: int, **options) -> guest.Result:
+        """The stock ioatdma driver keeps it after its own self test, and each channel copies."""
+        result = self.boot_with_engine(*arguments, channels=channels, **options)
         self.check_all_given_back(result)
         self.assertEqual(len(result.values("engine")), 2, "at the driver's first probe and its second")
         for engine in result.values("engine"):
@@ -111,6 +128,22 @@ class AsThisUser(HandedThrough, unittest.TestCase):
         )
         self.assertIn("DMA", result.values("iommu")[0])
 
+    def test_one_guest_at_a_time_and_all_comes_back_from_one_that_is_killed(self) -> None:
+        device = ["-device", f"vfio-pci,host={address}"]
+
+        def stop(step: guest.Step) -> None:
+            if step.name == "engine":
+                machine = "-nodefaults -no-user-config -display none -machine q35 -accel tcg -S".split()
+                words = [str(self.qemu().qemu), *machine, *device]
+                second = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(second.returncode, 1)
+                self.assertIn("Device or resource busy", second.stderr)
+                raise Killed
+
+        with self.assertRaises(Killed):
+            self.boot_with_engine(*device, channels=1, on_step=stop)
+        self.check_free()
+
     def test_a_serial_card_that_is_an_mdev(self) -> None:
         uuid = self.daemon.umdev("create", "mtty", "mtty-2").strip()
         result = guest.check_serial(
@@ -120,7 +153,7 @@ class AsThisUser(HandedThrough, unittest.TestCase):
             count=512,
             patience=30.0,
             timeout=300.0,
-            on_step=lambda step: print(step, flush=True),
+            on_step=show,
         )
         self.check_all_given_back(result)
         self.assertEqual(len(result.values("loop")), 2)
