@@ -40,6 +40,9 @@ double turn_median(const Effort& effort, std::function<void()> call) {
   return measure(effort, std::span(&operation, 1)).front().median();
 }
 
+// The channel's mask of errors: what is written has no effect on anything else.
+constexpr off_t mask_in_bar = 0x80 + 0x2c;
+
 void measure_registers(const Effort& effort, const VfioDevice& device) {
   const auto config = static_cast<off_t>(offset_of(device, VFIO_PCI_CONFIG_REGION_INDEX));
   const auto bar = static_cast<off_t>(offset_of(device, VFIO_PCI_BAR0_REGION_INDEX));
@@ -47,8 +50,7 @@ void measure_registers(const Effort& effort, const VfioDevice& device) {
   must_succeed(::ftruncate(memory, 4096), "ftruncate");
   const std::uint16_t memory_and_bus_master = 6;
   must_succeed(::pwrite(device.device, &memory_and_bus_master, 2, config + 4), "PCI_COMMAND");
-  // The channel's mask of errors: what is written has no effect on anything else.
-  const off_t mask = bar + 0x80 + 0x2c;
+  const off_t mask = bar + mask_in_bar;
   std::uint32_t value = 0;
   compare(
       effort, "pread of 4 bytes, limit: of a memfd",
@@ -73,6 +75,21 @@ void measure_mapping(const Effort& effort, const VfioDevice& device, MemoryKind 
             ::mmap(nullptr, 2 * megabyte, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         must_succeed(mapped == MAP_FAILED ? -1 : ::munmap(mapped, 2 * megabyte), "mmap");
       });
+}
+
+// The same register, mapped. From here on the program is traced.
+void measure_mapped_registers(const Effort& effort, const VfioDevice& device) {
+  const auto bar = static_cast<off_t>(offset_of(device, VFIO_PCI_BAR0_REGION_INDEX));
+  void* const mapped = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, device.device, bar);
+  must_succeed(mapped == MAP_FAILED ? -1 : 0, "mmap of registers");
+  auto* const mask = reinterpret_cast<volatile std::uint32_t*>(static_cast<std::byte*>(mapped) + mask_in_bar);
+  std::uint32_t value = 0;
+  compare(
+      effort, "load of a mapped register, limit: pread of it", [&] { value = *mask; },
+      [&] { must_succeed(::pread(device.device, &value, sizeof value, bar + mask_in_bar), "pread"); });
+  compare(
+      effort, "store to a mapped register, limit: pwrite to it", [&] { *mask = value; },
+      [&] { must_succeed(::pwrite(device.device, &value, sizeof value, bar + mask_in_bar), "pwrite"); });
 }
 
 }  // namespace
@@ -106,6 +123,7 @@ void measure_calls(const Effort& effort, const std::string& name) {
                   "MAP_DMA and UNMAP_DMA of 2 MiB, a file's, limit: mmap, munmap");
   measure_mapping(effort, device, MemoryKind::own,
                   "MAP_DMA and UNMAP_DMA of 2 MiB, its own, limit: mmap, munmap");
+  measure_mapped_registers(effort, device);
 }
 
 void measure_untouched(const Effort& effort) {

@@ -55,6 +55,12 @@ Result<std::unique_ptr<Tracer>> Tracer::create(const RegisterFiles& files) {
   struct sigaction action{};
   action.sa_handler = [](int) {};
   if (::sigaction(wake_up, &action, nullptr) != 0) return os::fail_errno("no signal to wake the tracer with");
+  // Each stop would be told the process, by a signal that nobody wants, as well as the thread that waits for
+  // it.
+  struct sigaction untold{};
+  untold.sa_handler = SIG_DFL;
+  untold.sa_flags = SA_NOCLDSTOP;
+  if (::sigaction(SIGCHLD, &untold, nullptr) != 0) return os::fail_errno("SIGCHLD cannot be turned off");
   std::unique_ptr<Tracer> tracer(new Tracer(files));
   tracer->thread_ = UMDEV_TRY(os::start_thread("umdev-trace", [&self = *tracer] { self.run(); }));
   return tracer;

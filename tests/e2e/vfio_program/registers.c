@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/e2e/vfio_program/vfio_program.h"
@@ -290,28 +289,5 @@ int mapped_registers(const char* group, const char* name) {
   sigaction(SIGBUS, &action, NULL);
   if (sigsetjmp(back, 1) == 0) (void)*(volatile uint32_t*)other;
   expect_signal(SIGBUS, other, "a register of a device that is closed");
-  return 0;
-}
-
-/* Nanoseconds of a load and of a store, as two numbers. */
-int time_registers(const char* group, const char* name) {
-  struct files files = open_all(group, name);
-  struct vfio_region_info region = region_of(files.device, VFIO_PCI_BAR0_REGION_INDEX);
-  char* bar = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, files.device, (off_t)region.offset);
-  if (bar == MAP_FAILED) give_up("mmap");
-  volatile uint32_t* kept = (volatile uint32_t*)(bar + kept_register + 4);
-  enum { rounds = 20000 };
-  struct timespec times[3];
-  clock_gettime(CLOCK_MONOTONIC, &times[0]);
-  for (int i = 0; i < rounds; i++) (void)*kept;
-  clock_gettime(CLOCK_MONOTONIC, &times[1]);
-  for (int i = 0; i < rounds; i++) *kept = 0x1000;
-  clock_gettime(CLOCK_MONOTONIC, &times[2]);
-  for (int i = 0; i < 2; i++)
-    printf("%.0f%c",
-           ((double)(times[i + 1].tv_sec - times[i].tv_sec) * 1e9 +
-            (double)(times[i + 1].tv_nsec - times[i].tv_nsec)) /
-               rounds,
-           i == 0 ? ' ' : '\n');
   return 0;
 }

@@ -5,7 +5,6 @@
  *   vfio_program GROUP DEVICE dma MEMORY SIZE     copies by a DMA engine: MEMORY is private, shared, memfd
  *   vfio_program GROUP DEVICE threads             several threads in one device at once
  *   vfio_program GROUP DEVICE registers           the mapped registers of a DMA engine
- *   vfio_program GROUP DEVICE time-registers      how long a load and a store of one take, in nanoseconds
  *   vfio_program GROUP DEVICE family              the device in others: fork, exec, SCM_RIGHTS, close_range
  *   vfio_program GROUP DEVICE loop                opens, maps, closes for ever, after a line "ready"
  *   vfio_program GROUP DEVICE hold                after a line "ready" keeps the device until a line comes
@@ -200,7 +199,6 @@ int main(int count, char** words) {
   if (strcmp(what, "dma") == 0 && count == 6) return dma(group, name, words[4], strtoul(words[5], NULL, 0));
   if (strcmp(what, "threads") == 0) return threads(group, name);
   if (strcmp(what, "registers") == 0) return mapped_registers(group, name);
-  if (strcmp(what, "time-registers") == 0) return time_registers(group, name);
   if (strcmp(what, "family") == 0) return family(group, name, words[0]);
   if (strcmp(what, "heir") == 0 && count == 5) return heir(atoi(words[4]));
   if (strcmp(what, "loop") == 0) loop(group, name);

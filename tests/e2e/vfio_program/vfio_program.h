@@ -16,7 +16,6 @@ struct vfio_region_info region_of(int device, unsigned index);
 
 int dma(const char* group, const char* name, const char* memory, size_t size);
 int mapped_registers(const char* group, const char* name);
-int time_registers(const char* group, const char* name);
 int family(const char* group, const char* name, const char* program);
 /* The part of family() that comes after exec. */
 int heir(int device);
