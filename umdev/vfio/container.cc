@@ -43,11 +43,20 @@ bool Container::driver_allowed(const iommu::IommuDriver& driver) const {
 }
 
 int Container::check_extension(std::uint32_t extension) const {
-  Lock lock(mutex_);
-  if (instance_) return instance_->check_extension(extension);
+  std::shared_ptr<iommu::IommuInstance> instance;
+  bool has_groups = false;
+  bool no_iommu = false;
+  {
+    Lock lock(mutex_);
+    instance = instance_;
+    has_groups = !groups_.empty();
+    no_iommu = no_iommu_;
+  }
+  // With no lock held: a driver that is a module's may take its time.
+  if (instance) return instance->check_extension(extension);
   for (const auto& driver : drivers_->snapshot()) {
     // Until groups are in, the container may still become one of either kind.
-    if (!groups_.empty() && !driver_allowed(*driver)) continue;
+    if (has_groups && driver->no_iommu() != no_iommu) continue;
     if (const int answer = driver->check_extension(extension); answer > 0) return answer;
   }
   return 0;
