@@ -11,6 +11,10 @@
 #include "umdev/support/bytes.h"
 #include "umdev/support/error.h"
 
+namespace umdev::iommu {
+class CallerMemory;
+}
+
 namespace umdev::kernel {
 
 class Calls;
@@ -35,6 +39,9 @@ struct Call {
   };
   std::array<UserRange, 4> user_ranges = {};
   std::size_t user_range_count = 0;
+  // Beside these, the memory of the process that calls, by its own addresses; null where the request came
+  // with all that it may touch.
+  iommu::CallerMemory* caller = nullptr;
   // Descriptors that came with the request: what eventfd_ctx_fdget() may take.
   std::span<const os::UniqueFd> descriptors = {};
 

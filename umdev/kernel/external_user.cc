@@ -8,6 +8,7 @@
 #include "umdev/kernel/error_pointer.h"
 #include "umdev/kernel/file_object.h"
 #include "umdev/kernel/inside.h"
+#include "umdev/kernel/iommu_back_end.h"
 #include "umdev/kernel/iommu_group.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/module_device.h"
@@ -129,6 +130,14 @@ bool vfio_file_enforced_coherent(::file* file) {
 
 void vfio_file_set_kvm(::file* file, ::kvm* machine) {
   if (const auto of = group_of(file)) set_machine(of->group(), machine);
+}
+
+::iommu_domain* vfio_group_iommu_domain(::vfio_group* group) {
+  const auto iommu = group->user.file()->container()->iommu();
+  const auto* const back_end = iommu ? dynamic_cast<const IommuBackEnd*>(iommu->get()) : nullptr;
+  if (back_end == nullptr) return error_pointer<::iommu_domain>(ENOTTY);
+  const auto domain = back_end->domain_of(group->user.iommu_id());
+  return domain ? *domain : error_pointer<::iommu_domain>(domain.error().code);
 }
 
 int vfio_on_kvm(::vfio_device* object, void (*tell)(void*, ::kvm*), void* data) {

@@ -26,6 +26,7 @@ void vfio_group_set_kvm(::vfio_group* group, ::kvm* machine);
 bool vfio_file_has_dev(::file* file, ::vfio_device* object);
 bool vfio_file_enforced_coherent(::file* file);
 void vfio_file_set_kvm(::file* file, ::kvm* machine);
+::iommu_domain* vfio_group_iommu_domain(::vfio_group* group);
 int vfio_on_kvm(::vfio_device* object, void (*tell)(void*, ::kvm*), void* data);
 
 }  // namespace umdev::kernel

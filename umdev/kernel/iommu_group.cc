@@ -8,11 +8,6 @@
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/vfio_record.h"
 
-// A reference on one, as modules have it.
-struct iommu_group {
-  std::shared_ptr<umdev::vfio::IommuGroup> group;
-};
-
 namespace umdev::kernel {
 namespace {
 
@@ -23,7 +18,8 @@ World& world() {
 }  // namespace
 
 ::iommu_group* iommu_group_give(std::shared_ptr<vfio::IommuGroup> group) {
-  return std::make_unique<::iommu_group>(std::move(group)).release();
+  const std::uint32_t number = group->number();
+  return std::make_unique<::iommu_group>(std::move(group), number).release();
 }
 
 ::iommu_group* iommu_group_alloc() {
@@ -45,7 +41,7 @@ void iommu_group_put(::iommu_group* group) {
 
 int iommu_group_add_device(::iommu_group* group, ::device* dev) {
   const DeviceRecord* const record = DeviceRecord::of(dev);
-  if (record == nullptr || !record->node) return -EINVAL;
+  if (record == nullptr || !record->node || !group->group) return -EINVAL;
   const auto added = world().core().add_to_iommu_group(group->group, record->node);
   return added ? 0 : -added.error().code;
 }
@@ -56,7 +52,7 @@ void iommu_group_remove_device(::device* dev) {
 }
 
 int iommu_group_id(::iommu_group* group) {
-  return static_cast<int>(group->group->number());
+  return static_cast<int>(group->number);
 }
 
 // --- VFIO devices by their struct device.

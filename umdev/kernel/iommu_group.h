@@ -1,6 +1,7 @@
 // IOMMU groups of modules: for devices whose drivers do not leave that to VFIO, as mediated ones do.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "include/umdev/kernel/umdev/services.h"
@@ -8,6 +9,13 @@
 namespace umdev::vfio {
 class IommuGroup;
 }
+
+// A reference on one, as modules have it. Where only its number is known, `group` is null.
+// NOLINTNEXTLINE(readability-identifier-naming): the kernel's
+struct iommu_group {
+  std::shared_ptr<umdev::vfio::IommuGroup> group;
+  std::uint32_t number = 0;
+};
 
 namespace umdev::kernel {
 

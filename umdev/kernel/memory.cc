@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "umdev/iommu/container_commands.h"
 #include "umdev/kernel/call.h"
 #include "umdev/kernel/services.h"
 
@@ -22,6 +23,11 @@ bool is_user_memory(const void* at, unsigned long size, bool for_writing) {
   return false;
 }
 
+iommu::CallerMemory* memory_of_caller() {
+  const Call* const call = current_call();
+  return call == nullptr ? nullptr : call->caller;
+}
+
 }  // namespace
 
 void* allocate(std::size_t size, bool zero) {
@@ -37,15 +43,23 @@ void release(const void* memory) {
 }
 
 unsigned long copy_to_user(void* to, const void* from, unsigned long size) {
-  if (!is_user_memory(to, size, /*for_writing=*/true)) return size;
-  std::memcpy(to, from, size);
-  return 0;
+  if (is_user_memory(to, size, /*for_writing=*/true)) {
+    std::memcpy(to, from, size);
+    return 0;
+  }
+  iommu::CallerMemory* const caller = memory_of_caller();
+  const ConstBytes bytes{static_cast<const std::byte*>(from), size};
+  return caller != nullptr && caller->write(reinterpret_cast<std::uintptr_t>(to), bytes) ? 0 : size;
 }
 
 unsigned long copy_from_user(void* to, const void* from, unsigned long size) {
-  if (!is_user_memory(from, size, /*for_writing=*/false)) return size;
-  std::memcpy(to, from, size);
-  return 0;
+  if (is_user_memory(from, size, /*for_writing=*/false)) {
+    std::memcpy(to, from, size);
+    return 0;
+  }
+  iommu::CallerMemory* const caller = memory_of_caller();
+  const Bytes bytes{static_cast<std::byte*>(to), size};
+  return caller != nullptr && caller->read(reinterpret_cast<std::uintptr_t>(from), bytes) ? 0 : size;
 }
 
 }  // namespace umdev::kernel

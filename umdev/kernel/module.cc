@@ -184,7 +184,8 @@ Result<> Module::init() {
 Result<> Module::exit(bool forced) {
   if (state_ != State::running) return fail(EBUSY, "the module does not run");
   if (object_.exit == nullptr && !forced) return fail(EBUSY, "the module has no module_exit");
-  if (!forced && open_devices() > 0) return fail(EBUSY, "a device of the module is open");
+  if (!forced && open_devices() > 0)
+    return fail(EBUSY, "a device of the module is open, or a container has its IOMMU driver");
   forced_ = forced;
   if (object_.exit != nullptr) call("module_exit", "", [&] { object_.exit(); });
   take_back();

@@ -6,6 +6,7 @@
 #include "umdev/kernel/external_user.h"
 #include "umdev/kernel/file_object.h"
 #include "umdev/kernel/iommu_group.h"
+#include "umdev/kernel/iommu_registration.h"
 #include "umdev/kernel/kernel_thread.h"
 #include "umdev/kernel/legacy_parent.h"
 #include "umdev/kernel/mdev_driver.h"
@@ -127,6 +128,10 @@ constexpr ::umdev_services table{
     .vfio_file_enforced_coherent = vfio_file_enforced_coherent,
     .vfio_file_set_kvm = vfio_file_set_kvm,
     .vfio_on_kvm = vfio_on_kvm,
+    .vfio_register_iommu_driver = vfio_register_iommu_driver,
+    .vfio_unregister_iommu_driver = vfio_unregister_iommu_driver,
+    .iommu_user_unmap = iommu_user_unmap,
+    .vfio_group_iommu_domain = vfio_group_iommu_domain,
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include "umdev/kernel/user_pages.h"
 
+#include "umdev/kernel/iommu_back_end.h"
 #include "umdev/kernel/mdev_record.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/vfio_record.h"
 #include "umdev/kernel/waiting.h"
+#include "umdev/vfio/device_user.h"
 
 namespace umdev::kernel {
 namespace {
@@ -80,6 +82,17 @@ void UserPages::unpin(std::uint64_t iova, int count) {
   }
 }
 
+Result<> UserPages::tells_unmaps() {
+  const vfio::DeviceUser* user = nullptr;
+  {
+    Lock lock(mutex_);
+    user = dynamic_cast<const vfio::DeviceUser*>(user_);
+  }
+  if (user == nullptr) return {};
+  const auto* const of_module = dynamic_cast<const IommuBackEnd*>(user->iommu().get());
+  return of_module == nullptr ? Result<>() : of_module->tells_unmaps(*user);
+}
+
 Result<> UserPages::copy(std::uint64_t iova, Bytes data, bool write) {
   vfio::User* user = nullptr;
   {
@@ -126,6 +139,8 @@ int vfio_dma_rw(::vfio_device* object, umdev_u64 iova, void* data, std::size_t s
 int vfio_on_unmap(::vfio_device* object, void (*unmap)(void*, umdev_u64, umdev_u64), void* data) {
   const auto record = VfioRecord::of(object);
   if (!record) return -EINVAL;
+  if (unmap != nullptr)
+    if (const auto told = record->user_pages().tells_unmaps(); !told) return -told.error().code;
   return record->set_unmap(unmap, data) ? 0 : -EBUSY;
 }
 

@@ -25,6 +25,8 @@ class UserPages {
   // user, a count or an address that makes no sense; E2BIG; EPERM; and as vfio::User::pin.
   Result<> pin(std::uint64_t iova, int count, iommu::Access access, ::page** pages) UMDEV_EXCLUDES(mutex_);
   void unpin(std::uint64_t iova, int count) UMDEV_EXCLUDES(mutex_);
+  // ENOTTY and the like: the container's back end, which is a module's, tells nobody of what goes.
+  Result<> tells_unmaps() UMDEV_EXCLUDES(mutex_);
   // Copies; waits for memory that is not shared.
   Result<> copy(std::uint64_t iova, Bytes data, bool write) UMDEV_EXCLUDES(mutex_);
 

@@ -258,7 +258,8 @@ void VfioRecord::set_device_set(const void* id) {
 // --- The services.
 
 ::vfio_device* vfio_alloc_device(std::size_t size, ::device* dev, const ::umdev_device_ops* ops) {
-  if (size < sizeof(::vfio_device)) return error_pointer<::vfio_device>(EINVAL);
+  // What came later is nothing that this touches.
+  if (size < offsetof(::vfio_device, iommu_entry)) return error_pointer<::vfio_device>(EINVAL);
   auto* const object = static_cast<::vfio_device*>(std::calloc(1, size));
   if (object == nullptr) return error_pointer<::vfio_device>(ENOMEM);
   hang_on(object, dev, DeviceOps{*ops, object}, 0);

@@ -19,6 +19,7 @@
 
 namespace umdev::kernel {
 
+class IommuRegistration;
 class MdevRecord;
 class ModuleDriver;
 class VfioRecord;
@@ -96,6 +97,8 @@ class World {
   // VFIO devices by what they were registered for, and parents up to 6.0.
   PointerMap<::device, VfioRecord>& vfio_devices() { return vfio_devices_; }
   PointerMap<::device, Registration>& parents() { return parents_; }
+  // IOMMU drivers, by their own tables of callbacks.
+  PointerMap<void, IommuRegistration>& iommu_drivers() { return iommu_drivers_; }
 
   // The virtual machine that has a group, by the IOMMU group's number; null: none.
   void set_kvm(std::uint32_t group, ::kvm* machine) UMDEV_EXCLUDES(mutex_);
@@ -111,6 +114,7 @@ class World {
   PointerMap<::class_, device::Class> classes_;
   PointerMap<::device, VfioRecord> vfio_devices_;
   PointerMap<::device, Registration> parents_;
+  PointerMap<void, IommuRegistration> iommu_drivers_;
   mutable Mutex mutex_;
   std::map<Uuid, std::weak_ptr<MdevRecord>> mdevs_ UMDEV_GUARDED_BY(mutex_);
   std::map<std::uint32_t, ::kvm*> machines_ UMDEV_GUARDED_BY(mutex_);

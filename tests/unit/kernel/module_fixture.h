@@ -21,7 +21,9 @@ namespace umdev::kernel {
 class ModuleTest : public testing::Test {
  public:
   ModuleTest() = default;
+  explicit ModuleTest(const test::CoreWorld::Options& options) : world(options) {}
   void TearDown() override {
+    end_others();
     if (module_ && module_->state() == Module::State::running) {
       EXPECT_EQ(unload(/*forced=*/true), 0);
     }
@@ -29,12 +31,8 @@ class ModuleTest : public testing::Test {
 
   // Loads NAME.so of modules/; the errno of its description.
   int load(const std::string& name) {
-    object_.reset(
-        ::dlopen((std::string(UMDEV_TEST_MODULES "/") + name + ".so").c_str(), RTLD_NOW | RTLD_LOCAL));
-    if (!object_) ADD_FAILURE() << ::dlerror();
-    const auto* const description =
-        static_cast<const ::umdev_module*>(::dlsym(object_.get(), UMDEV_MODULE_SYMBOL));
-    auto created = Module::create(kernel, *description);
+    object_ = open_object(name);
+    auto created = Module::create(kernel, description_of(object_));
     if (!created) return created.error().code;
     module_ = std::move(*created);
     return 0;
@@ -73,6 +71,22 @@ class ModuleTest : public testing::Test {
   int insmod(const std::string& name) {
     if (const int error = load(name); error != 0) return error;
     return init();
+  }
+
+  // A second module beside it, which goes before it.
+  int insmod_also(const std::string& name) {
+    auto object = open_object(name);
+    auto created = Module::create(kernel, description_of(object));
+    if (!created) return created.error().code;
+    others_.push_back({.object = std::move(object), .module = std::move(*created)});
+    return on_a_thread([this] { return others_.back().module->init(); });
+  }
+
+  void end_others() {
+    for (; !others_.empty(); others_.pop_back())
+      if (Module& other = *others_.back().module; other.state() == Module::State::running) {
+        EXPECT_EQ(on_a_thread([&] { return other.exit(/*forced=*/true); }), 0);
+      }
   }
 
   // Creations and removals end on other threads.
@@ -142,6 +156,20 @@ class ModuleTest : public testing::Test {
   struct Close {
     void operator()(void* object) const { ::dlclose(object); }
   };
+  using Object = std::unique_ptr<void, Close>;
+  struct Other {
+    Object object;
+    std::unique_ptr<Module> module;
+  };
+  static Object open_object(const std::string& name) {
+    Object object(
+        ::dlopen((std::string(UMDEV_TEST_MODULES "/") + name + ".so").c_str(), RTLD_NOW | RTLD_LOCAL));
+    if (!object) ADD_FAILURE() << ::dlerror();
+    return object;
+  }
+  static const ::umdev_module& description_of(const Object& object) {
+    return *static_cast<const ::umdev_module*>(::dlsym(object.get(), UMDEV_MODULE_SYMBOL));
+  }
   std::unique_ptr<os::ThreadPool> threads_ = os::ThreadPool::create("module").value();
 
  public:
@@ -149,9 +177,10 @@ class ModuleTest : public testing::Test {
       {.core = world.core.get(), .bus = world.bus.get(), .host = &world.host, .threads = threads_.get()}};
 
  private:
-  std::unique_ptr<void, Close> object_;
+  Object object_;
   std::unique_ptr<ModuleFile> file_;
   std::unique_ptr<Module> module_;
+  std::vector<Other> others_;
 };
 
 }  // namespace umdev::kernel

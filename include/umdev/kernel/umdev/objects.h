@@ -29,6 +29,17 @@ struct vfio_device;
 struct vfio_group;
 struct vm_area_struct;
 
+struct list_head {
+  struct list_head *next, *prev;
+};
+
+/* One who wants to be told (linux/notifier.h). */
+struct notifier_block {
+  int (*notifier_call)(struct notifier_block* block, unsigned long action, void* data);
+  struct notifier_block* next;
+  int priority;
+};
+
 struct kobject {
   const char* name;
   struct kobject* parent;
@@ -139,6 +150,7 @@ struct vfio_device {
   unsigned int index;
   struct kvm* kvm;
   void* umdev;
+  struct list_head iommu_entry; /* an IOMMU driver's, since 6.0 */
 };
 
 struct inode {

@@ -25,7 +25,10 @@ UMDEV_C_BEGIN
   void (*request)(self, unsigned int count);                                        \
   int (*match)(self, char* name)
 
+struct iommu_domain;
 struct iommufd_ctx;
+struct umdev_iommu_ops;
+struct umdev_iommu_user;
 struct vfio_info_cap;
 struct vfio_region_info;
 
@@ -257,6 +260,13 @@ struct umdev_services {
   /* `tell(data, kvm)` when one comes or goes while the device is registered. One a device; null takes it
    * away. */
   int (*vfio_on_kvm)(struct vfio_device*, void (*tell)(void*, struct kvm*), void* data);
+
+  /* --- IOMMU drivers (iommu_back_end.h), known by their own table `ops`. */
+  int (*vfio_register_iommu_driver)(struct module*, const void* ops, const struct umdev_iommu_ops*);
+  void (*vfio_unregister_iommu_driver)(struct module*, const void* ops);
+  /* Tells a user that memory goes, and returns when it has let go of it (or has been made to). */
+  void (*iommu_user_unmap)(struct umdev_iommu_user*, umdev_u64 iova, umdev_u64 size);
+  struct iommu_domain* (*vfio_group_iommu_domain)(struct vfio_group*);
 };
 
 UMDEV_C_END

@@ -128,6 +128,32 @@ static int try_outside(struct device* dev) {
 }
 #endif
 
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(5, 19, 0)
+/* What the container's back end has, at a write to 21. */
+static int forget_unmap(struct notifier_block* block, unsigned long action, void* data) {
+  return NOTIFY_OK;
+}
+static struct notifier_block unmap_notifier = {.notifier_call = forget_unmap};
+
+static void ask_back_end(struct device* dev) {
+  unsigned long events = VFIO_IOMMU_NOTIFY_DMA_UNMAP;
+
+  pr_info("notifier %d\n", vfio_register_notifier(dev, VFIO_IOMMU_NOTIFY, &events, &unmap_notifier));
+  vfio_unregister_notifier(dev, VFIO_IOMMU_NOTIFY, &unmap_notifier);
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 12, 0)
+  {
+    struct vfio_group* group = vfio_group_get_external_user_from_dev(dev);
+    struct iommu_domain* domain;
+
+    if (IS_ERR(group)) return;
+    domain = vfio_group_iommu_domain(group);
+    pr_info("domain %ld\n", IS_ERR(domain) ? PTR_ERR(domain) : 1L);
+    vfio_group_put_external_user(group);
+  }
+#endif
+}
+#endif
+
 static int emb_open(SELF* self) {
   if (to_state(self)->opens == 3) return -EMFILE;
   ++to_state(self)->opens;
@@ -156,6 +182,9 @@ static ssize_t emb_write(SELF* self, const char __user* buf, size_t count, loff_
     const int error = try_outside(to_state(self)->dev);
     if (error) return error;
   }
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(5, 19, 0)
+  if (*ppos == 21) ask_back_end(to_state(self)->dev);
+#endif
   if (copy_from_user(&value, buf, 1)) return -EFAULT;
   /* Beyond what came with the request nothing can be read. */
   if (!copy_from_user(&value, buf + count, 1)) return -EBADMSG;

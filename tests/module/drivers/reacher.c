@@ -1,0 +1,226 @@
+/*
+ * A mediated device (6.1's interface and later) that reaches its user's memory: region 0 is the memory by
+ * pins, the offset being the IOVA; region 1 is the same by vfio_dma_rw(). A page that was written through
+ * region 0 stays pinned until the user unmaps it.
+ */
+#include <linux/device.h>
+#include <linux/init.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/mdev.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#define REGION_SHIFT 40
+#define REGION_SIZE (1UL << 30)
+
+static bool keep;
+module_param(keep, bool, 0444);
+MODULE_PARM_DESC(keep, "keep what is pinned, whatever is unmapped");
+
+struct held_page {
+  struct list_head link;
+  u64 iova;
+};
+struct reacher {
+  struct vfio_device vdev;
+  struct mutex lock;
+  struct list_head held;
+};
+
+static struct reacher* to_reacher(struct vfio_device* vdev) {
+  return container_of(vdev, struct reacher, vdev);
+}
+
+static int reacher_init_dev(struct vfio_device* vdev) {
+  struct reacher* reacher = to_reacher(vdev);
+
+  mutex_init(&reacher->lock);
+  INIT_LIST_HEAD(&reacher->held);
+  return 0;
+}
+
+static void let_go(struct reacher* reacher, u64 iova, u64 length) {
+  struct held_page *page, *next;
+
+  mutex_lock(&reacher->lock);
+  list_for_each_entry_safe(page, next, &reacher->held, link) {
+    if (page->iova < iova || page->iova - iova >= length) continue;
+    vfio_unpin_pages(&reacher->vdev, page->iova, 1);
+    list_del(&page->link);
+    kfree(page);
+  }
+  mutex_unlock(&reacher->lock);
+}
+
+static void reacher_close(struct vfio_device* vdev) {
+  let_go(to_reacher(vdev), 0, ~0ULL);
+}
+
+static void reacher_unmap(struct vfio_device* vdev, u64 iova, u64 length) {
+  pr_info("unmap %llx of %llx\n", iova, length);
+  if (!keep) let_go(to_reacher(vdev), iova, length);
+}
+
+static ssize_t by_pin(struct reacher* reacher, u64 iova, char __user* to, const char __user* from,
+                      size_t count) {
+  struct page* page;
+  struct held_page* held;
+  char* at;
+  unsigned long left;
+  u64 first = iova & PAGE_MASK;
+  int result;
+
+  if (count > PAGE_SIZE - offset_in_page(iova)) return -EINVAL;
+  result = vfio_pin_pages(&reacher->vdev, first, 1, from ? IOMMU_READ | IOMMU_WRITE : IOMMU_READ, &page);
+  if (result < 0) return result;
+  at = (char*)page_address(page) + offset_in_page(iova);
+  left = from ? copy_from_user(at, from, count) : copy_to_user(to, at, count);
+  if (!from || left) {
+    vfio_unpin_pages(&reacher->vdev, first, 1);
+    return left ? -EFAULT : (ssize_t)count;
+  }
+  held = kzalloc(sizeof(*held), GFP_KERNEL);
+  if (!held) return -ENOMEM;
+  held->iova = first;
+  mutex_lock(&reacher->lock);
+  list_add(&held->link, &reacher->held);
+  mutex_unlock(&reacher->lock);
+  return (ssize_t)count;
+}
+
+static ssize_t by_copy(struct reacher* reacher, u64 iova, char __user* to, const char __user* from,
+                       size_t count) {
+  char* bytes = kzalloc(count, GFP_KERNEL);
+  ssize_t result;
+
+  if (!bytes) return -ENOMEM;
+  if (from && copy_from_user(bytes, from, count)) {
+    kfree(bytes);
+    return -EFAULT;
+  }
+  result = vfio_dma_rw(&reacher->vdev, iova, bytes, count, from != NULL);
+  if (!result && to && copy_to_user(to, bytes, count)) result = -EFAULT;
+  kfree(bytes);
+  return result ? result : (ssize_t)count;
+}
+
+static ssize_t reach(struct vfio_device* vdev, loff_t position, char __user* to, const char __user* from,
+                     size_t count) {
+  u64 iova = (u64)position & ((1ULL << REGION_SHIFT) - 1);
+
+  return position >> REGION_SHIFT ? by_copy(to_reacher(vdev), iova, to, from, count)
+                                  : by_pin(to_reacher(vdev), iova, to, from, count);
+}
+static ssize_t reacher_read(struct vfio_device* vdev, char __user* buf, size_t count, loff_t* ppos) {
+  return reach(vdev, *ppos, buf, NULL, count);
+}
+static ssize_t reacher_write(struct vfio_device* vdev, const char __user* buf, size_t count, loff_t* ppos) {
+  return reach(vdev, *ppos, NULL, buf, count);
+}
+
+static long reacher_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned long arg) {
+  struct vfio_device_info info = {.num_regions = 2};
+  struct vfio_region_info region;
+
+  switch (cmd) {
+    case VFIO_DEVICE_GET_INFO:
+      return copy_to_user((void __user*)arg, &info, offsetofend(struct vfio_device_info, num_irqs)) ? -EFAULT
+                                                                                                    : 0;
+    case VFIO_DEVICE_GET_REGION_INFO:
+      if (copy_from_user(&region, (void __user*)arg, sizeof(region))) return -EFAULT;
+      if (region.index > 1) return -EINVAL;
+      region.size = REGION_SIZE;
+      region.offset = (u64)region.index << REGION_SHIFT;
+      region.flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
+      return copy_to_user((void __user*)arg, &region, sizeof(region)) ? -EFAULT : 0;
+    default:
+      return -ENOTTY;
+  }
+}
+
+static const struct vfio_device_ops reacher_ops = {
+    .name = "vfio-reacher",
+    .init = reacher_init_dev,
+    .close_device = reacher_close,
+    .read = reacher_read,
+    .write = reacher_write,
+    .ioctl = reacher_ioctl,
+    .dma_unmap = reacher_unmap,
+};
+
+static int reacher_probe(struct mdev_device* mdev) {
+  struct reacher* reacher = vfio_alloc_device(reacher, vdev, &mdev->dev, &reacher_ops);
+  int result;
+
+  if (IS_ERR(reacher)) return (int)PTR_ERR(reacher);
+  result = vfio_register_emulated_iommu_dev(&reacher->vdev);
+  if (result) {
+    vfio_put_device(&reacher->vdev);
+    return result;
+  }
+  dev_set_drvdata(&mdev->dev, reacher);
+  return 0;
+}
+static void reacher_remove(struct mdev_device* mdev) {
+  struct reacher* reacher = dev_get_drvdata(&mdev->dev);
+
+  vfio_unregister_group_dev(&reacher->vdev);
+  vfio_put_device(&reacher->vdev);
+}
+static unsigned int reacher_available(struct mdev_type* type) {
+  return 4;
+}
+
+static struct mdev_driver reacher_driver = {
+    .device_api = VFIO_DEVICE_API_PCI_STRING,
+    .driver = {.name = "reacher", .owner = THIS_MODULE, .mod_name = KBUILD_MODNAME},
+    .probe = reacher_probe,
+    .remove = reacher_remove,
+    .get_available = reacher_available,
+};
+static struct mdev_type reacher_type = {.sysfs_name = "one", .pretty_name = "One"};
+static struct mdev_type* reacher_types[] = {&reacher_type};
+static struct class reacher_class = {.name = "reacher"};
+static struct device reacher_device;
+static struct mdev_parent reacher_parent;
+
+static void reacher_device_release(struct device* dev) {}
+
+static int __init reacher_module_init(void) {
+  int result = mdev_register_driver(&reacher_driver);
+
+  if (result) return result;
+  result = class_register(&reacher_class);
+  if (result) goto no_class;
+  reacher_device.class = &reacher_class;
+  reacher_device.release = reacher_device_release;
+  dev_set_name(&reacher_device, "reacher");
+  result = device_register(&reacher_device);
+  if (result) goto no_device;
+  result = mdev_register_parent(&reacher_parent, &reacher_device, &reacher_driver, reacher_types,
+                                ARRAY_SIZE(reacher_types));
+  if (!result) return 0;
+  device_unregister(&reacher_device);
+no_device:
+  class_unregister(&reacher_class);
+no_class:
+  mdev_unregister_driver(&reacher_driver);
+  return result;
+}
+static void __exit reacher_module_exit(void) {
+  mdev_unregister_parent(&reacher_parent);
+  device_unregister(&reacher_device);
+  mdev_unregister_driver(&reacher_driver);
+  class_unregister(&reacher_class);
+}
+
+module_init(reacher_module_init);
+module_exit(reacher_module_exit);
+MODULE_LICENSE("GPL v2");
+MODULE_DESCRIPTION("a device that reaches its user's memory");
