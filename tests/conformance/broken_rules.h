@@ -2,12 +2,14 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 namespace umdev::conformance {
 
 struct BrokenRule {
-  std::string_view device;  // what the name of its module or parent begins with: all releases of a sample
-  std::string_view rule;    // the test's name
+  // Names of modules or parents; without its last part ("mtty-linux") all releases of a sample.
+  std::vector<std::string_view> devices;
+  std::string_view rule;  // the test's name
   const char* reason;
   bool always = true;  // false: it depends on which thread is faster, or on what lies in memory
 };

@@ -34,16 +34,21 @@ const std::vector<Subject> subjects = {
     // What `umdev module new` writes, in C and in C++.
     {.parent = "card", .type = "card-1", .module = "card"},
     {.parent = "card_cxx", .type = "card_cxx-1", .module = "card_cxx"},
-    // The kernel's samples, one vintage of its interface a release.
+    // The kernel's samples, one vintage of its interface a release; "backports" is the newest that Debian
+    // has.
     {.parent = "mtty", .type = "mtty-1", .module = "mtty-linux-5.10"},
     {.parent = "mtty", .type = "mtty-2", .module = "mtty-linux-5.10"},
     {.parent = "mtty", .type = "mtty-2", .module = "mtty-linux-6.1"},
+    {.parent = "mtty", .type = "mtty-2", .module = "mtty-linux-6.12"},
+    {.parent = "mtty", .type = "mtty-2", .module = "mtty-linux-backports"},
     {.parent = "mdpy", .type = "mdpy-vga", .module = "mdpy-linux-5.10"},
     {.parent = "mdpy", .type = "mdpy-vga", .module = "mdpy-linux-6.1"},
     {.parent = "mdpy", .type = "mdpy-vga", .module = "mdpy-linux-6.12"},
+    {.parent = "mdpy", .type = "mdpy-vga", .module = "mdpy-linux-backports"},
     {.parent = "mbochs", .type = "mbochs-small", .module = "mbochs-linux-5.10"},
     {.parent = "mbochs", .type = "mbochs-small", .module = "mbochs-linux-6.1"},
     {.parent = "mbochs", .type = "mbochs-small", .module = "mbochs-linux-6.12"},
+    {.parent = "mbochs", .type = "mbochs-small", .module = "mbochs-linux-backports"},
 };
 
 std::string name_of(const testing::TestParamInfo<Subject>& info) {

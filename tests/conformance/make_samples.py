@@ -14,7 +14,7 @@ import kit  # noqa: E402
 import debian  # noqa: E402  from tests/guest
 
 headers = Path(__file__).resolve().parents[2] / "include" / "umdev" / "kernel"
-samples = {"5.10": ["mtty", "mdpy", "mbochs"], "6.1": ["mtty", "mdpy", "mbochs"], "6.12": ["mdpy", "mbochs"]}
+samples = {release: ["mtty", "mdpy", "mbochs"] for release in fetch_samples.suites}
 
 
 def is_newer(file: Path, others: list[Path]) -> bool:
