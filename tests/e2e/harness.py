@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -161,6 +162,14 @@ class Daemon:
         return subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **self.identity
         )
+
+    def program(self, name: str, *words: str | Path) -> Path:
+        """`umdev run` with these words, and whatever it is given, as one program in the scratch directory."""
+        script = self.directory.parent / name
+        command = [self.programs / "umdev", "--runtime-dir", self.directory, "run", "--", *words]
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
+        script.chmod(0o755)
+        return script
 
     def umdev(self, *arguments: str) -> str:
         """What umdev prints. Raises Failed when it does not succeed."""

@@ -5,7 +5,6 @@ by a container and by an iommufd, as root and as another user. The guest's stock
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 import unittest
@@ -50,14 +49,9 @@ class HandedThrough:
             self.skipTest(tried.stderr)
 
     def qemu(self, *opened: str) -> guest.Kit:
-        """QEMU under `umdev run` as one program, which finds those files open, from descriptor 3 on."""
-        script = self.daemon.directory.parent / "qemu"
-        words = [self.daemon.programs / "umdev", "--runtime-dir", self.daemon.directory, "run", "--"]
+        """QEMU under `umdev run`, which finds those files open, from descriptor 3 on."""
         files = " ".join(f"{number}<>{path}" for number, path in enumerate(opened, 3))
-        words += ["sh", "-c", f'exec "$@" {files}', "sh", kit.qemu]
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
-        script.chmod(0o755)
-        return replace(kit, qemu=script)
+        return replace(kit, qemu=self.daemon.program("qemu", "sh", "-c", f'exec "$@" {files}', "sh", kit.qemu))
 
     def check_all_given_back(self, result: guest.Result) -> None:
         self.assertTrue(result.ok, result.report())

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A stock Linux guest in an unmodified QEMU draws on the kernel's own sample displays, loaded as modules: on mbochs by
-the kernel's driver for it, on mdpy by hand. The picture is taken outside of the guest, pixel by pixel."""
+the kernel's driver for it, on mdpy by hand. The picture is taken outside of the guest, pixel by pixel: from the memory
+of the device, and from the screen that QEMU makes of the display."""
 
 from __future__ import annotations
 
@@ -32,12 +33,15 @@ bar0 = 0
 vbe = 0x500  # VBE's registers in BAR 2 of mbochs, 16 bits each
 
 
-def drawn(width: int, height: int) -> bytes:
-    """What /draw draws: every pixel says where it is."""
-    pixel = struct.Struct("<BBBx").pack
-    return b"".join(
-        pixel(column & 255, row & 255, column >> 8 << 4 | row >> 8) for row in range(height) for column in range(width)
-    )
+def row_drawn(row: int, width: int) -> list[picture.Pixel]:
+    """What /draw draws: every pixel says where it is. Red, green and blue."""
+    return [(column >> 8 << 4 | row >> 8, row & 255, column & 255) for column in range(width)]
+
+
+def memory_drawn(width: int, height: int) -> bytes:
+    """The same as memory."""
+    pack = struct.Struct("<BBBx").pack
+    return b"".join(pack(*pixel[::-1]) for row in range(height) for pixel in row_drawn(row, width))
 
 
 class Plugged:
@@ -58,6 +62,14 @@ class Plugged:
         line = self._monitor.command("human-monitor-command", **{"command-line": f"xp /1hx {address:#x}"})
         return int(re.search(r": (0x[0-9a-f]+)", line)[1], 16)
 
+    def screen(self) -> bytes:
+        """What a viewer of QEMU's sees: rows of red, green and blue."""
+        file = self._folder / "screen.ppm"
+        self._monitor.command("screendump", filename=str(file), device="display")
+        kind, size, most, pixels = file.read_bytes().split(b"\n", 3)
+        assert (kind, size, most) == (b"P6", b"640 480", b"255")
+        return pixels
+
     def take_away(self) -> None:
         self._monitor.command("device_del", id="display")
         self._monitor.event("DEVICE_DELETED", device="display")
@@ -66,19 +78,18 @@ class Plugged:
 class Display(unittest.TestCase):
     def setUp(self) -> None:
         self.scratch = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="umdev-display-")))
-        self.pictures: list[bytes] = []
 
     def plug(self, sample: str, kind: str) -> tuple[harness.Daemon, str]:
-        modules.compile_module(samples / f"{sample}.c", self.scratch / f"{sample}.so")
+        module = self.scratch / f"{sample}.so"
+        modules.compile_module(samples / f"{sample}.c", module)
         self.enterContext(guest.one_cpu())
-        daemon = self.enterContext(modules.daemon_with(self.scratch / f"{sample}.so"))
+        daemon = self.enterContext(harness.Daemon(harness.build_dir(), arguments=("--module", str(module))))
         return daemon, daemon.umdev("create", sample, kind).strip()
 
     def boot(
-        self, daemon: harness.Daemon, uuid: str, ids: str, driver: list[str], look: Callable[[Plugged, list[str]], None]
+        self, device: dict, ids: str, driver: list[str], look: Callable[[Plugged, list[str]], None], qemu: Path
     ) -> guest.Result:
         """A guest that draws, and what look() makes of the display then, before it is taken away."""
-        option, value = shlex.split(daemon.umdev("qemu-args", uuid))
         path = self.scratch / "monitor"
 
         def on_step(step: guest.Step) -> None:
@@ -91,9 +102,9 @@ class Display(unittest.TestCase):
 
         order = fetch_generic_kernel.load_order(kernel_modules, *driver)
         result = guest.boot(
-            kit,
+            replace(kit, qemu=qemu),
             here / "display_check.sh",
-            qemu_args=[*qmp.Monitor.arguments(path), option, json.dumps(json.loads(value) | {"id": "display"})],
+            qemu_args=[*qmp.Monitor.arguments(path), "-device", json.dumps(device | {"id": "display"})],
             files=fetch_generic_kernel.files_for(kernel_modules, order)
             | {"draw": guest.compile_static(here / "draw.c", kit.cache)},
             environment={"IDS": ids, "MODULES": " ".join(order)},
@@ -113,13 +124,18 @@ class Display(unittest.TestCase):
         rows = picture.read_png(path)
         self.assertEqual((len(rows), len(rows[0])), (height, width))
         for row, pixels in enumerate(rows):
-            expected = [(column >> 8 << 4 | row >> 8, row & 255, column & 255) for column in range(width)]
-            self.assertEqual(pixels, expected, f"row {row}")
+            self.assertEqual(pixels, row_drawn(row, width), f"row {row}")
 
     def end(self, daemon: harness.Daemon, sample: str) -> None:
         self.assertTrue(harness.wait_until(lambda: daemon.json("status")["sessions"] == []))
         daemon.umdev("module", "remove", sample)
         self.assertEqual(daemon.stop(), 0, daemon.said())
+
+    def user_device(self, daemon: harness.Daemon, uuid: str) -> dict:
+        """By vfio-user."""
+        option, value = shlex.split(daemon.umdev("qemu-args", uuid))
+        self.assertEqual(option, "-device")
+        return json.loads(value)
 
     def test_mbochs_under_the_kernels_driver(self) -> None:
         daemon, uuid = self.plug("mbochs", "mbochs-medium")
@@ -132,12 +148,12 @@ class Display(unittest.TestCase):
             self.assertEqual((register(4) & 1, 4 * register(6)), (1, stride))
             begin = memory + 4 * register(8) + stride * register(9)
             # The driver copies what is written to the display a little later.
-            expected = drawn(width, height)
+            expected = memory_drawn(width, height)
             self.assertEqual(stride, 4 * width)
             harness.wait_until(lambda: plugged.memory(begin, len(expected)) == expected)
             self.show("mbochs", plugged.memory(begin, len(expected)), width, height, stride)
 
-        result = self.boot(daemon, uuid, "0x1234 0x1111", ["bochs"], look)
+        result = self.boot(self.user_device(daemon, uuid), "0x1234 0x1111", ["bochs"], look, kit.qemu)
         self.assertIn("class 0x038000 driver bochs-drm frame bochs-drm", result.values("display")[0])
         self.end(daemon, "mbochs")
 
@@ -148,11 +164,30 @@ class Display(unittest.TestCase):
             self.assertEqual(words[:3], ["640", "480", str(4 * 640)])
             self.show("mdpy", plugged.memory(int(words[4], 16), 4 * 640 * 480), 640, 480, 4 * 640)
 
-        result = self.boot(daemon, uuid, "0x1b36 0x000f", [], look)
+        result = self.boot(self.user_device(daemon, uuid), "0x1b36 0x000f", [], look, kit.qemu)
         self.assertIn("class 0x038000", result.values("display")[0])
         # Its memory lasts as long as the instance: the next user finds the picture.
         with modules.open_client(daemon, uuid) as client, modules.map_region(client, bar0) as memory:
             self.show("mdpy", memory[:], 640, 480, 4 * 640)
+        self.end(daemon, "mdpy")
+
+    def test_mdpy_on_the_screen_of_qemu(self) -> None:
+        """QEMU asks for the plane and maps the display's region, which the sample has beside those that it counts."""
+        daemon, uuid = self.plug("mdpy", "mdpy-vga")
+        if not daemon.has_mount("dev"):
+            self.skipTest("no device nodes are mounted here: " + daemon.said())
+        tried = daemon.run("run", "true")
+        if tried.returncode == 125:
+            self.skipTest(tried.stderr)
+
+        def look(plugged: Plugged, _: list[str]) -> None:
+            seen = plugged.screen()
+            for row in range(480):
+                line = b"".join(map(bytes, row_drawn(row, 640)))
+                self.assertEqual(seen[3 * 640 * row : 3 * 640 * (row + 1)], line, f"row {row}")
+
+        device = {"driver": "vfio-pci", "sysfsdev": f"/sys/bus/mdev/devices/{uuid}", "display": "on"}
+        self.boot(device, "0x1b36 0x000f", [], look, daemon.program("qemu", kit.qemu))
         self.end(daemon, "mdpy")
 
 

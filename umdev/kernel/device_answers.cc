@@ -45,15 +45,21 @@ vfio::RegionInfo region_of(const ::vfio_region_info& info) {
           .capabilities = {}};
 }
 
+struct Free {
+  void operator()(::vfio_info_cap_header* buffer) const { release(buffer); }
+};
+using CapsBuffer = std::unique_ptr<::vfio_info_cap_header, Free>;
+
+bool answers_for_regions(const DeviceOps* form) {
+  return form != nullptr && form->ops.get_region_info_caps != nullptr;
+}
+
 // 7.x: the driver fills the structure and builds the chain, and the core does the rest.
 Result<vfio::RegionInfo> ask_for_caps(const DeviceOps& form, std::uint32_t index) {
-  struct Free {
-    void operator()(::vfio_info_cap_header* buffer) const { release(buffer); }
-  };
   ::vfio_region_info info = {.argsz = sizeof(::vfio_region_info), .index = index};
   ::vfio_info_cap caps = {};
   const int answer = form.ops.get_region_info_caps(form.self, &info, &caps);
-  const std::unique_ptr<::vfio_info_cap_header, Free> owned(caps.buf);
+  const CapsBuffer owned(caps.buf);
   if (answer < 0) return fail(-answer, "the module's get_region_info_caps failed");
   vfio::RegionInfo region = region_of(info);
   if (caps.size > 0)
@@ -62,8 +68,7 @@ Result<vfio::RegionInfo> ask_for_caps(const DeviceOps& form, std::uint32_t index
 }
 
 Result<vfio::RegionInfo> ask_region(VfioRecord& record, Call& call, std::uint32_t index) {
-  if (const DeviceOps* const form = record.device_ops();
-      form != nullptr && form->ops.get_region_info_caps != nullptr)
+  if (const DeviceOps* const form = record.device_ops(); answers_for_regions(form))
     return ask_for_caps(*form, index);
   // As users do: without room for capabilities, and again with as much as the driver then says.
   std::vector<std::byte> buffer(sizeof(::vfio_region_info));
@@ -99,6 +104,23 @@ Result<long> call_ioctl(VfioRecord& record, Call& call, unsigned command, Bytes 
       record.callbacks());
   if (answer < 0) return fail(static_cast<int>(-answer), "the module's ioctl failed");
   return answer;
+}
+
+Result<long> ask_command(VfioRecord& record, Call& call, unsigned command, Bytes argument) {
+  const DeviceOps* const form = record.device_ops();
+  if (command != VFIO_DEVICE_GET_REGION_INFO || !answers_for_regions(form))
+    return call_ioctl(record, call, command, argument);
+  if (record.is_retired()) return fail(ENODEV, "the parent has removed the device");
+  ::vfio_region_info info = {};
+  if (argument.size() < sizeof(info)) return fail(EINVAL, "the structure is too short");
+  std::memcpy(&info, argument.data(), sizeof(info));
+  const vfio::RegionInfo region = UMDEV_TRY(ask_for_caps(*form, info.index));
+  info.flags = region.flags;
+  info.cap_offset = 0;
+  info.size = region.size;
+  info.offset = region.offset;
+  std::memcpy(argument.data(), &info, sizeof(info));
+  return 0;
 }
 
 Result<DeviceAnswers> ask_device(VfioRecord& record, Call& call) {

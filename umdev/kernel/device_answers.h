@@ -21,6 +21,10 @@ struct DeviceAnswers {
 // removed the device. Inside a call for the device, as ask_device().
 Result<long> call_ioctl(VfioRecord& record, Call& call, unsigned command, Bytes argument);
 
+// What the driver's ioctl does with a command of its user, as call_ioctl(); where the kernel has another
+// callback for the command (VFIO_DEVICE_GET_REGION_INFO, from 7.0 on), by that, without capabilities.
+Result<long> ask_command(VfioRecord& record, Call& call, unsigned command, Bytes argument);
+
 // VFIO_DEVICE_GET_INFO, and of each region and interrupt. Regions are asked for by get_region_info_caps()
 // where there is one, else by ioctl. EIO: more than makes sense.
 Result<DeviceAnswers> ask_device(VfioRecord& record, Call& call);

@@ -269,7 +269,7 @@ Result<std::uint32_t> ModuleDevice::ioctl(vfio::User&, vfio::IoctlRequest reques
   const auto answer = record_->module().world().calls().ask(
       call_name("ioctl"), [this, argument, command = request.command](Call& call) -> Result<long> {
         const Inside inside(call, *record_);
-        return call_ioctl(*record_, call, command, *argument);
+        return ask_command(*record_, call, command, *argument);
       });
   if (!answer) return std::unexpected(answer.error());
   std::ranges::copy(*argument, request.argument.begin());

@@ -1,8 +1,11 @@
 // Commands of an open device, its accesses and mappings.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "tests/support/ioctl_world.h"
 #include "umdev/os/event_fd.h"
+#include "umdev/vfio/device_wrapper.h"
 
 namespace umdev::ioctl {
 namespace {
@@ -117,6 +120,49 @@ TEST_F(DeviceNodeTest, bad_arguments_of_every_command) {
             -EINVAL);
   for (const std::uint32_t command : {0x3b64U, 0x3b67U, 0x3b70U, 0x3b72U, 0x3b7fU, 0U})
     EXPECT_EQ(world.call(file(), command, IoctlWorld::nowhere), -ENOTTY) << command;
+}
+
+// It knows of region 16 too, which it does not count, and fails when it is asked for region 17.
+class WithUncountedRegion : public vfio::DeviceWrapper {
+ public:
+  using DeviceWrapper::DeviceWrapper;
+  Result<std::uint32_t> ioctl(vfio::User&, vfio::IoctlRequest request) override {
+    abi::VfioRegionInfo info;
+    if (request.command != abi::vfio_device_get_region_info || request.argument.size() < sizeof(info))
+      return fail(ENOTTY, "unknown command");
+    std::memcpy(&info, request.argument.data(), sizeof(info));
+    if (info.index == 17) return fail(EIO, "it is broken");
+    if (info.index != 16) return fail(EINVAL, "no such region");
+    info.size = 0x100;
+    info.offset = region_offset(7);
+    std::memcpy(request.argument.data(), &info, sizeof(info));
+    return 0U;
+  }
+};
+
+TEST_F(DeviceNodeTest, a_region_that_the_driver_does_not_count_is_the_drivers_to_answer_for) {
+  const auto parent = world.core.add_parent("d1");
+  auto registered = world.core.core->register_emulated_device(
+      std::make_unique<WithUncountedRegion>(std::make_unique<test::ScriptedDevice>(pci_script())),
+      {.parent = parent});
+  ASSERT_TRUE(registered);
+  test::CoreWorld::Registered other{.script = script, .parent = parent};
+  other.device = registered->device;
+  other.registration = std::move(registered->registration);
+  other.group = other.device->group()->iommu_group().number();
+  opened = world.open(other);
+  const auto ask = [&](std::uint32_t index) {
+    return world.call_with(file(), abi::vfio_device_get_region_info,
+                           abi::VfioRegionInfo{.argsz = 32, .index = index});
+  };
+  EXPECT_EQ(ask(9), -EINVAL);
+  EXPECT_EQ(ask(17), -EIO);
+  ASSERT_EQ(ask(16), 0);
+  EXPECT_EQ(world.argument<abi::VfioRegionInfo>().size, 0x100U);
+  EXPECT_EQ(read(world.argument<abi::VfioRegionInfo>().offset, 4), 4) << "it lies where a counted one does";
+  EXPECT_EQ(ask(0), 0);
+  EXPECT_EQ(world.argument<abi::VfioRegionInfo>().size, 0x1000U) << "the core's answer, not the driver's";
+  opened = {};
 }
 
 TEST_F(DeviceNodeTest, reset_completes_when_the_device_does) {

@@ -1,6 +1,7 @@
 // What vfio_device_ops got after 5.18: features of the driver's own, regions by a callback, tokens.
 #include "tests/unit/kernel/module_fixture.h"
 #include "umdev/abi/vfio.h"
+#include "umdev/abi/vfio_ioctl.h"
 #include "umdev/vfio/registered_device.h"
 
 namespace umdev::kernel {
@@ -33,6 +34,24 @@ class NewerOps : public ModuleTest {
     if (!outcome.succeeded()) return outcome.error();
     answer = outcome.value()->data;
     return 0;
+  }
+  // It has region 16 beside the one that it counts.
+  void check_uncounted_region() {
+    abi::VfioRegionInfo info{.argsz = 32, .index = 16};
+    const Bytes bytes{reinterpret_cast<std::byte*>(&info), sizeof(info)};  // the structure's bytes
+    const auto ask = [&](Bytes argument) {
+      return session.device->ioctl({.command = abi::vfio_device_get_region_info, .argument = argument});
+    };
+    ASSERT_TRUE(ask(bytes));
+    EXPECT_EQ(info.size, 16U);
+    EXPECT_EQ(info.flags, abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write);
+    EXPECT_EQ(info.cap_offset, 0U);
+    EXPECT_EQ(session.device->region_info(16).error().code, EINVAL) << "not one of the core's";
+    info.index = 15;
+    const auto unknown = ask(bytes);
+    ASSERT_FALSE(unknown);
+    EXPECT_EQ(unknown.error().code, EINVAL);
+    EXPECT_FALSE(ask(bytes.first(16))) << "too short";
   }
   test::CoreWorld::Session session;
   std::vector<std::byte> answer;
@@ -71,6 +90,16 @@ TEST_F(NewerOps, B8_without_the_callback_the_ioctl_is_asked) {
   ASSERT_NO_FATAL_FAILURE(begin("mover"));
   EXPECT_EQ(session.device->region_info(0)->size, 16U);
   EXPECT_EQ(session.device->region_info(0)->capabilities.size(), 0U);
+}
+
+TEST_F(NewerOps, B8_a_region_that_is_not_counted_is_asked_for_by_its_index) {
+  ASSERT_NO_FATAL_FAILURE(begin("mover_7_0"));
+  check_uncounted_region();
+}
+
+TEST_F(NewerOps, B8_a_region_that_is_not_counted_is_asked_for_by_ioctl_without_the_callback) {
+  ASSERT_NO_FATAL_FAILURE(begin("mover"));
+  check_uncounted_region();
 }
 
 TEST_F(NewerOps, B12_the_driver_matches_the_token) {
