@@ -37,9 +37,9 @@ def source_package(apt: debian.PrivateApt, suite: str) -> debian.Package:
     return found[0]
 
 
-def take(archive: Path, folder: Path) -> None:
-    """The wanted files of a tar file of the sources; the rest of it is not read once they have been found."""
-    left = set(wanted)
+def take(archive: Path, folder: Path, names: set[str]) -> None:
+    """Samples of those names from a tar file of the sources; the rest of it is not read once they have been found."""
+    left = set(names)
     with tarfile.open(archive, "r|*") as sources:
         for member in sources:
             _, found, name = member.name.partition(folder_in_sources)
@@ -69,7 +69,7 @@ def fetch(cache: Path, release: str, refresh: bool = False) -> Path:
             with tempfile.TemporaryDirectory(dir=cache) as scratch:
                 archive = unpack_archive(apt, package, Path(scratch))
                 debian.progress(f"looking for the samples in {archive.name} ...")
-                take(archive, folder)
+                take(archive, folder, wanted)
             return package.version, [package]
 
         return debian.make_folder(cache, f"samples-{release}", recipe, build)

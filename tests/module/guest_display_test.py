@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A stock Linux guest in an unmodified QEMU draws on the kernel's own sample displays, loaded as modules: on mbochs by
-the kernel's driver for it, on mdpy by hand. The picture is taken outside of the guest, pixel by pixel: from the memory
-of the device, and from the screen that QEMU makes of the display."""
+the kernel's driver for it; on mdpy by the kernel's sample of a driver, and by hand. The picture is taken outside of the
+guest, pixel by pixel: from the memory of the device, and from the screen that QEMU makes of the display."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
+import fetch_display_driver
 import fetch_samples
 import kit as modules
 import picture
@@ -27,7 +28,7 @@ import qmp
 
 kit: guest.Kit
 samples: Path
-kernel_modules: Path
+generic: Path  # a kernel and its modules
 here = Path(guest.__file__).parent
 bar0 = 0
 vbe = 0x500  # VBE's registers in BAR 2 of mbochs, 16 bits each
@@ -87,9 +88,16 @@ class Display(unittest.TestCase):
         return daemon, daemon.umdev("create", sample, kind).strip()
 
     def boot(
-        self, device: dict, ids: str, driver: list[str], look: Callable[[Plugged, list[str]], None], qemu: Path
+        self,
+        device: dict,
+        ids: str,
+        driver: list[str],
+        look: Callable[[Plugged, list[str]], None],
+        kernel: Path | None = None,
+        qemu: Path | None = None,
     ) -> guest.Result:
         """A guest that draws, and what look() makes of the display then, before it is taken away."""
+        kernel = kernel or generic
         path = self.scratch / "monitor"
 
         def on_step(step: guest.Step) -> None:
@@ -100,12 +108,12 @@ class Display(unittest.TestCase):
                     look(plugged, step.value.split())
                     plugged.take_away()
 
-        order = fetch_generic_kernel.load_order(kernel_modules, *driver)
+        order = fetch_generic_kernel.load_order(kernel / "modules", *driver)
         result = guest.boot(
-            replace(kit, qemu=qemu),
+            replace(kit, kernel=kernel / "vmlinux", qemu=qemu or kit.qemu),
             here / "display_check.sh",
             qemu_args=[*qmp.Monitor.arguments(path), "-device", json.dumps(device | {"id": "display"})],
-            files=fetch_generic_kernel.files_for(kernel_modules, order)
+            files=fetch_generic_kernel.files_for(kernel / "modules", order)
             | {"draw": guest.compile_static(here / "draw.c", kit.cache)},
             environment={"IDS": ids, "MODULES": " ".join(order)},
             # No cursor blinks in the picture.
@@ -153,18 +161,29 @@ class Display(unittest.TestCase):
             harness.wait_until(lambda: plugged.memory(begin, len(expected)) == expected)
             self.show("mbochs", plugged.memory(begin, len(expected)), width, height, stride)
 
-        result = self.boot(self.user_device(daemon, uuid), "0x1234 0x1111", ["bochs"], look, kit.qemu)
+        result = self.boot(self.user_device(daemon, uuid), "0x1234 0x1111", ["bochs"], look)
         self.assertIn("class 0x038000 driver bochs-drm frame bochs-drm", result.values("display")[0])
         self.end(daemon, "mbochs")
 
+    def check_mdpy(self, plugged: Plugged, words: list[str]) -> None:
+        self.assertEqual(words[:3], ["640", "480", str(4 * 640)])
+        self.show("mdpy", plugged.memory(int(words[4], 16), 4 * 640 * 480), 640, 480, 4 * 640)
+
+    def test_mdpy_under_the_kernels_sample_of_a_driver(self) -> None:
+        try:
+            kernel = fetch_display_driver.fetch(debian.default_cache())
+        except debian.Unavailable as reason:
+            self.skipTest(str(reason))
+        daemon, uuid = self.plug("mdpy", "mdpy-vga")
+        result = self.boot(
+            self.user_device(daemon, uuid), "0x1b36 0x000f", ["mdpy_fb"], self.check_mdpy, kernel=kernel
+        )
+        self.assertIn("class 0x038000 driver mdpy-fb frame mdpy-fb", result.values("display")[0])
+        self.end(daemon, "mdpy")
+
     def test_mdpy_by_hand(self) -> None:
         daemon, uuid = self.plug("mdpy", "mdpy-vga")
-
-        def look(plugged: Plugged, words: list[str]) -> None:
-            self.assertEqual(words[:3], ["640", "480", str(4 * 640)])
-            self.show("mdpy", plugged.memory(int(words[4], 16), 4 * 640 * 480), 640, 480, 4 * 640)
-
-        result = self.boot(self.user_device(daemon, uuid), "0x1b36 0x000f", [], look, kit.qemu)
+        result = self.boot(self.user_device(daemon, uuid), "0x1b36 0x000f", [], self.check_mdpy)
         self.assertIn("class 0x038000", result.values("display")[0])
         # Its memory lasts as long as the instance: the next user finds the picture.
         with modules.open_client(daemon, uuid) as client, modules.map_region(client, bar0) as memory:
@@ -187,16 +206,15 @@ class Display(unittest.TestCase):
                 self.assertEqual(seen[3 * 640 * row : 3 * 640 * (row + 1)], line, f"row {row}")
 
         device = {"driver": "vfio-pci", "sysfsdev": f"/sys/bus/mdev/devices/{uuid}", "display": "on"}
-        self.boot(device, "0x1b36 0x000f", [], look, daemon.program("qemu", kit.qemu))
+        self.boot(device, "0x1b36 0x000f", [], look, qemu=daemon.program("qemu", kit.qemu))
         self.end(daemon, "mdpy")
 
 
 def main() -> None:
-    global kit, samples, kernel_modules
+    global kit, samples, generic
     samples = fetch_samples.fetch(debian.default_cache(), "6.1")
     generic = fetch_generic_kernel.fetch(debian.default_cache())
-    kit = replace(guest.fetch_kit(), kernel=generic / "vmlinux")
-    kernel_modules = generic / "modules"
+    kit = guest.fetch_kit()
     unittest.main(verbosity=2)
 
 
