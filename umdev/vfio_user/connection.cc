@@ -137,18 +137,22 @@ void Connection::ready(std::uint32_t events) {
   // Nobody is left to take the replies. What it sent behind an operation that is under way goes with it, as
   // the rest of a killed program's work does.
   if ((events & (EPOLLHUP | EPOLLERR)) != 0 && !reading && !own_turn) return end("the client went away");
-  if (reading && (events & ~std::uint32_t{EPOLLOUT}) != 0 && !receive()) return;
+  if (reading && (events & ~std::uint32_t{EPOLLOUT}) != 0 && !receive(events)) return;
   serve();
 }
 
 // False when the connection ended.
-bool Connection::receive() {
-  const auto count = os::receive(socket_.get(), assembler_.space(), assembler_.incoming_fds());
+bool Connection::receive(std::uint32_t events) {
+  const Bytes space = assembler_.space();
+  const os::FdBatch& fds = assembler_.incoming_fds();
+  const auto count = os::receive(socket_.get(), space, assembler_.incoming_fds());
   if (!count) {
+    trigger_.received(/*all=*/events == EPOLLIN);
     if (count.error().code == EAGAIN) return true;
     end("the client went away");
     return false;
   }
+  trigger_.received(/*all=*/events == EPOLLIN && *count < space.size() && fds.empty() && !fds.lost());
   if (*count == 0) {
     at_end_ = true;
     session_->client_left();
@@ -228,7 +232,7 @@ void Connection::wait_for_events() {
   if (!outbox_.empty() || may_handle_more()) waits_for_ |= EPOLLOUT;
   if (drained_ && !at_end_ && session_->takes_messages() && (outbox_.empty() || session_->expects_replies()))
     waits_for_ |= EPOLLIN;
-  watch_.set_events(waits_for_);
+  watch_.set_events(waits_for_ == EPOLLIN ? trigger_.events() : waits_for_);
   if (session_->has_spoken()) version_deadline_.cancel();
   if (session_->stands()) stood();
 }

@@ -15,6 +15,7 @@
 #include "umdev/os/unique_fd.h"
 #include "umdev/vfio_user/frame_assembler.h"
 #include "umdev/vfio_user/outbox.h"
+#include "umdev/vfio_user/read_trigger.h"
 #include "umdev/vfio_user/session.h"
 #include "umdev/vfio_user/session_state.h"
 #include "umdev/vfio_user/twin_stream.h"
@@ -71,7 +72,7 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
 
  private:
   void ready(std::uint32_t events);
-  bool receive();
+  bool receive(std::uint32_t events);
   void serve();
   bool handle_messages();
   bool may_handle_more() const;
@@ -90,6 +91,7 @@ class Connection final : public SessionObserver, public std::enable_shared_from_
   Outbox outbox_;
   const std::shared_ptr<Session> session_;
   os::Watch watch_;
+  ReadTrigger trigger_;
   std::unique_ptr<TwinStream> twin_;
   Timer version_deadline_;
   Done<> stands_;  // to be told when the session does

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "tests/support/fake_os/network.h"
@@ -14,7 +15,23 @@
 namespace umdev::os {
 
 struct EventLoop::Shared {
-  std::vector<Watch::State*> watches;
+  struct Entry {
+    Watch::State* state;
+    std::optional<std::uint64_t> told;  // which edge; of these events
+  };
+  // Is there something to tell? By edge, what was told is not told again.
+  static std::uint32_t news(Entry& entry) {
+    test::FakeNetwork& network = test::FakeNetwork::instance();
+    const Watch::State& state = *entry.state;
+    const std::uint32_t events = network.ready(state.fd) & (state.events | EPOLLHUP | EPOLLERR);
+    const std::uint64_t edge = network.edges(state.fd);
+    if (events == 0 || ((state.events & EPOLLET) != 0 && entry.told == edge)) return 0;
+    entry.told = edge;
+    return events;
+  }
+  Entry& entry_of(const Watch::State* state) { return *std::ranges::find(watches, state, &Entry::state); }
+
+  std::vector<Entry> watches;
 };
 struct EventLoop::Batch {};
 
@@ -56,10 +73,11 @@ std::size_t EventLoop::run_once(Duration) {
   test::FakeNetwork& network = test::FakeNetwork::instance();
   std::size_t ran = 0;
   dispatching_ = true;
-  const std::vector<Watch::State*> batch = shared_->watches;
-  for (Watch::State* state : batch) {
+  const std::vector<Shared::Entry> batch = shared_->watches;
+  for (const Shared::Entry& watched : batch) {
+    Watch::State* const state = watched.state;
     if (state->ended) continue;
-    const std::uint32_t events = network.ready(state->fd) & (state->events | EPOLLHUP | EPOLLERR);
+    const std::uint32_t events = Shared::news(shared_->entry_of(state));
     if (events == 0) continue;
     state->callback(events);
     ++ran;
@@ -77,12 +95,12 @@ Result<Watch> EventLoop::watch(int fd, std::uint32_t events, WatchCallback callb
   }
   auto state = std::make_unique<Watch::State>(
       Watch::State{.fd = fd, .events = events, .callback = std::move(callback)});
-  shared_->watches.push_back(state.get());
+  shared_->watches.push_back({.state = state.get(), .told = {}});
   return Watch(this, state.release());
 }
 
 void EventLoop::end_watch(Watch::State* state) {
-  std::erase(shared_->watches, state);
+  std::erase_if(shared_->watches, [state](const Shared::Entry& entry) { return entry.state == state; });
   // A watch ends before its descriptor is closed, whose number may be another's then.
   test::FakeNetwork::instance().forget(state->fd);
   state->ended = true;
@@ -92,7 +110,9 @@ void EventLoop::end_watch(Watch::State* state) {
 
 void Watch::set_events(std::uint32_t events) {
   UMDEV_ASSERT(state_ != nullptr, "the watch has ended");
+  if (state_->events == events) return;
   state_->events = events;
+  loop_->shared_->entry_of(state_).told.reset();
 }
 
 // --- Workers without threads.

@@ -24,6 +24,7 @@ FakeNetwork* current = nullptr;
 void FakeSocket::send(ConstBytes bytes, std::vector<os::UniqueFd> fds) {
   if (bytes.empty() || client_gone_) return;
   to_server_.push_back({.bytes = {bytes.begin(), bytes.end()}, .fds = std::move(fds), .taken = 0});
+  ++edges_;
 }
 
 bool FakeSocket::closed_by_server() const {
@@ -41,7 +42,7 @@ std::uint32_t FakeSocket::ready() const {
   std::uint32_t events = 0;
   if (!to_server_.empty() || client_gone_ || spurious > 0) events |= EPOLLIN;
   if (untaken_ < room || client_gone_) events |= EPOLLOUT;
-  if (client_gone_) events |= EPOLLHUP;
+  if (client_gone_) events |= std::uint32_t{EPOLLHUP} | std::uint32_t{EPOLLRDHUP};
   return events;
 }
 
@@ -51,6 +52,7 @@ Result<std::size_t> FakeSocket::server_receive(Bytes into, os::FdBatch& fds) {
   if (into.empty()) return fail(EINVAL, "no room to receive into");
   if (spurious > 0) {
     --spurious;
+    ++edges_;
     return fail(EAGAIN, "nothing is there");
   }
   if (to_server_.empty()) {
@@ -79,6 +81,8 @@ Result<std::size_t> FakeSocket::server_receive(Bytes into, os::FdBatch& fds) {
     if (part.size() == rest.size()) to_server_.pop_front();
     if (has_fds) break;
   }
+  // What the fake has held back comes now.
+  if (!to_server_.empty() && count < into.size() && !has_fds) ++edges_;
   return count;
 }
 
@@ -172,6 +176,12 @@ std::uint32_t FakeNetwork::ready(int fd) {
   if (const Listener* found = listener(fd)) return found->waiting.empty() ? 0U : std::uint32_t{EPOLLIN};
   const auto found = socket(fd);
   return found ? found->ready() : std::uint32_t{EPOLLIN} | std::uint32_t{EPOLLHUP};
+}
+
+// What is no connection is watched by level only.
+std::uint64_t FakeNetwork::edges(int fd) {
+  const auto found = socket(fd);
+  return found ? found->edges() : 0;
 }
 
 Result<std::size_t> FakeNetwork::receive(int fd, Bytes into, os::FdBatch& fds) {

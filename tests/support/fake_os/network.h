@@ -37,7 +37,10 @@ class FakeSocket {
   // --- The client's side.
   void send(ConstBytes bytes, std::vector<os::UniqueFd> fds = {});
   // The client is gone: the server reads what came before, then the end, and can send nothing more.
-  void hang_up() { client_gone_ = true; }
+  void hang_up() {
+    client_gone_ = true;
+    ++edges_;
+  }
   std::deque<Received>& received() { return received_; }
   // The server has let go of its end.
   bool closed_by_server() const;
@@ -52,9 +55,14 @@ class FakeSocket {
 
   // --- The fake's own.
   std::uint32_t ready() const;
+  // Grows whenever something happens that an edge-triggered watch hears of.
+  std::uint64_t edges() const { return edges_; }
   std::size_t untaken() const { return untaken_; }
   // The client has taken what was sent to it.
-  void take_all() { untaken_ = 0; }
+  void take_all() {
+    untaken_ = 0;
+    ++edges_;
+  }
 
  private:
   friend class FakeNetwork;
@@ -70,6 +78,7 @@ class FakeSocket {
   std::deque<Segment> to_server_;
   std::deque<Received> received_;
   std::size_t untaken_ = 0;
+  std::uint64_t edges_ = 0;
   bool client_gone_ = false;
   bool refused_ = false;
 };
@@ -112,6 +121,7 @@ class FakeNetwork {
   os::UniqueFd listen(const std::string& path);
   void remove_listener(const std::string& path, int fd);
   std::uint32_t ready(int fd);
+  std::uint64_t edges(int fd);
   void forget(int fd) { sockets_.erase(fd); }
   Result<std::size_t> receive(int fd, Bytes into, os::FdBatch& fds);
   Result<std::size_t> send(int fd, const std::vector<std::byte>& bytes, std::span<const int> fds);
