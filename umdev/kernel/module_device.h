@@ -11,6 +11,7 @@
 #include "umdev/support/mutex.h"
 #include "umdev/vfio/device.h"
 #include "umdev/vfio/each_file.h"
+#include "umdev/vfio/logs_dma.h"
 
 namespace umdev::kernel {
 
@@ -18,7 +19,7 @@ namespace umdev::kernel {
 // remembers. Reads, writes, opens, closes and resets may wait in the module; what the core needs an answer to
 // at once (SET_IRQS, mmap, ioctl, features) has the world's answer limit. Bounds are checked by the core, by
 // what the driver itself has said of its regions: drivers of the kernel often do not.
-class ModuleDevice final : public vfio::Device, public vfio::EachFile {
+class ModuleDevice final : public vfio::Device, public vfio::EachFile, public vfio::LogsDma {
  public:
   // `migration`: null for a device that has none.
   ModuleDevice(std::shared_ptr<VfioRecord> record, std::unique_ptr<ModuleMigration> migration)
@@ -51,6 +52,13 @@ class ModuleDevice final : public vfio::Device, public vfio::EachFile {
   // ^vfio::EachFile. Up to 5.14 the driver's open and release are for each file.
   void open_file(vfio::User& user, Done<> done) override;
   void close_file(vfio::User& user, Done<> done) override;
+
+  // ^vfio::LogsDma. The callbacks of log_ops.
+  bool has_dma_log() const override { return record_->object()->log_ops != nullptr; }
+  Result<std::uint64_t> start_dma_log(std::span<const iommu::IovaRange> ranges,
+                                      std::uint64_t page_size) override;
+  Result<> stop_dma_log() override;
+  Result<> read_dma_log(iommu::IovaRange range, std::uint64_t page_size, Bytes bitmap) override;
 
  private:
   struct OpenTask;

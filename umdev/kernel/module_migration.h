@@ -36,7 +36,7 @@ class ModuleMigration final : public vfio::Migration {
   vfio::MigrationState state_after_failure(const Error& error, vfio::MigrationState from) const override;
   void ended(vfio::User& user) override UMDEV_EXCLUDES(mutex_);
   Result<std::uint64_t> data_size() override;
-  // As the kernel, of a driver with a log. What is in it umdev sees itself: pins, and vfio_dma_rw().
+  // As the kernel, of a driver with a log: ModuleDevice asks it.
   bool logs_dma() const override { return logs_dma_; }
 
  private:

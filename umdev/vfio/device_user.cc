@@ -22,19 +22,28 @@ std::shared_ptr<MigrationMachine> machine_for(RegisteredDevice& device) {
   return migration == nullptr ? nullptr : std::make_shared<MigrationMachine>(*migration, device);
 }
 
+// Null for a device without a log of its own.
+LogsDma* own_log_of(RegisteredDevice& device) {
+  auto* const logs = dynamic_cast<LogsDma*>(&device.device());
+  return logs != nullptr && driver_call([&] { return logs->has_dma_log(); }) ? logs : nullptr;
+}
+
 // To be watched, every writable pin takes a list entry, and every write an allocation. A device that pins
 // pays that only if it can move.
 std::shared_ptr<iommu::WriteTracker> tracker_for(RegisteredDevice& device) {
   Device& driver = device.device();
-  const bool watched = driver_call([&] { return driver.migration() != nullptr || !driver.pins_memory(); });
+  const bool watched = own_log_of(device) != nullptr ||
+                       driver_call([&] { return driver.migration() != nullptr || !driver.pins_memory(); });
   return watched ? std::make_shared<iommu::WriteTracker>() : nullptr;
 }
 
 std::unique_ptr<DmaLogging> logging_for(RegisteredDevice& device,
                                         const std::shared_ptr<iommu::WriteTracker>& tracker) {
   Migration* const migration = driver_call([&] { return device.device().migration(); });
-  const bool logs = migration != nullptr && driver_call([&] { return migration->logs_dma(); });
-  return logs ? std::make_unique<DmaLogging>(tracker, device.limits()) : nullptr;
+  LogsDma* const own = own_log_of(device);
+  const bool logs =
+      own != nullptr || (migration != nullptr && driver_call([&] { return migration->logs_dma(); }));
+  return logs ? std::make_unique<DmaLogging>(tracker, device.limits(), own) : nullptr;
 }
 
 // An error after which memory may have been written in part.

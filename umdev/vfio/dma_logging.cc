@@ -6,11 +6,13 @@
 
 #include "umdev/abi/migration.h"
 #include "umdev/support/assert.h"
+#include "umdev/vfio/driver_call.h"
 
 namespace umdev::vfio {
 
+// The device's own log ends with its close.
 DmaLogging::~DmaLogging() {
-  stop();
+  detach();
 }
 
 Result<std::vector<std::byte>> DmaLogging::start(ConstBytes data) {
@@ -26,6 +28,12 @@ Result<std::vector<std::byte>> DmaLogging::start(ConstBytes data) {
     ranges.push_back({.iova = range->iova, .size = range->length});
   }
   auto log = UMDEV_TRY(iommu::DirtyLog::create(ranges, control->page_size, limits_.dirty_ranges));
+  std::uint64_t page_size = iommu::page_size;
+  if (own_ != nullptr) {
+    std::ranges::sort(ranges, {}, &iommu::IovaRange::iova);
+    page_size = UMDEV_TRY(driver_call([&] { return own_->start_dma_log(ranges, control->page_size); }));
+    detach();  // whether it may begin anew is the device's to say
+  }
   {
     Lock lock(mutex_);
     if (log_) return fail(EINVAL, "the device's DMA is logged already");
@@ -35,13 +43,18 @@ Result<std::vector<std::byte>> DmaLogging::start(ConstBytes data) {
 
   const ConstBytes given = data.first(sizeof *control + ranges.size() * sizeof(abi::VfioDmaLoggingRange));
   std::vector<std::byte> answer(given.begin(), given.end());
-  const bool stored =
-      store_le(Bytes(answer), offsetof(abi::VfioDmaLoggingStart, page_size), std::uint64_t{iommu::page_size});
+  const bool stored = store_le(Bytes(answer), offsetof(abi::VfioDmaLoggingStart, page_size), page_size);
   UMDEV_ASSERT(stored, "the answer is as long as the request");
   return answer;
 }
 
-void DmaLogging::stop() {
+Result<> DmaLogging::stop() {
+  if (own_ != nullptr) UMDEV_TRY(driver_call([&] { return own_->stop_dma_log(); }));
+  detach();
+  return {};
+}
+
+void DmaLogging::detach() {
   Lock lock(mutex_);
   if (!log_) return;
   tracker_->detach(*log_);
@@ -61,11 +74,16 @@ Result<std::vector<std::byte>> DmaLogging::report(ConstBytes data, std::uint64_t
     Lock lock(mutex_);
     log = log_;
   }
-  if (!log) return fail(EINVAL, "the device's DMA is not logged");
+  if (!log && own_ == nullptr) return fail(EINVAL, "the device's DMA is not logged");
   std::vector<std::byte> answer(sizeof *asked + size);
   std::ranges::copy(bytes_of(*asked), answer.begin());
+  const Bytes bitmap = Bytes(answer).subspan(sizeof *asked);
+  // The device's first: after its error nothing of ours is forgotten.
+  if (own_ != nullptr)
+    UMDEV_TRY(driver_call([&] { return own_->read_dma_log(range, asked->page_size, bitmap); }));
+  if (!log) return answer;
   tracker_->mark_held(*log);
-  UMDEV_TRY(log->report(range, asked->page_size, Bytes(answer).subspan(sizeof *asked)));
+  UMDEV_TRY(log->report(range, asked->page_size, bitmap));
   return answer;
 }
 

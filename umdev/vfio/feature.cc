@@ -56,6 +56,12 @@ Result<std::vector<std::byte>> set_precopy_info_v2(const FeatureRequest& request
   return std::vector<std::byte>();
 }
 
+bool is_dma_logging(std::uint32_t feature) {
+  return feature == abi::vfio_device_feature_dma_logging_start ||
+         feature == abi::vfio_device_feature_dma_logging_stop ||
+         feature == abi::vfio_device_feature_dma_logging_report;
+}
+
 Result<std::vector<std::byte>> dma_logging(const FeatureRequest& request, DmaLogging& logging) {
   switch (request.flags & abi::vfio_device_feature_mask) {
     case abi::vfio_device_feature_dma_logging_start:
@@ -63,7 +69,7 @@ Result<std::vector<std::byte>> dma_logging(const FeatureRequest& request, DmaLog
       return logging.start(request.data);
     case abi::vfio_device_feature_dma_logging_stop:
       if (!UMDEV_TRY(check_feature(request, set, 0))) return {};
-      logging.stop();
+      UMDEV_TRY(logging.stop());
       return {};
     default:
       if (!UMDEV_TRY(check_feature(request, get, sizeof(abi::VfioDmaLoggingReport)))) return {};
@@ -122,15 +128,15 @@ void DeviceFile::feature(const FeatureRequest& request, Done<FeatureAnswer> done
         return answer(done, driver_call([&] { return get_data_size(request, *migration); }));
       case abi::vfio_device_feature_mig_precopy_info_v2:
         return answer(done, driver_call([&] { return set_precopy_info_v2(request, *migration); }));
-      case abi::vfio_device_feature_dma_logging_start:
-      case abi::vfio_device_feature_dma_logging_stop:
-      case abi::vfio_device_feature_dma_logging_report:
-        if (user_->dma_logging() == nullptr) return done(fail(ENOTTY, "the device's DMA cannot be logged"));
-        return answer(done, dma_logging(request, *user_->dma_logging()));
       default:
         break;
     }
   }
+  // A log needs no migration.
+  if (is_dma_logging(feature) && user_->dma_logging() != nullptr)
+    return answer(done, dma_logging(request, *user_->dma_logging()));
+  if (is_dma_logging(feature) && migration != nullptr)
+    return done(fail(ENOTTY, "the device's DMA cannot be logged"));
   answer(done, driver_call([&] { return device.device_feature(*user_, request); }));
 }
 

@@ -2,6 +2,8 @@
  * A mediated device (6.1's interface and later) that reaches its user's memory: region 0 is the memory by
  * pins, the offset being the IOVA; region 1 is the same by vfio_dma_rw(). A page that was written through
  * region 0 stays pinned until the user unmaps it.
+ *
+ * It logs its DMA itself. A write to region 2 is the DMA that nobody else sees: it only enters the log.
  */
 #include <linux/device.h>
 #include <linux/init.h>
@@ -22,6 +24,11 @@
 static bool keep;
 module_param(keep, bool, 0444);
 MODULE_PARM_DESC(keep, "keep what is pinned, whatever is unmapped");
+static int log = 1;
+module_param(log, int, 0444);
+MODULE_PARM_DESC(log, "0: no log; 1: a log; 2: one that lacks log_stop; 3: one that fails to be read");
+
+#define LOG_MAX 16
 
 struct held_page {
   struct list_head link;
@@ -31,15 +38,89 @@ struct reacher {
   struct vfio_device vdev;
   struct mutex lock;
   struct list_head held;
+  bool logs;
+  unsigned int written_count;
+  u64 written[LOG_MAX];
 };
 
 static struct reacher* to_reacher(struct vfio_device* vdev) {
   return container_of(vdev, struct reacher, vdev);
 }
 
+/* --- The log. */
+
+static int reacher_log_start(struct vfio_device* vdev, struct rb_root_cached* ranges, u32 nnodes,
+                             u64* page_size) {
+  struct reacher* reacher = to_reacher(vdev);
+  struct interval_tree_node* node;
+  int result = 0;
+
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 6, 0)
+  vfio_combine_iova_ranges(ranges, nnodes, 2);
+#endif
+  mutex_lock(&reacher->lock);
+  if (reacher->logs) result = -EEXIST;
+  reacher->logs = true;
+  mutex_unlock(&reacher->lock);
+  if (result) return result;
+  for (node = interval_tree_iter_first(ranges, 0, ULONG_MAX); node;
+       node = interval_tree_iter_next(node, 0, ULONG_MAX))
+    pr_info("logs %lx to %lx of %u\n", node->start, node->last, nnodes);
+  if (*page_size < PAGE_SIZE) *page_size = PAGE_SIZE;
+  return 0;
+}
+static int reacher_log_stop(struct vfio_device* vdev) {
+  struct reacher* reacher = to_reacher(vdev);
+  int result = 0;
+
+  mutex_lock(&reacher->lock);
+  if (!reacher->logs) result = -ENXIO;
+  reacher->logs = false;
+  reacher->written_count = 0;
+  mutex_unlock(&reacher->lock);
+  return result;
+}
+static int reacher_log_read(struct vfio_device* vdev, unsigned long iova, unsigned long length,
+                            struct iova_bitmap* dirty) {
+  struct reacher* reacher = to_reacher(vdev);
+  unsigned int at = 0;
+  int result = reacher->logs ? 0 : -ENXIO;
+
+  if (log == 3) return -EDOM;
+  mutex_lock(&reacher->lock);
+  while (!result && at < reacher->written_count) {
+    if (reacher->written[at] < iova || reacher->written[at] - iova >= length) {
+      ++at;
+      continue;
+    }
+    iova_bitmap_set(dirty, reacher->written[at], 1);
+    reacher->written[at] = reacher->written[--reacher->written_count];
+  }
+  mutex_unlock(&reacher->lock);
+  return result;
+}
+static struct vfio_log_ops reacher_log = {
+    .log_start = reacher_log_start, .log_stop = reacher_log_stop, .log_read_and_clear = reacher_log_read};
+
+static ssize_t by_nobody(struct reacher* reacher, u64 iova, size_t count) {
+  ssize_t result = (ssize_t)count;
+
+  mutex_lock(&reacher->lock);
+  if (reacher->logs && reacher->written_count < LOG_MAX)
+    reacher->written[reacher->written_count++] = iova;
+  else
+    result = -ENOSPC;
+  mutex_unlock(&reacher->lock);
+  return result;
+}
+
+/* --- The device. */
+
 static int reacher_init_dev(struct vfio_device* vdev) {
   struct reacher* reacher = to_reacher(vdev);
 
+  if (log == 2) reacher_log.log_stop = NULL;
+  if (log) vdev->log_ops = &reacher_log;
   mutex_init(&reacher->lock);
   INIT_LIST_HEAD(&reacher->held);
   return 0;
@@ -59,6 +140,7 @@ static void let_go(struct reacher* reacher, u64 iova, u64 length) {
 }
 
 static void reacher_close(struct vfio_device* vdev) {
+  to_reacher(vdev)->logs = false;
   let_go(to_reacher(vdev), 0, ~0ULL);
 }
 
@@ -114,6 +196,7 @@ static ssize_t reach(struct vfio_device* vdev, loff_t position, char __user* to,
                      size_t count) {
   u64 iova = (u64)position & ((1ULL << REGION_SHIFT) - 1);
 
+  if (position >> REGION_SHIFT == 2) return from ? by_nobody(to_reacher(vdev), iova, count) : -EINVAL;
   return position >> REGION_SHIFT ? by_copy(to_reacher(vdev), iova, to, from, count)
                                   : by_pin(to_reacher(vdev), iova, to, from, count);
 }
@@ -125,7 +208,7 @@ static ssize_t reacher_write(struct vfio_device* vdev, const char __user* buf, s
 }
 
 static long reacher_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned long arg) {
-  struct vfio_device_info info = {.num_regions = 2};
+  struct vfio_device_info info = {.num_regions = 3};
   struct vfio_region_info region;
 
   switch (cmd) {
@@ -134,7 +217,7 @@ static long reacher_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned l
                                                                                                     : 0;
     case VFIO_DEVICE_GET_REGION_INFO:
       if (copy_from_user(&region, (void __user*)arg, sizeof(region))) return -EFAULT;
-      if (region.index > 1) return -EINVAL;
+      if (region.index > 2) return -EINVAL;
       region.size = REGION_SIZE;
       region.offset = (u64)region.index << REGION_SHIFT;
       region.flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;

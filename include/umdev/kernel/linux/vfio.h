@@ -256,6 +256,7 @@ static inline void vfio_device_put(struct vfio_device* vdev) {
 #include <umdev/vfio_external.h>
 #include <umdev/vfio_helpers.h>
 #include <umdev/vfio_iommu_driver.h>
+#include <umdev/vfio_log.h>
 #include <umdev/vfio_memory.h>
 
 /* The checks of SET_IRQS; `data_size` is how many bytes of data follow. */

@@ -6,11 +6,9 @@
 #pragma once
 
 #include "objects.h"
+#include "ranges.h"
 
 UMDEV_C_BEGIN
-
-struct iova_bitmap;
-struct rb_root_cached;
 
 struct vfio_migration_ops {
   /* Goes there; the file of the transfer that begins, or NULL, or an error. The caller has a reference to the

@@ -38,7 +38,9 @@
 #include <linux/highmem.h>
 #include <linux/idr.h>
 #include <linux/init.h>
+#include <linux/interval_tree.h>
 #include <linux/iommu.h>
+#include <linux/iova_bitmap.h>
 #include <linux/jiffies.h>
 #include <linux/kdev_t.h>
 #include <linux/kernel.h>
@@ -65,6 +67,7 @@
 #include <linux/poll.h>
 #include <linux/printk.h>
 #include <linux/random.h>
+#include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/scatterlist.h>
@@ -87,3 +90,4 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/serial_reg.h>
 #include <uapi/linux/vfio.h>
+#include <vfio.h>
