@@ -27,7 +27,6 @@ import harness
 import qmp
 
 kit: guest.Kit
-samples: Path
 generic: Path  # a kernel and its modules
 here = Path(guest.__file__).parent
 bar0 = 0
@@ -80,9 +79,13 @@ class Display(unittest.TestCase):
     def setUp(self) -> None:
         self.scratch = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="umdev-display-")))
 
-    def plug(self, sample: str, kind: str) -> tuple[harness.Daemon, str]:
+    def plug(self, release: str, sample: str, kind: str) -> tuple[harness.Daemon, str]:
+        try:
+            sources = fetch_samples.fetch(debian.default_cache(), release)
+        except debian.Unavailable as reason:
+            self.skipTest(str(reason))
         module = self.scratch / f"{sample}.so"
-        modules.compile_module(samples / f"{sample}.c", module)
+        modules.compile_module(sources / f"{sample}.c", module)
         self.enterContext(guest.one_cpu())
         daemon = self.enterContext(harness.Daemon(harness.build_dir(), arguments=("--module", str(module))))
         return daemon, daemon.umdev("create", sample, kind).strip()
@@ -145,8 +148,8 @@ class Display(unittest.TestCase):
         self.assertEqual(option, "-device")
         return json.loads(value)
 
-    def test_mbochs_under_the_kernels_driver(self) -> None:
-        daemon, uuid = self.plug("mbochs", "mbochs-medium")
+    def check_mbochs_under_the_kernels_driver(self, release: str) -> None:
+        daemon, uuid = self.plug(release, "mbochs", "mbochs-medium")
 
         def look(plugged: Plugged, words: list[str]) -> None:
             width, height, stride = map(int, words[:3])
@@ -165,6 +168,12 @@ class Display(unittest.TestCase):
         self.assertIn("class 0x038000 driver bochs-drm frame bochs-drm", result.values("display")[0])
         self.end(daemon, "mbochs")
 
+    def test_mbochs_of_6_1_under_the_kernels_driver(self) -> None:
+        self.check_mbochs_under_the_kernels_driver("6.1")
+
+    def test_the_newest_mbochs_under_the_kernels_driver(self) -> None:
+        self.check_mbochs_under_the_kernels_driver("backports")
+
     def check_mdpy(self, plugged: Plugged, words: list[str]) -> None:
         self.assertEqual(words[:3], ["640", "480", str(4 * 640)])
         self.show("mdpy", plugged.memory(int(words[4], 16), 4 * 640 * 480), 640, 480, 4 * 640)
@@ -174,7 +183,7 @@ class Display(unittest.TestCase):
             kernel = fetch_display_driver.fetch(debian.default_cache())
         except debian.Unavailable as reason:
             self.skipTest(str(reason))
-        daemon, uuid = self.plug("mdpy", "mdpy-vga")
+        daemon, uuid = self.plug("6.1", "mdpy", "mdpy-vga")
         result = self.boot(
             self.user_device(daemon, uuid), "0x1b36 0x000f", ["mdpy_fb"], self.check_mdpy, kernel=kernel
         )
@@ -182,7 +191,7 @@ class Display(unittest.TestCase):
         self.end(daemon, "mdpy")
 
     def test_mdpy_by_hand(self) -> None:
-        daemon, uuid = self.plug("mdpy", "mdpy-vga")
+        daemon, uuid = self.plug("6.1", "mdpy", "mdpy-vga")
         result = self.boot(self.user_device(daemon, uuid), "0x1b36 0x000f", [], self.check_mdpy)
         self.assertIn("class 0x038000", result.values("display")[0])
         # Its memory lasts as long as the instance: the next user finds the picture.
@@ -190,9 +199,9 @@ class Display(unittest.TestCase):
             self.show("mdpy", memory[:], 640, 480, 4 * 640)
         self.end(daemon, "mdpy")
 
-    def test_mdpy_on_the_screen_of_qemu(self) -> None:
+    def check_mdpy_on_the_screen_of_qemu(self, release: str) -> None:
         """QEMU asks for the plane and maps the display's region, which the sample has beside those that it counts."""
-        daemon, uuid = self.plug("mdpy", "mdpy-vga")
+        daemon, uuid = self.plug(release, "mdpy", "mdpy-vga")
         if not daemon.has_mount("dev"):
             self.skipTest("no device nodes are mounted here: " + daemon.said())
         tried = daemon.run("run", "true")
@@ -209,10 +218,15 @@ class Display(unittest.TestCase):
         self.boot(device, "0x1b36 0x000f", [], look, qemu=daemon.program("qemu", kit.qemu))
         self.end(daemon, "mdpy")
 
+    def test_mdpy_of_6_1_on_the_screen_of_qemu(self) -> None:
+        self.check_mdpy_on_the_screen_of_qemu("6.1")
+
+    def test_the_newest_mdpy_on_the_screen_of_qemu(self) -> None:
+        self.check_mdpy_on_the_screen_of_qemu("backports")
+
 
 def main() -> None:
-    global kit, samples, generic
-    samples = fetch_samples.fetch(debian.default_cache(), "6.1")
+    global kit, generic
     generic = fetch_generic_kernel.fetch(debian.default_cache())
     kit = guest.fetch_kit()
     unittest.main(verbosity=2)
