@@ -8,12 +8,14 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "umdev/fuse/left_behind.h"
 #include "umdev/fuse/readers.h"
 #include "umdev/fuse/server.h"
 #include "umdev/os/event_fd.h"
+#include "umdev/os/interruption.h"
 #include "umdev/os/system_error.h"
 
 namespace umdev::fuse {
@@ -59,10 +61,12 @@ class Mount::Server final : public RequestSource {
   Result<> open_session(std::string options);
   Result<> mount(const MountOptions& options);
   Result<> mount_by_helper(const MountOptions& options, bool for_everyone);
+  void poll() const;
 
   // ^RequestSource
-  bool wait() override;
+  void begin() override;
   bool receive(fuse_buf& buffer) override;
+  void wake(std::thread& reader) override;
   void process(const fuse_buf& buffer) override { fuse_session_process_buf(session_, &buffer); }
 
   ServerState state_;
@@ -72,7 +76,10 @@ class Mount::Server final : public RequestSource {
   bool for_everyone_ = false;
   bool by_helper_ = false;
   std::atomic<bool> attached_ = false;
-  os::EventFd stop_;
+  // To wait in read() is a tenth faster than to poll, and can be ended by a signal only.
+  std::optional<os::Interruption> interruption_;
+  os::EventFd stop_;  // for who polls
+  std::atomic<bool> stopping_ = false;
   std::unique_ptr<Readers> readers_;
 };
 
@@ -121,28 +128,38 @@ Result<> Mount::Server::start(const MountOptions& options) {
   UMDEV_TRY(detach_left_behind(options_.path, options_.name));
   UMDEV_TRY(mount(options_));
   attached_ = true;
-  if (::fcntl(fuse_session_fd(session_), F_SETFL, O_NONBLOCK) != 0)
-    return os::fail_errno("the descriptor cannot be made non-blocking");
+  if (auto claimed = os::Interruption::claim()) interruption_.emplace(std::move(*claimed));
+  if (::fcntl(fuse_session_fd(session_), F_SETFL, interruption_ ? 0 : O_NONBLOCK) != 0)
+    return os::fail_errno("how the descriptor waits cannot be set");
   stop_ = UMDEV_TRY(os::EventFd::create());
   readers_ = UMDEV_TRY(Readers::start(*this, options_.name, options.readers));
   return {};
 }
 
-bool Mount::Server::wait() {
-  if (fuse_session_exited(session_)) return false;
+void Mount::Server::poll() const {
   std::array<pollfd, 2> fds{pollfd{.fd = fuse_session_fd(session_), .events = POLLIN, .revents = 0},
                             pollfd{.fd = stop_.get(), .events = POLLIN, .revents = 0}};
   os::retry_interrupted([&] { return ::poll(fds.data(), fds.size(), -1); });
-  return fds[1].revents == 0;
+}
+
+void Mount::Server::begin() {
+  if (interruption_) os::Interruption::allow();
 }
 
 bool Mount::Server::receive(fuse_buf& buffer) {
+  buffer.size = 0;
+  if (!interruption_) poll();
+  if (stopping_ || fuse_session_exited(session_)) return false;
   const int size = fuse_session_receive_buf(session_, &buffer);
   if (size > 0) return true;
   buffer.size = 0;
   if (size == -EINTR || size == -EAGAIN) return true;
   if (attached_) log_.warning("the mount is gone: somebody has unmounted it");
   return false;
+}
+
+void Mount::Server::wake(std::thread& reader) {
+  if (interruption_) os::Interruption::send(reader.native_handle());
 }
 
 void Mount::Server::detach() {
@@ -155,6 +172,7 @@ void Mount::Server::detach() {
 void Mount::Server::end() {
   detach();
   if (readers_) {
+    stopping_ = true;
     stop_.signal();
     readers_.reset();
   }

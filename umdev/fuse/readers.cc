@@ -30,7 +30,13 @@ Readers::~Readers() {
     Lock lock(mutex_);
     readers = std::move(readers_);
   }
-  for (const auto& reader : readers) reader->thread.join();
+  for (const auto& reader : readers) {
+    while (!reader->ended) {
+      if (reader->steps % 2 == 0) source_.wake(reader->thread);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    reader->thread.join();
+  }
 }
 
 Result<> Readers::add_reader() {
@@ -41,8 +47,9 @@ Result<> Readers::add_reader() {
 }
 
 void Readers::read(Reader& self) {
+  source_.begin();
   fuse_buf buffer = {};
-  while (!self.replaced && source_.wait() && source_.receive(buffer)) {
+  while (!self.replaced && source_.receive(buffer)) {
     if (buffer.size == 0) continue;
     ++self.steps;
     if (watcher_sleeps_.load()) wake_watcher();

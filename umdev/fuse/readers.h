@@ -19,10 +19,12 @@ namespace umdev::fuse {
 class RequestSource {
  public:
   virtual ~RequestSource() = default;
-  // Waits for a request; false when there will be none any more.
-  virtual bool wait() = 0;
-  // False when there will be none any more. A buffer of size 0 is no request.
+  // A reader's first word.
+  virtual void begin() {}
+  // Waits for a request. False when there will be none any more; a buffer of size 0 is no request.
   virtual bool receive(fuse_buf& buffer) = 0;
+  // Lets a thread see that there will be none any more, when it waits in receive(). Once may be too early.
+  virtual void wake(std::thread& reader) = 0;
   // Several at once, when one of them hangs.
   virtual void process(const fuse_buf& buffer) = 0;
 };
@@ -37,7 +39,7 @@ class Readers {
 
   // Starts. `most`: threads at a time; 1: nobody takes over. EAGAIN.
   static Result<std::unique_ptr<Readers>> start(RequestSource& source, std::string name, std::size_t most);
-  // Waits for all of them: the source says that there is nothing any more.
+  // Waits for all of them: the source says that there is nothing any more, and who waits in it is woken.
   ~Readers();
 
  private:

@@ -2,7 +2,6 @@
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,7 +17,6 @@
 namespace umdev::os {
 namespace {
 
-constexpr int interruption = SIGURG;  // ignored where nobody handles it, so it can never end the process
 constexpr timespec tick{.tv_sec = 0, .tv_nsec = 5'000'000};
 // Fewer signals in a tick than this are not worth a look: they go the slower way.
 constexpr std::uint64_t few = 8;
@@ -59,10 +57,9 @@ struct Registry {
   std::atomic<std::uint64_t> interrupted = 0;
   std::atomic<std::uint64_t> looks = 0;
   Mutex mutex;
-  // Held while a thread is sent a signal, so that none ends meanwhile.
+  // Held while a thread is interrupted, so that none ends meanwhile.
   Writer* writers UMDEV_GUARDED_BY(mutex) = nullptr;
   bool started UMDEV_GUARDED_BY(mutex) = false;
-  struct sigaction previous UMDEV_GUARDED_BY(mutex) = {};
 };
 static_assert(sizeof(std::atomic<std::uint32_t>) == 4, "a futex is 32 bits");
 
@@ -70,10 +67,7 @@ static_assert(sizeof(std::atomic<std::uint32_t>) == 4, "a futex is 32 bits");
 constinit Registry registry;
 
 Writer::Writer() {
-  sigset_t own;
-  sigemptyset(&own);
-  sigaddset(&own, interruption);
-  ::pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
+  Interruption::allow();
   Lock lock(registry.mutex);
   next = std::exchange(registry.writers, this);
 }
@@ -103,7 +97,7 @@ Look Registry::look() {
   for (Writer* writer = writers; writer != nullptr; writer = writer->next) {
     const std::uint64_t now = writer->steps.load(std::memory_order_relaxed);
     const bool is_inside = now % 2 != 0;
-    if (is_inside && now == writer->seen) ::syscall(SYS_tgkill, ::getpid(), writer->thread, interruption);
+    if (is_inside && now == writer->seen) Interruption::send_to(writer->thread);
     result.inside |= is_inside;
     result.writes += now / 2 - writer->seen / 2;
     writer->seen = now;
@@ -163,28 +157,17 @@ class Inside {
 Result<WriteWatch> WriteWatch::start() {
   Lock lock(registry.mutex);
   if (registry.started) return fail(EBUSY, "writes are watched already");
-  if (::sigaction(interruption, nullptr, &registry.previous) != 0)
-    return fail_errno("cannot ask for the handler of SIGURG");
-  const bool has_handler =
-      (registry.previous.sa_flags & SA_SIGINFO) != 0 ||
-      (registry.previous.sa_handler != SIG_DFL && registry.previous.sa_handler != SIG_IGN);
-  if (has_handler) return fail(EBUSY, "the process handles SIGURG itself");
+  auto interruption = UMDEV_TRY(Interruption::claim());
   if (barrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0)
     return fail_errno("membarrier is not to be had");
-  struct sigaction action{};
-  action.sa_handler = [](int) {};
-  action.sa_flags = SA_ONSTACK;  // and no SA_RESTART: the write() shall end
-  sigemptyset(&action.sa_mask);
-  if (::sigaction(interruption, &action, nullptr) != 0) return fail_errno("cannot handle SIGURG");
   registry.state.store(resting);
   auto thread = start_thread("write-watch", [] { registry.watch(); });
   if (!thread) {
     registry.state.store(off);
-    ::sigaction(interruption, &registry.previous, nullptr);
     return std::unexpected(thread.error());
   }
   registry.started = true;
-  return WriteWatch(std::move(*thread));
+  return WriteWatch(std::move(interruption), std::move(*thread));
 }
 
 WriteWatch::~WriteWatch() {
@@ -193,7 +176,6 @@ WriteWatch::~WriteWatch() {
   registry.wake();
   thread_.join();
   Lock lock(registry.mutex);
-  ::sigaction(interruption, &registry.previous, nullptr);
   registry.started = false;
 }
 

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "umdev/os/interruption.h"
 #include "umdev/support/error.h"
 
 namespace umdev::os {
@@ -12,8 +13,8 @@ namespace umdev::os {
 // A write() to an eventfd is the cheapest signal there is, and waits for ever when the client has filled the
 // counter and made it blocking (see EventFd::adopt). So every thread marks a word of its own before and after
 // such a write(), and a thread of the watch's looks at the words every few milliseconds. Whoever stands in
-// the same write() at two looks is sent a signal (SIGURG, whose handler does nothing); the write() then ends
-// with EINTR, and the caller knows what kind of client that is.
+// the same write() at two looks is interrupted (Interruption); the write() then ends with EINTR, and the
+// caller knows what kind of client that is.
 //
 // What it costs: the writer two stores to memory that is its own (the barrier that they would need against
 // the look is the watch's, by membarrier(2)); the process a thread that sleeps, without a tick, while there
@@ -24,7 +25,7 @@ namespace umdev::os {
 // threads that have called add_one() get it; it is unblocked in them. After fork() without exec() the child
 // has no watch and must not signal.
 //
-// A process has one handler per signal, so there is one watch at a time; a program's main() starts it.
+// There is one watch at a time; a program's main() starts it.
 // Without one, everything works, and interrupts cost more.
 class [[nodiscard]] WriteWatch {
  public:
@@ -51,8 +52,10 @@ class [[nodiscard]] WriteWatch {
   static std::uint64_t count_looks();
 
  private:
-  explicit WriteWatch(std::thread thread) : thread_(std::move(thread)) {}
+  WriteWatch(Interruption interruption, std::thread thread)
+      : interruption_(std::move(interruption)), thread_(std::move(thread)) {}
 
+  Interruption interruption_;
   std::thread thread_;
 };
 

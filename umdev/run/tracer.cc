@@ -1,6 +1,5 @@
 #include "umdev/run/tracer.h"
 
-#include <pthread.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -16,8 +15,7 @@
 namespace umdev::run {
 namespace {
 
-// Gets the thread out of its wait; once may be too early, so it is done until it is heard.
-constexpr int wake_up = SIGURG;
+// Once may be too early.
 constexpr auto wake_up_again = std::chrono::milliseconds(1);
 
 constexpr unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
@@ -52,16 +50,14 @@ bool stops_the_process(int signal) {
 }  // namespace
 
 Result<std::unique_ptr<Tracer>> Tracer::create(const RegisterFiles& files) {
-  struct sigaction action{};
-  action.sa_handler = [](int) {};
-  if (::sigaction(wake_up, &action, nullptr) != 0) return os::fail_errno("no signal to wake the tracer with");
+  auto interruption = UMDEV_TRY(os::Interruption::claim());
   // Each stop would be told the process, by a signal that nobody wants, as well as the thread that waits for
   // it.
   struct sigaction untold{};
   untold.sa_handler = SIG_DFL;
   untold.sa_flags = SA_NOCLDSTOP;
   if (::sigaction(SIGCHLD, &untold, nullptr) != 0) return os::fail_errno("SIGCHLD cannot be turned off");
-  std::unique_ptr<Tracer> tracer(new Tracer(files));
+  std::unique_ptr<Tracer> tracer(new Tracer(files, std::move(interruption)));
   tracer->thread_ = UMDEV_TRY(os::start_thread("umdev-trace", [&self = *tracer] { self.run(); }));
   return tracer;
 }
@@ -81,7 +77,7 @@ void Tracer::post(Work work) {
   posted_.push_back(std::move(work));
   changed_.notify_all();
   while (!posted_.empty()) {
-    ::pthread_kill(thread_.native_handle(), wake_up);
+    os::Interruption::send(thread_.native_handle());
     changed_.wait_for(mutex_, wake_up_again);
   }
 }
@@ -101,10 +97,7 @@ bool Tracer::do_posted() {
 }
 
 void Tracer::run() {
-  sigset_t own;
-  sigemptyset(&own);
-  sigaddset(&own, wake_up);
-  ::pthread_sigmask(SIG_UNBLOCK, &own, nullptr);
+  os::Interruption::allow();
   while (do_posted()) {
     if (threads_.empty()) continue;
     int status = 0;

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "umdev/os/interruption.h"
 #include "umdev/os/memory_map.h"
 #include "umdev/run/register_files.h"
 #include "umdev/support/host.h"
@@ -26,7 +27,7 @@ namespace umdev::run {
 // post() is any thread's; the rest of the members are the work's, on the tracing thread.
 class Tracer {
  public:
-  // EAGAIN. The files outlive it.
+  // EAGAIN; EBUSY: see Interruption. The files outlive it.
   static Result<std::unique_ptr<Tracer>> create(const RegisterFiles& files);
   // Lets go of everything that is traced. Posted work that has not begun is dropped.
   ~Tracer();
@@ -47,7 +48,8 @@ class Tracer {
     std::optional<os::MemoryMap> map;  // opened at the first fault
   };
 
-  explicit Tracer(const RegisterFiles& files) : files_(files) {}
+  Tracer(const RegisterFiles& files, os::Interruption interruption)
+      : files_(files), interruption_(std::move(interruption)) {}
   void run() UMDEV_EXCLUDES(mutex_);
   bool do_posted() UMDEV_EXCLUDES(mutex_);
   bool seize_all(pid_t process);
@@ -58,6 +60,7 @@ class Tracer {
   void let_go(pid_t thread);
 
   const RegisterFiles& files_;
+  const os::Interruption interruption_;
   std::map<pid_t, std::shared_ptr<Process>> threads_;  // the tracing thread's
   Mutex mutex_;
   Condition changed_;
