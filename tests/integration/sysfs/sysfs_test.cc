@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <optional>
 #include <thread>
 
@@ -220,6 +221,27 @@ TEST_F(Sysfs, an_unregistration_waits_for_a_device_in_use) {
 
 // --- Others go on.
 UMDEV_PLAIN_CASE(a_reader_of_a_directory_holds_up_nobody)
+
+// Readers cannot be interrupted then, and poll.
+struct SysfsOfAProcessWithSigurg : Sysfs {
+  void SetUp() override {
+    struct sigaction own{};
+    own.sa_handler = [](int) {};
+    ASSERT_EQ(::sigaction(SIGURG, &own, &before), 0);
+    Sysfs::SetUp();
+  }
+  void TearDown() override {
+    Sysfs::TearDown();
+    struct sigaction after{};
+    ASSERT_EQ(::sigaction(SIGURG, &before, &after), 0);
+    EXPECT_TRUE(after.sa_handler != before.sa_handler) << "the process's own handler has stayed";
+  }
+  struct sigaction before{};
+};
+
+TEST_F(SysfsOfAProcessWithSigurg, is_served_and_ends_as_any_other) {
+  run("modes_sizes_and_owners");
+}
 
 // More calls hang than a handful of threads would bear.
 TEST_F(Sysfs, others_go_on_beside_a_stuck_driver) {
