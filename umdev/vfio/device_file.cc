@@ -166,40 +166,70 @@ void start(Device& device, WriteRequest request) {
 }
 }  // namespace
 
-template <typename Request>
-void DeviceFile::access(std::uint32_t region, std::uint64_t offset, Bytes data, std::shared_ptr<void> owner,
-                        Done<std::size_t> done) {
+template <typename Request, typename Asker>
+void DeviceFile::access(std::uint32_t region, std::uint64_t offset, Bytes data, Asker asker) {
   constexpr std::uint32_t needed = std::is_same_v<Request, ReadRequest> ? abi::vfio_region_info_flag_read
                                                                         : abi::vfio_region_info_flag_write;
   auto stay = device_->enter();
-  if (const auto usable_now = usable(); !usable_now) return done(std::unexpected(usable_now.error()));
-  if (const auto fits = check_range(region, offset, data.size(), needed); !fits)
-    return done(std::unexpected(fits.error()));
-  if (data.empty()) return done(std::size_t{0});
-  if (in_flight_.fetch_add(1, std::memory_order_relaxed) >= device_->limits().accesses_per_file) {
+  if (const auto usable_now = usable(); !usable_now) [[unlikely]]
+    return asker.answer(std::unexpected(usable_now.error()));
+  if (const auto fits = check_range(region, offset, data.size(), needed); !fits) [[unlikely]]
+    return asker.answer(std::unexpected(fits.error()));
+  if (data.empty()) return asker.answer(std::size_t{0});
+  if (in_flight_.fetch_add(1, std::memory_order_relaxed) >= device_->limits().accesses_per_file)
+      [[unlikely]] {
     in_flight_.fetch_sub(1, std::memory_order_relaxed);
-    return done(fail(EAGAIN, "too many accesses are under way"));
+    return asker.answer(fail(EAGAIN, "too many accesses are under way"));
   }
-  FileAccess& access =
-      FileAccess::begin(shared_from_this(), std::move(stay),
-                        {.user = user_.get(), .region = region, .offset = offset, .data = data},
-                        std::move(owner), std::move(done));
-  const auto frame = FileAccess::Ref::adopt(access);
+  FileAccess& access = FileAccess::begin(*this, region, offset, data);
+  asker.waits_for(access);
   driver_call([&] { start(device_->device(), Request(access)); });
-  access.driver_returned();
+  if (!access.ended_with_the_call()) access.keep(std::move(stay), asker.kept_owner());
 }
+
+namespace {
+
+// Waits by a Done, and may let go of everything when it is called.
+struct DoneAsker {
+  void answer(Result<std::size_t> result) { done(std::move(result)); }
+  void waits_for(FileAccess& access) { access.set_done(std::move(done)); }
+  std::shared_ptr<void> kept_owner() { return std::move(owner); }
+  std::shared_ptr<void>& owner;
+  Done<std::size_t>& done;
+};
+
+struct OwnerAsker {
+  void answer(const Result<std::size_t>& result) const { owner.access_completed(result); }
+  void waits_for(FileAccess& access) const { access.set_waiter(owner); }
+  std::shared_ptr<void> kept_owner() const { return owner.shared_from_this(); }
+  AccessOwner& owner;
+};
+
+// A WriteRequest shows its driver constant bytes only.
+Bytes writable(ConstBytes from) {
+  return {const_cast<std::byte*>(from.data()), from.size()};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+}
+
+}  // namespace
 
 void DeviceFile::read(std::uint32_t region, std::uint64_t offset, Bytes into, std::shared_ptr<void> owner,
                       Done<std::size_t> done) {
-  access<ReadRequest>(region, offset, into, std::move(owner), std::move(done));
+  const auto self = shared_from_this();
+  access<ReadRequest>(region, offset, into, DoneAsker{owner, done});
 }
 
 void DeviceFile::write(std::uint32_t region, std::uint64_t offset, ConstBytes from,
                        std::shared_ptr<void> owner, Done<std::size_t> done) {
-  // A WriteRequest shows its driver constant bytes only.
-  const Bytes data(const_cast<std::byte*>(from.data()),
-                   from.size());  // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  access<WriteRequest>(region, offset, data, std::move(owner), std::move(done));
+  const auto self = shared_from_this();
+  access<WriteRequest>(region, offset, writable(from), DoneAsker{owner, done});
+}
+
+void DeviceFile::read(std::uint32_t region, std::uint64_t offset, Bytes into, AccessOwner& owner) {
+  access<ReadRequest>(region, offset, into, OwnerAsker{owner});
+}
+
+void DeviceFile::write(std::uint32_t region, std::uint64_t offset, ConstBytes from, AccessOwner& owner) {
+  access<WriteRequest>(region, offset, writable(from), OwnerAsker{owner});
 }
 
 // --- The rest.

@@ -35,6 +35,16 @@ class DeviceFileEvents {
   virtual void revoked() {}
 };
 
+// Whose buffer an access is about, and who waits for it: for whoever has one access after the other, and pays
+// for nothing more than that. In a shared_ptr: it lives for as long as a driver may touch the buffer.
+class AccessOwner : public std::enable_shared_from_this<AccessOwner> {
+ public:
+  virtual ~AccessOwner() = default;
+  // The access has been answered, as a Done would be told: inline or later, from any thread. When it is
+  // inline, it must not let go of the file or of this.
+  virtual void access_completed(const Result<std::size_t>& result) = 0;
+};
+
 // One open of a device (VFIO_GROUP_GET_DEVICE_FD). Its shared_ptr is the file's reference count: a duplicated
 // descriptor is a copy, the last one gone closes the device. Thread-safe: accesses run in parallel. Every
 // call answers ENODEV after the device was taken away and EIO after it was faulted.
@@ -65,6 +75,10 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
             Done<std::size_t> done);
   void write(std::uint32_t region, std::uint64_t offset, ConstBytes from, std::shared_ptr<void> owner,
              Done<std::size_t> done);
+  // The same, for an owner that is told itself. The caller keeps the file and the owner until the call
+  // returns.
+  void read(std::uint32_t region, std::uint64_t offset, Bytes into, AccessOwner& owner);
+  void write(std::uint32_t region, std::uint64_t offset, ConstBytes from, AccessOwner& owner);
 
   // VFIO_DEVICE_RESET.
   void reset(Done<> done);
@@ -108,9 +122,8 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   Result<> usable() const;
   Result<> check_range(std::uint32_t region, std::uint64_t offset, std::size_t size,
                        std::uint32_t needed) const;
-  template <typename Request>
-  void access(std::uint32_t region, std::uint64_t offset, Bytes data, std::shared_ptr<void> owner,
-              Done<std::size_t> done);
+  template <typename Request, typename Asker>
+  void access(std::uint32_t region, std::uint64_t offset, Bytes data, Asker asker);
   // Registration's side: tells the events; then cuts the file off, which closes it.
   void announce_request(unsigned count);
   void revoke();

@@ -2,24 +2,42 @@
 
 #include <algorithm>
 
+#include "umdev/vfio/device_user.h"
+
 namespace umdev::vfio {
 
-FileAccess& FileAccess::begin(std::shared_ptr<DeviceFile> file, RegisteredDevice::Stay stay, Target target,
-                              std::shared_ptr<void> owner, Done<std::size_t> done) {
-  FileAccess* access = file->spare_.exchange(nullptr, std::memory_order_acq_rel);
-  if (access == nullptr) access = std::make_unique<FileAccess>().release();  // drop_reference() deletes it
-  access->target_ = target;
-  access->owner_ = std::move(owner);
-  access->done_ = std::move(done);
-  access->stay_.emplace(std::move(stay));
-  access->file_ = std::move(file);
+// The target is made in its place: to copy one that has just been made elsewhere, the processor waits.
+FileAccess& FileAccess::begin(DeviceFile& file, std::uint32_t region, std::uint64_t offset, Bytes data) {
+  FileAccess* access = file.spare_.exchange(nullptr, std::memory_order_acq_rel);
+  if (access == nullptr)
+    access = std::make_unique<FileAccess>().release();  // its last user deletes it, or the file
+  access->target_.user = file.user_.get();
+  access->target_.region = region;
+  access->target_.offset = offset;
+  access->target_.data = data;
+  access->file_ = &file;
   access->state_.store(State::inside_call, std::memory_order_relaxed);
   access->references_.store(2, std::memory_order_relaxed);
   return *access;
 }
 
-void FileAccess::driver_returned() {
-  if (state_.load(std::memory_order_acquire) == State::answered) return;  // as a rule
+bool FileAccess::ended_with_the_call() {
+  if (references_.load(std::memory_order_acquire) != 1) [[unlikely]]
+    return false;
+  const std::unique_ptr<FileAccess> surplus(file_->spare_.exchange(this, std::memory_order_acq_rel));
+  return true;
+}
+
+// Whoever drops the last reference sees what is kept.
+void FileAccess::keep(RegisteredDevice::Stay stay, std::shared_ptr<void> owner) {
+  kept_file_ = file_->shared_from_this();
+  stay_.emplace(std::move(stay));
+  owner_ = std::move(owner);
+  run_deadline();
+  drop_reference();
+}
+
+void FileAccess::run_deadline() {
   State expected = State::inside_call;
   if (!state_.compare_exchange_strong(expected, State::waiting)) return;
   DeviceFile& file = *file_;
@@ -51,29 +69,32 @@ bool FileAccess::win_answer(bool only_if_waiting) {
   return false;
 }
 
-void FileAccess::answer(Result<std::size_t> result) {
-  if (result && *result > target_.data.size()) {
+void FileAccess::answer(Result<std::size_t>& result) {
+  if (result && *result > target_.data.size()) [[unlikely]] {
     file_->device_->fault("it answered an access with more bytes than were asked for");
     result = fail(EIO, "the device answered with more bytes than were asked for");
   }
   file_->in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  if (AccessOwner* const waiter = std::exchange(waiter_, nullptr); waiter != nullptr)
+    return waiter->access_completed(result);
   Done<std::size_t> done = std::move(done_);
   done(std::move(result));
 }
 
 void FileAccess::complete(Result<std::size_t> result) {
-  if (win_answer(/*only_if_waiting=*/false)) answer(std::move(result));
+  if (win_answer(/*only_if_waiting=*/false)) answer(result);
 }
 
 void FileAccess::answer_instead(Error error) {
-  if (win_answer(/*only_if_waiting=*/true)) answer(std::unexpected(error));
+  Result<std::size_t> result = std::unexpected(error);
+  if (win_answer(/*only_if_waiting=*/true)) answer(result);
 }
 
 void FileAccess::drop_reference() {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   owner_.reset();
   stay_.reset();
-  const std::shared_ptr<DeviceFile> file = std::move(file_);
+  const std::shared_ptr<DeviceFile> file = std::move(kept_file_);
   // Becomes the file's spare; what was there before goes.
   const std::unique_ptr<FileAccess> surplus(file->spare_.exchange(this, std::memory_order_acq_rel));
 }

@@ -38,12 +38,17 @@ class FileAccess final : public AccessSlot {
   };
 
   // Begins an access, with the spare slot of the file or a new one. It is counted twice: for the driver's
-  // request, and for the caller.
-  static FileAccess& begin(std::shared_ptr<DeviceFile> file, RegisteredDevice::Stay stay, Target target,
-                           std::shared_ptr<void> owner, Done<std::size_t> done);
+  // request, and for the caller, who says next who waits for it.
+  static FileAccess& begin(DeviceFile& file, std::uint32_t region, std::uint64_t offset, Bytes data);
+  void set_done(Done<std::size_t> done) { done_ = std::move(done); }
+  void set_waiter(AccessOwner& waiter) { waiter_ = &waiter; }
 
-  // After the driver's call returned: when it has not answered, the deadline runs from now.
-  void driver_returned();
+  // After the driver's call returned. True as a rule: the access is over, the slot is the file's again, and
+  // nothing of the caller's was kept. Otherwise keep() follows.
+  bool ended_with_the_call();
+  // Keeps what the driver may touch yet; when it has not answered, the deadline runs from now. The caller's
+  // reference goes.
+  void keep(RegisteredDevice::Stay stay, std::shared_ptr<void> owner);
 
   // ^AccessSlot
   void complete(Result<std::size_t> result) override;
@@ -55,16 +60,20 @@ class FileAccess final : public AccessSlot {
  private:
   enum class State : std::uint8_t { inside_call, waiting, answered };
 
+  void run_deadline();
   bool win_answer(bool only_if_waiting);
-  void answer(Result<std::size_t> result);
+  void answer(Result<std::size_t>& result);
   void drop_reference();
 
   std::atomic<std::uint32_t> references_ = 0;
   std::atomic<State> state_ = State::answered;
-  std::shared_ptr<DeviceFile> file_;
+  DeviceFile* file_ = nullptr;
+  AccessOwner* waiter_ = nullptr;  // or done_
+  Done<std::size_t> done_;
+  // Once the caller has returned: the caller's until then.
+  std::shared_ptr<DeviceFile> kept_file_;
   std::optional<RegisteredDevice::Stay> stay_;
   std::shared_ptr<void> owner_;
-  Done<std::size_t> done_;
   Timer deadline_;  // guarded by the file's mutex
 };
 

@@ -47,7 +47,7 @@ class Mailbox final : public vfio::DeviceFileEvents, public std::enable_shared_f
 //
 // The order: begin(), the call whose completion is complete(), then call_returned(). True from that means
 // that the result is there; otherwise the mailbox is told when it is.
-class Operation {
+class Operation final : public vfio::AccessOwner {
  public:
   explicit Operation(std::shared_ptr<Mailbox> mailbox) : mailbox_(std::move(mailbox)) {}
 
@@ -59,6 +59,14 @@ class Operation {
   // Any thread, once for each begin().
   void complete(Result<std::uint64_t> result) {
     result_ = std::move(result);
+    if (state_.exchange(State::answered) == State::waiting) mailbox_->post_operation_completed();
+  }
+  // ^vfio::AccessOwner: the same for an access.
+  void access_completed(const Result<std::size_t>& result) override {
+    if (result) [[likely]]
+      result_ = *result;
+    else
+      result_ = std::unexpected(result.error());
     if (state_.exchange(State::answered) == State::waiting) mailbox_->post_operation_completed();
   }
   void complete_open(Result<std::shared_ptr<vfio::DeviceFile>> file);

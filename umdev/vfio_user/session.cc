@@ -219,12 +219,9 @@ void Session::operation_completed() {
 }
 
 void Session::finish_operation() {
-  if (pending_ == Pending::write_multi) {
-    if (wrote_one()) write_on();
-    return;
-  }
+  if (pending_ == Pending::write_multi) return write_answered();
   const Pending finished = std::exchange(pending_, Pending::nothing);
-  const Result<std::uint64_t> result = operation_->result();
+  const Result<std::uint64_t> result = operation_->result();  // the operation may go
   // A driver that was answered in place of may write to the buffer yet.
   if (!result) operation_ = std::make_shared<Operation>(mailbox_);
   if (!result && finished == Pending::opening) return opening_failed(result.error());

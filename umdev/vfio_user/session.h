@@ -252,7 +252,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // session_write_multi.cc
   Result<> region_write_multi(const Frame& frame);
   void write_on();
-  bool wrote_one();
+  void write_answered();
+  bool wrote(std::uint32_t count);
   void answer_writes();
 
   const SessionWorld world_;

@@ -76,14 +76,12 @@ Result<> Session::set_irqs(const Frame& frame) {
 }
 
 // --- Accesses. The data lie in the operation's buffer, which a driver may have for longer than the session
-// waits for it. The access holds the operation, its owner, until it has been answered and beyond: so its
-// answer needs no reference.
+// waits for it: so the operation is the access's owner.
 
 Result<> Session::region_read(const Frame& frame) {
   access_ = UMDEV_TRY(decode_region_read(frame.payload, agreed_.max_data_xfer_size));
   const Bytes data = start(Pending::read).buffer(access_.count);
-  device_->read(access_.region, access_.offset, data, operation_,
-                [operation = operation_.get()](Result<std::size_t> count) { operation->complete(count); });
+  device_->read(access_.region, access_.offset, data, *operation_);
   if (call_returned()) finish_operation();
   return {};
 }
@@ -93,8 +91,7 @@ Result<> Session::region_write(const Frame& frame) {
   access_ = access;
   const Bytes copy = start(Pending::write).buffer(data.size());
   std::ranges::copy(data, copy.begin());
-  device_->write(access_.region, access_.offset, copy, operation_,
-                 [operation = operation_.get()](Result<std::size_t> count) { operation->complete(count); });
+  device_->write(access_.region, access_.offset, copy, *operation_);
   if (call_returned()) finish_operation();
   return {};
 }
