@@ -8,6 +8,7 @@
 #include "bench/sections.h"
 #include "bench/world.h"
 #include "umdev/abi/vfio.h"
+#include "umdev/os/spin_window.h"
 
 namespace umdev::bench {
 namespace {
@@ -21,6 +22,13 @@ Operation repeated(Exchange exchange) {
                 for (std::size_t i = 0; i < times; ++i) exchange();
               },
           .times = 1};
+}
+
+// As umdevd --spin has it, where a processor is left over for that.
+constexpr Duration spin = std::chrono::microseconds(100);
+
+void look_before_sleeping(os::WorkerPool& workers) {
+  workers.at(0).post([] { os::spin_of_this_thread().set_limit(spin); });
 }
 
 // An access by message, the same bytes through a thread that waits in read(), and through one in epoll.
@@ -46,12 +54,24 @@ void round_trips(const Effort& effort, Report& report, const Placement& placemen
   if (peer)
     operations.push_back(
         repeated(Exchange(peer->client().channel().socket(), access.request, access.reply_size)));
+  // The worker sleeps while the others are measured.
+  std::unique_ptr<World> looking_world;
+  std::unique_ptr<vfio_user::Client> looking;
+  if (placement.near != placement.far) {
+    looking_world = std::make_unique<World>();
+    look_before_sleeping(looking_world->workers());
+    place(looking_world->workers(), placement.far);
+    looking = std::make_unique<vfio_user::Client>(looking_world->client(looking_world->add_null("null")));
+    operations.push_back(repeated(Exchange(looking->channel().socket(), access.request, access.reply_size)));
+  }
   const auto samples = measure(effort, operations);
   report.add(row_of(fmt::format("bare socket, {} bytes, {} back", access.request.size(), access.reply_size),
                     samples[0]));
   report.add(row_of("bare socket, the same behind epoll", samples[1], samples.data()));
   report.add(row_of(access.name, samples[2], samples.data()));
   if (peer) report.add(row_of("the other library, the same", samples[3], samples.data()));
+  if (looking)
+    report.add(row_of("the same by a worker that looks before it sleeps", samples.back(), samples.data()));
 }
 
 // --- Posted writes: `batch` of them in one send, and at the end one read, to know that they have been done.
