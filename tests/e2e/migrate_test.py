@@ -209,10 +209,10 @@ class Carrier:
 
 
 class StayingClient:
-    """A program that uses the card without a break (moved_client/)."""
+    """A program that uses its device without a break (moved_client/)."""
 
-    def __init__(self, daemon: Daemon):
-        program = harness.build_dir() / "tests/e2e/moved_client/e2e_moved_client"
+    def __init__(self, daemon: Daemon, name: str):
+        program = harness.build_dir() / "tests/e2e/moved_client" / name
         self.process = subprocess.Popen(
             [program, daemon.socket_of(uuid)],
             stdin=subprocess.PIPE,
@@ -233,14 +233,16 @@ class StayingClient:
         self.process.communicate()
 
 
-class Connected(unittest.TestCase):
+class Staying(unittest.TestCase):
     """A client that stays connected while its device moves."""
+
+    parent, type_id, program = "mtty", "mtty-1", "e2e_moved_client"
 
     def setUp(self) -> None:
         self.here = self.daemon()
         self.there = self.daemon()
-        self.here.umdev("create", "mtty", "mtty-1", "--uuid", uuid)
-        self.client = StayingClient(self.here)
+        self.here.umdev("create", self.parent, self.type_id, "--uuid", uuid)
+        self.client = StayingClient(self.here, self.program)
         self.addCleanup(self.client.kill)
 
     def daemon(self) -> Daemon:
@@ -254,6 +256,39 @@ class Connected(unittest.TestCase):
     def where(self) -> list[Daemon]:
         return [place for place in (self.here, self.there) if place.json("list")]
 
+    def move_often(self) -> None:
+        """Between the two daemons, for ten seconds at most."""
+        source, target = self.here, self.there
+        end = time.monotonic() + 10
+        for _ in range(40):
+            result = source.run("migrate", uuid, "--to", str(target.directory))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            source, target = target, source
+            if time.monotonic() > end:
+                break
+        self.assert_went_on()
+        self.assertEqual(self.where(), [source])
+
+
+class Copying(Staying):
+    """A DMA engine that has its client's memory to copy at every moment."""
+
+    parent, type_id, program = "ioat", "ioat-1", "e2e_moved_dma_client"
+
+    def test_no_byte_and_no_interrupt_is_lost_however_often_it_moves(self) -> None:
+        self.move_often()
+
+    def test_the_engine_goes_on_where_it_was_when_the_target_refuses(self) -> None:
+        self.there.umdev("create", "null", "null-1", "--uuid", uuid)
+        for _ in range(3):
+            result = self.here.run("migrate", uuid, "--to", str(self.there.directory))
+            self.assertIn("EEXIST", result.stderr)
+        self.assert_went_on()
+
+
+class Connected(Staying):
+    """What may happen on the way."""
+
     @staticmethod
     def close_all(descriptors: list[int]) -> None:
         while descriptors:
@@ -266,16 +301,7 @@ class Connected(unittest.TestCase):
         return answer["result"], descriptors
 
     def test_it_sees_no_error_and_loses_no_interrupt_however_often_it_moves(self) -> None:
-        source, target = self.here, self.there
-        end = time.monotonic() + 10
-        for _ in range(40):
-            result = source.run("migrate", uuid, "--to", str(target.directory))
-            self.assertEqual((result.returncode, result.stderr), (0, ""))
-            source, target = target, source
-            if time.monotonic() > end:
-                break
-        self.assert_went_on()
-        self.assertEqual(self.where(), [source])
+        self.move_often()
 
     def test_it_goes_on_where_it_was_when_the_target_refuses(self) -> None:
         self.there.umdev("create", "null", "null-1", "--uuid", uuid)
