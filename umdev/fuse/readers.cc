@@ -31,11 +31,18 @@ Readers::~Readers() {
     readers = std::move(readers_);
   }
   for (const auto& reader : readers) {
-    while (!reader->ended) {
-      if (reader->steps % 2 == 0) source_.wake(reader->thread);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    wake(*reader);
     reader->thread.join();
+  }
+}
+
+// Until it has ended; not in the middle of a request.
+void Readers::wake(Reader& reader) {
+  constexpr std::chrono::milliseconds again{1};
+  Lock lock(mutex_);
+  while (!reader.ended) {
+    if (reader.steps % 2 == 0) source_.wake(reader.thread);
+    changed_.wait_for(mutex_, again);
   }
 }
 
@@ -57,7 +64,9 @@ void Readers::read(Reader& self) {
     ++self.steps;
   }
   std::free(buffer.mem);
+  Lock lock(mutex_);
   self.ended = true;
+  changed_.notify_all();
 }
 
 void Readers::wake_watcher() {

@@ -53,7 +53,8 @@ class Readers {
   Readers(RequestSource& source, std::string name, std::size_t most)
       : source_(source), name_(std::move(name)), most_(most) {}
   Result<> add_reader() UMDEV_REQUIRES(mutex_);
-  void read(Reader& self);
+  void read(Reader& self) UMDEV_EXCLUDES(mutex_);
+  void wake(Reader& reader) UMDEV_EXCLUDES(mutex_);
   void watch() UMDEV_EXCLUDES(mutex_);
   void wake_watcher();
   void take_over(Reader& late) UMDEV_REQUIRES(mutex_);
