@@ -57,6 +57,7 @@ constexpr std::array marks{
     Mark{"vfio_migration_ops", v5_16, v7_0, any_use, "struct"},
     Mark{"migration_get_data_size", v6_12, v7_0},
     Mark{"vfio_log_ops", v6_1, v7_0, any_use, "struct"},
+    Mark{"vfio_combine_iova_ranges", v6_12, v7_0},
     Mark{"bind_iommufd", v6_12, v7_0},
     Mark{"attach_ioas", v6_12, v7_0},
     Mark{"get_region_info_caps", v7_0, v7_0},
@@ -89,6 +90,12 @@ constexpr std::array marks{
     Mark{"vfio_file_is_valid", v5_16, v7_0},
     Mark{"vfio_file_has_dev", v5_16, v7_0},
     Mark{"vfio_file_set_kvm", v5_16, v7_0},
+    // IOMMU drivers.
+    Mark{"register_notifier", v4_10, v5_16},
+    Mark{"vfio_group_iommu_domain", v5_13, v5_16},
+    Mark{"vfio_group_type", v5_16, v7_0, any_use, "enum"},
+    Mark{"vfio_iommu_notify_type", v5_13, v6_1, any_use, "enum"},
+    Mark{"register_device", v6_1, v7_0},
     // What else drivers use, and what has lost an argument.
     Mark{"uuid_le_cmp", v4_10, v4_10},
     Mark{"eventfd_signal", v4_10, v6_1, 2},

@@ -7,6 +7,7 @@
 #include "umdev/kernel/call.h"
 #include "umdev/kernel/error_pointer.h"
 #include "umdev/kernel/event_contexts.h"
+#include "umdev/kernel/file_object.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/services.h"
 
@@ -19,6 +20,17 @@ void complain(const char* what) {
                                    " has " + what + " an eventfd that it had put");
 }
 
+// Has a descriptor of its own.
+::eventfd_ctx* context_of(const os::UniqueFd& fd) {
+  auto own = fd.dup();
+  if (!own) return error_pointer<::eventfd_ctx>(own.error().code);
+  auto adopted = os::EventFd::adopt(std::move(*own));
+  if (!adopted) return error_pointer<::eventfd_ctx>(adopted.error().code);
+  auto context = std::make_unique<::eventfd_ctx>();
+  context->event_fd = std::move(*adopted);
+  return context.release();
+}
+
 }  // namespace
 
 ::eventfd_ctx* eventfd_ctx_fdget(int fd) {
@@ -26,13 +38,12 @@ void complain(const char* what) {
   if (call == nullptr || fd < 0) return error_pointer<::eventfd_ctx>(EBADF);
   const auto lent = std::ranges::find(call->descriptors, fd, &os::UniqueFd::get);
   if (lent == call->descriptors.end()) return error_pointer<::eventfd_ctx>(EBADF);
-  auto own = lent->dup();
-  if (!own) return error_pointer<::eventfd_ctx>(own.error().code);
-  auto adopted = os::EventFd::adopt(std::move(*own));
-  if (!adopted) return error_pointer<::eventfd_ctx>(adopted.error().code);
-  auto context = std::make_unique<::eventfd_ctx>();
-  context->event_fd = std::move(*adopted);
-  return context.release();
+  return context_of(*lent);
+}
+
+::eventfd_ctx* eventfd_ctx_fileget(::file* file) {
+  const os::UniqueFd* const fd = descriptor_of(file);
+  return fd != nullptr ? context_of(*fd) : error_pointer<::eventfd_ctx>(EINVAL);
 }
 
 void eventfd_ctx_put(::eventfd_ctx* context) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@ struct FileObject {
   ::inode inode = {};
   std::atomic<int> references = 1;
   std::shared_ptr<vfio::GroupFile> group;  // what it stands for, if it is one of VFIO's
+  os::UniqueFd fd;                         // and if it is one that came with a request
 };
 
 FileObject& object_of(const ::file* file) {
@@ -73,6 +75,22 @@ FileObject& make(Module& module, const ::file_operations& operations, std::strin
 
 std::shared_ptr<vfio::GroupFile> group_of(const ::file* file) {
   return file == nullptr ? nullptr : object_of(file).group;
+}
+
+::file* fget(::module* owner, int fd) {
+  const Call* const call = current_call();
+  if (call == nullptr || fd < 0) return nullptr;
+  const auto lent = std::ranges::find(call->descriptors, fd, &os::UniqueFd::get);
+  auto own = lent != call->descriptors.end() ? lent->dup() : fail(EBADF, "no such descriptor");
+  if (!own) return nullptr;
+  FileObject& object = make(*static_cast<Module*>(owner->umdev), no_operations, "descriptor");
+  object.file.f_mode = mode_of(O_RDWR);
+  object.fd = std::move(*own);
+  return &object.file;
+}
+
+const os::UniqueFd* descriptor_of(const ::file* file) {
+  return file != nullptr && object_of(file).fd ? &object_of(file).fd : nullptr;
 }
 
 ::file* get_file(::file* object) {

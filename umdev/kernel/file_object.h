@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "include/umdev/kernel/umdev/services.h"
+#include "umdev/os/unique_fd.h"
 
 namespace umdev::vfio {
 class GroupFile;
@@ -21,7 +22,12 @@ class Module;
 // Null: null, or the file of something else.
 std::shared_ptr<vfio::GroupFile> group_of(const ::file* file);
 
+// The descriptor that a file of fget() stands for; null for another one, and for null.
+const os::UniqueFd* descriptor_of(const ::file* file);
+
 // The services. Any thread, in a call of the module.
+// Null: it did not come with the request in service.
+::file* fget(::module* owner, int fd);
 ::file* anon_inode_getfile(::module* owner, const char* name, const ::file_operations* operations, void* priv,
                            int flags);
 ::file* get_file(::file* object);

@@ -132,6 +132,8 @@ constexpr ::umdev_services table{
     .vfio_unregister_iommu_driver = vfio_unregister_iommu_driver,
     .iommu_user_unmap = iommu_user_unmap,
     .vfio_group_iommu_domain = vfio_group_iommu_domain,
+    .fget = fget,
+    .eventfd_ctx_fileget = eventfd_ctx_fileget,
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ void pass_time(umdev_u64 nanoseconds);
 
 // event_fd.cc
 ::eventfd_ctx* eventfd_ctx_fdget(int fd);
+::eventfd_ctx* eventfd_ctx_fileget(::file* file);
 void eventfd_ctx_put(::eventfd_ctx* context);
 int eventfd_signal(::eventfd_ctx* context, umdev_u64 count);
 

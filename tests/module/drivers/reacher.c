@@ -6,6 +6,8 @@
  * It logs its DMA itself. A write to region 2 is the DMA that nobody else sees: it only enters the log.
  */
 #include <linux/device.h>
+#include <linux/eventfd.h>
+#include <linux/file.h>
 #include <linux/init.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
@@ -207,9 +209,37 @@ static ssize_t reacher_write(struct vfio_device* vdev, const char __user* buf, s
   return reach(vdev, *ppos, NULL, buf, count);
 }
 
+/* Its only interrupt comes at once, and never again. */
+static long interrupt(const struct vfio_irq_set __user* arg) {
+  struct {
+    struct vfio_irq_set header;
+    s32 fd;
+  } set;
+  struct file* file;
+  struct eventfd_ctx* event;
+
+  if (copy_from_user(&set.header, arg, sizeof(set.header))) return -EFAULT;
+  if (!(set.header.flags & VFIO_IRQ_SET_DATA_EVENTFD)) return 0;
+  if (copy_from_user(&set.fd, arg->data, sizeof(set.fd))) return -EFAULT;
+  if (fget((unsigned int)set.fd + 1000)) return -EBADMSG; /* not one that came */
+  file = fget((unsigned int)set.fd);
+  if (!file) return -EBADF;
+  event = eventfd_ctx_fileget(file);
+  fput(file);
+  if (IS_ERR(event)) return PTR_ERR(event);
+#if UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(6, 8, 0)
+  eventfd_signal(event, 1);
+#else
+  eventfd_signal(event);
+#endif
+  eventfd_ctx_put(event);
+  return 0;
+}
+
 static long reacher_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned long arg) {
-  struct vfio_device_info info = {.num_regions = 3};
+  struct vfio_device_info info = {.num_regions = 3, .num_irqs = 1};
   struct vfio_region_info region;
+  struct vfio_irq_info irq;
 
   switch (cmd) {
     case VFIO_DEVICE_GET_INFO:
@@ -222,6 +252,14 @@ static long reacher_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned l
       region.offset = (u64)region.index << REGION_SHIFT;
       region.flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
       return copy_to_user((void __user*)arg, &region, sizeof(region)) ? -EFAULT : 0;
+    case VFIO_DEVICE_GET_IRQ_INFO:
+      if (copy_from_user(&irq, (void __user*)arg, sizeof(irq))) return -EFAULT;
+      if (irq.index > 0) return -EINVAL;
+      irq.count = 1;
+      irq.flags = VFIO_IRQ_INFO_EVENTFD;
+      return copy_to_user((void __user*)arg, &irq, sizeof(irq)) ? -EFAULT : 0;
+    case VFIO_DEVICE_SET_IRQS:
+      return interrupt((const struct vfio_irq_set __user*)arg);
     default:
       return -ENOTTY;
   }

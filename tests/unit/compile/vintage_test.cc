@@ -49,6 +49,9 @@ TEST(Vintage, the_names_of_a_driver_tell) {
       {"struct vfio_migration_ops ops = { .migration_get_data_size = f };", Vintage::v6_12},
       {"vfio_alloc_device(a, b, c, d); x = { .get_region_info_caps = f };", Vintage::v7_0},
       {"vfio_check_precopy_ioctl(vdev, cmd, arg, &info);", Vintage::v7_0},
+      {"struct vfio_iommu_driver_ops ops = { .register_notifier = f };", Vintage::v4_10},
+      {"int attach(void* data, struct iommu_group* group, enum vfio_group_type type);", Vintage::v5_16},
+      {"struct vfio_iommu_driver_ops ops = { .register_device = f };", Vintage::v6_1},
   };
   for (const Case& one : cases) {
     const auto choice = choose(std::string(one.source));

@@ -50,6 +50,11 @@ TEST_F(ModuleTest, a_read_reaches_the_module_and_is_answered_inline) {
   EXPECT_TRUE(world.host.log().contains("page: 0 devices left"));
 }
 
+TEST_F(ModuleTest, trees_arrays_numbers_and_chains_are_what_they_are_in_the_kernel) {
+  EXPECT_EQ(insmod("trees"), 0);
+  EXPECT_EQ(unload(), 0);
+}
+
 TEST_F(ModuleTest, the_everyday_headers_do_as_the_kernels) {
   EXPECT_EQ(insmod("small"), 0);
 }

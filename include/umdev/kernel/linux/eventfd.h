@@ -7,6 +7,10 @@
 static inline struct eventfd_ctx* eventfd_ctx_fdget(int fd) {
   return umdev_kernel->eventfd_ctx_fdget(fd);
 }
+/* Of fget()'s file; -EINVAL: of something else. */
+static inline struct eventfd_ctx* eventfd_ctx_fileget(struct file* file) {
+  return umdev_kernel->eventfd_ctx_fileget(file);
+}
 static inline void eventfd_ctx_put(struct eventfd_ctx* ctx) {
   umdev_kernel->eventfd_ctx_put(ctx);
 }

@@ -3,6 +3,7 @@
 
 #include <linux/kernel.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 
 UMDEV_C_BEGIN
@@ -55,4 +56,55 @@ static inline void idr_destroy(struct idr* idr) {
 }
 static inline bool idr_is_empty(const struct idr* idr) {
   return !idr->entries;
+}
+
+/* Numbers alone. Unlike an idr's they need no lock of the driver's. */
+UMDEV_C_BEGIN
+struct ida {
+  struct mutex lock;
+  struct idr used;
+};
+UMDEV_C_END
+
+#define IDA_INIT(name) \
+  {                    \
+    {0}, {             \
+      NULL             \
+    }                  \
+  }
+#define DEFINE_IDA(name) struct ida name = IDA_INIT(name)
+
+static inline void ida_init(struct ida* ida) {
+  mutex_init(&ida->lock);
+  idr_init(&ida->used);
+}
+/* From `least` to `most`; -ENOSPC, -ENOMEM. */
+static inline int ida_alloc_range(struct ida* ida, unsigned int least, unsigned int most, gfp_t flags) {
+  int id;
+  mutex_lock(&ida->lock);
+  id = idr_alloc(&ida->used, ida, (int)least, most < INT_MAX ? (int)most + 1 : 0, flags);
+  mutex_unlock(&ida->lock);
+  return id;
+}
+static inline int ida_alloc(struct ida* ida, gfp_t flags) {
+  return ida_alloc_range(ida, 0, INT_MAX, flags);
+}
+static inline int ida_alloc_max(struct ida* ida, unsigned int most, gfp_t flags) {
+  return ida_alloc_range(ida, 0, most, flags);
+}
+static inline int ida_alloc_min(struct ida* ida, unsigned int least, gfp_t flags) {
+  return ida_alloc_range(ida, least, INT_MAX, flags);
+}
+static inline void ida_free(struct ida* ida, unsigned int id) {
+  mutex_lock(&ida->lock);
+  idr_remove(&ida->used, id);
+  mutex_unlock(&ida->lock);
+}
+static inline void ida_destroy(struct ida* ida) {
+  mutex_lock(&ida->lock);
+  idr_destroy(&ida->used);
+  mutex_unlock(&ida->lock);
+}
+static inline bool ida_is_empty(const struct ida* ida) {
+  return idr_is_empty(&ida->used);
 }

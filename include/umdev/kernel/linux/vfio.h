@@ -253,6 +253,16 @@ static inline void vfio_device_put(struct vfio_device* vdev) {
 }
 #endif
 
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_7_0
+/* One more use, which vfio_unregister_group_dev() waits for; false: it has begun to go. */
+static inline bool vfio_device_try_get_registration(struct vfio_device* vdev) {
+  return umdev_kernel->vfio_device_get_from_dev(vdev->dev) != NULL;
+}
+static inline void vfio_device_put_registration(struct vfio_device* vdev) {
+  umdev_kernel->vfio_device_put(vdev);
+}
+#endif
+
 #include <umdev/vfio_external.h>
 #include <umdev/vfio_helpers.h>
 #include <umdev/vfio_iommu_driver.h>

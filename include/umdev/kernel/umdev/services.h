@@ -267,6 +267,10 @@ struct umdev_services {
   /* Tells a user that memory goes, and returns when it has let go of it (or has been made to). */
   void (*iommu_user_unmap)(struct umdev_iommu_user*, umdev_u64 iova, umdev_u64 size);
   struct iommu_domain* (*vfio_group_iommu_domain)(struct vfio_group*);
+
+  /* --- Descriptors that came with the request in service, as files: null for any other number. */
+  struct file* (*fget)(struct module*, int fd);
+  struct eventfd_ctx* (*eventfd_ctx_fileget)(struct file*);
 };
 
 UMDEV_C_END

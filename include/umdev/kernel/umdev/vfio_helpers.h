@@ -81,7 +81,7 @@ static inline int vfio_check_precopy_ioctl(struct vfio_device* vdev, unsigned in
 }
 #endif
 
-#ifdef VFIO_DEVICE_FEATURE
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 18, 0)
 /* 1: go on; 0: it was a probe, of something that there is; else the error. */
 static inline int vfio_check_feature(u32 flags, size_t argsz, u32 supported_ops, size_t minsz) {
   const u32 ops = flags & (VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET);

@@ -54,25 +54,52 @@ static inline int umdev_pin_frames(struct vfio_device* device, const unsigned lo
   }
   return npage;
 }
-static inline int vfio_unpin_pages(struct device* dev, unsigned long* user_pfn, int npage) {
-  struct vfio_device* device = umdev_kernel->vfio_of_device(dev);
-  if (!device) return -ENODEV;
-  if (npage > VFIO_PIN_PAGES_MAX_ENTRIES) return -E2BIG;
-  return umdev_unpin_frames(device, user_pfn, npage);
+/* By the device since 5.19, by what it was registered for before. */
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 19, 0)
+typedef struct vfio_device umdev_memory_user;
+static inline struct vfio_device* umdev_user_device(umdev_memory_user* user) {
+  return user;
 }
-static inline int vfio_pin_pages(struct device* dev, unsigned long* user_pfn, int npage, int prot,
+#else
+typedef struct device umdev_memory_user;
+static inline struct vfio_device* umdev_user_device(umdev_memory_user* user) {
+  return umdev_kernel->vfio_of_device(user);
+}
+#endif
+
+static inline int vfio_unpin_pages(umdev_memory_user* user, unsigned long* user_pfn, int npage) {
+  struct vfio_device* device;
+  if (!user || !user_pfn || npage <= 0) return -EINVAL;
+  if (npage > VFIO_PIN_PAGES_MAX_ENTRIES) return -E2BIG;
+  device = umdev_user_device(user);
+  return device ? umdev_unpin_frames(device, user_pfn, npage) : -ENODEV;
+}
+static inline int vfio_pin_pages(umdev_memory_user* user, unsigned long* user_pfn, int npage, int prot,
                                  unsigned long* phys_pfn) {
   struct vfio_device* device;
-  if (!dev || !user_pfn || !phys_pfn || npage <= 0) return -EINVAL;
+  if (!user || !user_pfn || !phys_pfn || npage <= 0) return -EINVAL;
   if (npage > VFIO_PIN_PAGES_MAX_ENTRIES) return -E2BIG;
-  device = umdev_kernel->vfio_of_device(dev);
-  if (!device) return -ENODEV;
-  return umdev_pin_frames(device, user_pfn, npage, prot, phys_pfn);
+  device = umdev_user_device(user);
+  return device ? umdev_pin_frames(device, user_pfn, npage, prot, phys_pfn) : -ENODEV;
 }
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(5, 19, 0)
+static inline int vfio_dma_rw(struct vfio_device* device, dma_addr_t iova, void* data, size_t len,
+                              bool write) {
+  if (!device || !data || len == 0) return -EINVAL;
+  return umdev_kernel->vfio_dma_rw(device, iova, data, len, write);
+}
+#endif
 
-enum vfio_notify_type { VFIO_IOMMU_NOTIFY = 0, VFIO_GROUP_NOTIFY = 1 };
+/* A virtual machine is told of by a notifier up to 5.18, and by vdev->kvm since. */
+#define UMDEV_NOTIFIES_KVM (UMDEV_KERNEL_API < UMDEV_KERNEL_VERSION(5, 19, 0))
+
 #define VFIO_IOMMU_NOTIFY_DMA_UNMAP (1UL << 0)
+#if UMDEV_NOTIFIES_KVM
+enum vfio_notify_type { VFIO_IOMMU_NOTIFY = 0, VFIO_GROUP_NOTIFY = 1 };
 #define VFIO_GROUP_NOTIFY_SET_KVM (1UL << 0)
+#else
+enum vfio_notify_type { VFIO_IOMMU_NOTIFY = 0 };
+#endif
 
 static inline void umdev_notify_unmap(void* data, umdev_u64 iova, umdev_u64 size) {
   struct notifier_block* block = (struct notifier_block*)data;
@@ -82,23 +109,14 @@ static inline void umdev_notify_unmap(void* data, umdev_u64 iova, umdev_u64 size
   unmap.size = size;
   block->notifier_call(block, VFIO_IOMMU_NOTIFY_DMA_UNMAP, &unmap);
 }
+#if UMDEV_NOTIFIES_KVM
 static inline void umdev_notify_kvm(void* data, struct kvm* kvm) {
   struct notifier_block* block = (struct notifier_block*)data;
   block->notifier_call(block, VFIO_GROUP_NOTIFY_SET_KVM, kvm);
 }
-/* -EINVAL: nothing is asked for, or events that there are not; -EBUSY: the device has a notifier of this
- * kind. */
-static inline int vfio_register_notifier(struct device* dev, enum vfio_notify_type type,
-                                         unsigned long* events, struct notifier_block* block) {
+static inline int umdev_notify_of_kvm(struct vfio_device* device, unsigned long* events,
+                                      struct notifier_block* block) {
   int result;
-  struct vfio_device* device = dev ? umdev_kernel->vfio_of_device(dev) : NULL;
-  if (!dev || !block || !events || *events == 0) return -EINVAL;
-  if (!device) return -ENODEV;
-  if (type == VFIO_IOMMU_NOTIFY) {
-    *events &= ~VFIO_IOMMU_NOTIFY_DMA_UNMAP;
-    return *events ? -EINVAL : umdev_kernel->vfio_on_unmap(device, umdev_notify_unmap, block);
-  }
-  if (type != VFIO_GROUP_NOTIFY) return -EINVAL;
   *events &= ~VFIO_GROUP_NOTIFY_SET_KVM;
   if (*events) return -EINVAL;
   result = umdev_kernel->vfio_on_kvm(device, umdev_notify_kvm, block);
@@ -106,13 +124,30 @@ static inline int vfio_register_notifier(struct device* dev, enum vfio_notify_ty
   if (result == 0 && device->kvm) umdev_notify_kvm(block, device->kvm);
   return result;
 }
-static inline int vfio_unregister_notifier(struct device* dev, enum vfio_notify_type type,
-                                           struct notifier_block* block) {
-  struct vfio_device* device = dev ? umdev_kernel->vfio_of_device(dev) : NULL;
-  if (!dev || !block) return -EINVAL;
+#endif
+/* -EINVAL: nothing is asked for, or events that there are not; -EBUSY: the device has a notifier of this
+ * kind; -ENOTTY: an IOMMU driver that tells nobody. */
+static inline int vfio_register_notifier(umdev_memory_user* user, enum vfio_notify_type type,
+                                         unsigned long* events, struct notifier_block* block) {
+  struct vfio_device* device = user ? umdev_user_device(user) : NULL;
+  if (!user || !block || !events || *events == 0) return -EINVAL;
   if (!device) return -ENODEV;
-  return type == VFIO_IOMMU_NOTIFY ? umdev_kernel->vfio_on_unmap(device, NULL, block)
-                                   : umdev_kernel->vfio_on_kvm(device, NULL, block);
+#if UMDEV_NOTIFIES_KVM
+  if (type == VFIO_GROUP_NOTIFY) return umdev_notify_of_kvm(device, events, block);
+#endif
+  if (type != VFIO_IOMMU_NOTIFY) return -EINVAL;
+  *events &= ~VFIO_IOMMU_NOTIFY_DMA_UNMAP;
+  return *events ? -EINVAL : umdev_kernel->vfio_on_unmap(device, umdev_notify_unmap, block);
+}
+static inline int vfio_unregister_notifier(umdev_memory_user* user, enum vfio_notify_type type,
+                                           struct notifier_block* block) {
+  struct vfio_device* device = user ? umdev_user_device(user) : NULL;
+  if (!user || !block) return -EINVAL;
+  if (!device) return -ENODEV;
+#if UMDEV_NOTIFIES_KVM
+  if (type == VFIO_GROUP_NOTIFY) return umdev_kernel->vfio_on_kvm(device, NULL, block);
+#endif
+  return type == VFIO_IOMMU_NOTIFY ? umdev_kernel->vfio_on_unmap(device, NULL, block) : -EINVAL;
 }
 
 #endif

@@ -88,6 +88,7 @@
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 #include <uapi/linux/serial_reg.h>
 #include <uapi/linux/vfio.h>
 #include <vfio.h>
