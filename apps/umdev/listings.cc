@@ -75,6 +75,7 @@ Outcome<> show_list_of(const Options& options, std::string_view method, const Co
 
 void print_part(const Json& object, const char* key, std::string_view title, const Columns& columns) {
   const Json& list = part_of(object, key);
+  if (list.is_null()) fmt::print("{}: known at the first open\n", title);
   if (!list.empty()) fmt::print("{}:\n{}", title, to_table(list, columns, 2));
 }
 

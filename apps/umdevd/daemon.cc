@@ -312,7 +312,7 @@ Daemon::Started Daemon::serve() {
   auto calls = os::ThreadPool::create("umdev-call");
   if (!calls) return explain("cannot start", calls.error());
   calls_ = std::move(*calls);
-  modules_ = std::make_unique<LoadedModules>(*loader_, *calls_, log_);
+  modules_ = std::make_unique<LoadedModules>(*loader_, *calls_, *loop_, log_);
   news_ = std::make_unique<control::News>(model_->events());
   begin_automatic_starts();
   if (auto published = publish_metrics(); !published) return explain("cannot start", published.error());
@@ -365,6 +365,7 @@ bool Daemon::stop(Duration limit) {
   if (kept_ && definitions_) keep_states(deadline);
   if (bus_) remove_instances(deadline);
   if (loader_) remove_modules(deadline);
+  if (loader_ && loader_->has_abandoned()) stuck_ = true;
   if (bus_) remove_parents(deadline);
   if (tree_mount_ && !tree_mount_->end(limit / 4)) stuck_ = true;
   if (stuck_) {

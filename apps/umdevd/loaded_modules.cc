@@ -1,11 +1,15 @@
 #include "apps/umdevd/loaded_modules.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "umdev/support/deadline.h"
 
 namespace umdev::daemon {
 namespace {
 
-constexpr std::uint32_t api_5_13_rc = 0x050cff;
+// How long the end of a module is waited for.
+constexpr Duration end_limit = std::chrono::seconds(5);
 
 struct Addition {
   std::string path;
@@ -18,36 +22,10 @@ struct Removal {
   Done<> done;
 };
 
-control::ModuleReport report_of(const kernel::ModuleInfo& info) {
-  control::ModuleReport report{.name = info.name,
-                               .path = info.path,
-                               .api = info.api != 0 ? api_text(info.api) : "",
-                               .state = std::string(name_of(info.state)),
-                               .crash = info.crash,
-                               .description = info.description,
-                               .license = info.license,
-                               .version = info.version,
-                               .parents = info.parents,
-                               .instances = static_cast<std::uint32_t>(info.instances),
-                               .open_files = static_cast<std::uint32_t>(info.open_devices),
-                               .parameters = {}};
-  for (const kernel::ModuleInfo::Parameter& parameter : info.parameters)
-    report.parameters.push_back(
-        {.name = parameter.name, .value = parameter.value, .meaning = parameter.meaning});
-  return report;
-}
-
 }  // namespace
 
-std::string api_text(std::uint32_t api) {
-  if (api == api_5_13_rc) return "5.13-rc";
-  return fmt::format("{}.{}", api >> 16, api >> 8 & 0xff);
-}
-
-std::vector<control::ModuleReport> LoadedModules::modules() const {
-  std::vector<control::ModuleReport> reports;
-  for (const kernel::ModuleInfo& info : loader_.list()) reports.push_back(report_of(info));
-  return reports;
+std::vector<kernel::ModuleInfo> LoadedModules::modules() const {
+  return loader_.list();
 }
 
 void LoadedModules::add(std::string path, Parameters parameters, Done<std::string> done) {
@@ -64,7 +42,24 @@ void LoadedModules::add(std::string path, Parameters parameters, Done<std::strin
 
 void LoadedModules::remove(const std::string& name, bool force, Done<> done) {
   auto removal = std::make_shared<Removal>(Removal{.name = name, .force = force, .done = std::move(done)});
-  threads_.post([this, removal] { removal->done(loader_.remove(removal->name, removal->force)); });
+  auto answer = [this, removal](Result<> result) {
+    if (!result && result.error().code == ETIMEDOUT)
+      result = std::unexpected(explain(removal->name, result.error()));
+    removal->done(std::move(result));
+  };
+  auto ended = std::make_shared<Done<>>(with_deadline<void>(clock_, end_limit, std::move(answer), {}));
+  threads_.post([this, removal, ended] { (*ended)(loader_.remove(removal->name, removal->force)); });
+}
+
+// Of a removal that does not end: what it waits for, and what can be done.
+Error LoadedModules::explain(const std::string& name, const Error& error) {
+  const auto unfinished = loader_.unfinished(name);
+  if (unfinished.empty()) return error;
+  const std::string text =
+      fmt::format("the module is ending and waits for {}; it goes when that ends, --force gives it up",
+                  fmt::join(unfinished, ", "));
+  log_.warning(fmt::format("module {}: {}", name, text));
+  return keep_text({.error = error, .text = text});
 }
 
 Error LoadedModules::keep_text(const kernel::Refusal& refusal) {

@@ -11,25 +11,24 @@
 
 namespace umdev::daemon {
 
-// "6.1", of a number as LINUX_VERSION_CODE; "5.13-rc" for the form between two releases.
-std::string api_text(std::uint32_t api);
-
-// Any thread. What waits runs on `threads`, which have ended before this does.
+// Any thread. What waits runs on `threads`, which have ended before this does, as the clock has.
 class LoadedModules final : public control::Modules {
  public:
-  LoadedModules(kernel::Loader& loader, Executor& threads, Log& log)
-      : loader_(loader), threads_(threads), log_(log) {}
+  LoadedModules(kernel::Loader& loader, Executor& threads, Clock& clock, Log& log)
+      : loader_(loader), threads_(threads), clock_(clock), log_(log) {}
 
   // ^control::Modules
-  std::vector<control::ModuleReport> modules() const override;
+  std::vector<kernel::ModuleInfo> modules() const override;
   void add(std::string path, Parameters parameters, Done<std::string> done) override;
   void remove(const std::string& name, bool force, Done<> done) override;
 
  private:
+  Error explain(const std::string& name, const Error& error) UMDEV_EXCLUDES(mutex_);
   Error keep_text(const kernel::Refusal& refusal) UMDEV_EXCLUDES(mutex_);
 
   kernel::Loader& loader_;
   Executor& threads_;
+  Clock& clock_;
   Log& log_;
   // An Error's text lives as long as the daemon does: what the dynamic linker says has to be kept somewhere.
   // Each is kept once, and no more than so many.

@@ -154,6 +154,41 @@ class Ending(Modules):
         self.assertIn("ENOENT", self.refused(daemon, "remove", "clumsy"))
         self.assertEqual(daemon.stop(), 0)
 
+    def test_what_a_device_has_is_known_when_it_is_opened(self):
+        daemon = self.start()
+        uuid = daemon.umdev("create", "clumsy", "clumsy-1").strip()
+        shown = daemon.json("show", uuid)
+        self.assertEqual((shown["regions"], shown["irqs"]), (None, None))
+        self.assertIn("regions: known at the first open", daemon.umdev("show", uuid))
+        with kit.open_client(daemon, uuid):
+            shown = daemon.json("show", uuid)
+        self.assertEqual(([region["size"] for region in shown["regions"]], shown["irqs"]), ([0x1000], []))
+
+    def end_that_does_not_come(self, daemon: Daemon) -> None:
+        """Asks for it, is told what it waits for, and gives the module up."""
+        text = self.refused(daemon, "remove", "clumsy")
+        self.assertRegex(text, r"waits for module_exit, work clumsy\.so\+0x[0-9a-f]+; .*ETIMEDOUT")
+        (module,) = daemon.json("module", "list")
+        self.assertEqual((module["state"], len(module["unfinished"])), ("going", 2))
+        self.assertIn("EAGAIN", self.refused(daemon, "remove", "clumsy"))
+        daemon.umdev("module", "remove", "--force", "clumsy")
+        self.assertIn("is given up", daemon.said())
+        self.assertEqual(self.names(daemon), [])
+        self.assertNotIn("clumsy", self.parents(daemon))
+        daemon.umdev("module", "add", str(self.clumsy))
+        daemon.umdev("module", "remove", "clumsy")
+
+    def test_an_end_that_waits_for_ever_is_said_and_given_up(self):
+        daemon = self.start("stay=1")
+        self.end_that_does_not_come(daemon)
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_work_that_never_ends_is_left_behind(self):
+        daemon = self.start("stay=2")
+        self.end_that_does_not_come(daemon)
+        self.assertNotEqual(daemon.stop(), 0)
+        self.assertIn("does not come back", daemon.said())
+
     def test_the_daemon_ends_with_modules_in_use(self):
         daemon = self.start()
         uuid = daemon.umdev("create", "clumsy", "clumsy-1").strip()

@@ -109,7 +109,14 @@ Json describe_briefly(const mdev::Bus& bus, const Doors& doors, const mdev::Inst
            {{"uid", instance.owner().uid}, {"pid", instance.owner().pid}, {"door", instance.owner().door}}}};
 }
 
-// The VFIO device's part; nothing of it while the instance is bound to no bus driver, or on its way out.
+// A module's device is asked what it is when it is opened for the first time: before, it cannot even say
+// which kind of device it is.
+bool is_known(const vfio::DeviceInfo& info) {
+  return info.flags != 0 || info.num_regions > 0 || info.num_irqs > 0;
+}
+
+// The VFIO device's part; nothing of it while the instance is bound to no bus driver, or on its way out. What
+// is known at the first open is null until then.
 void describe_device(const mdev::Instance& instance, Json& into) {
   into["regions"] = Json::array();
   into["irqs"] = Json::array();
@@ -120,8 +127,8 @@ void describe_device(const mdev::Instance& instance, Json& into) {
   const auto stay = ref->enter();
   const vfio::Device& device = ref->device();
   const vfio::DeviceInfo info = device.info();
-  into["regions"] = describe_regions(device, info);
-  into["irqs"] = describe_irqs(device, info);
+  into["regions"] = is_known(info) ? describe_regions(device, info) : Json();
+  into["irqs"] = is_known(info) ? describe_irqs(device, info) : Json();
 }
 
 Json describe_session(const SessionReport& session) {

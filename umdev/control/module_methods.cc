@@ -9,23 +9,24 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json describe(const ModuleReport& module) {
+Json describe(const kernel::ModuleInfo& module) {
   Json parameters = Json::array();
-  for (const ModuleReport::Parameter& parameter : module.parameters)
+  for (const kernel::ModuleInfo::Parameter& parameter : module.parameters)
     parameters.push_back(
         {{"name", parameter.name}, {"value", parameter.value}, {"meaning", parameter.meaning}});
   Json json{{"name", module.name},
             {"path", module.path},
-            {"api", module.api},
-            {"state", module.state},
+            {"api", kernel::api_text(module.api)},
+            {"state", name_of(module.state)},
             {"description", module.description},
             {"license", module.license},
             {"version", module.version},
             {"parents", module.parents},
             {"instances", module.instances},
-            {"open_files", module.open_files},
+            {"open_files", module.open_devices},
             {"parameters", std::move(parameters)}};
   if (!module.crash.empty()) json["crash"] = module.crash;
+  if (!module.unfinished.empty()) json["unfinished"] = module.unfinished;
   return json;
 }
 
@@ -55,7 +56,7 @@ Result<> Management::may_load(const Call& call) const {
 void Management::list_modules(Call& call) {
   Json list = Json::array();
   if (world_.modules != nullptr)
-    for (const ModuleReport& module : world_.modules->modules()) list.push_back(describe(module));
+    for (const kernel::ModuleInfo& module : world_.modules->modules()) list.push_back(describe(module));
   call.done(list.dump());
 }
 

@@ -213,9 +213,24 @@ std::size_t Deferred::end() {
     item.timer.cancel();
     ++item.timers;
   }
-  while (tasks_ > 0) changed_.wait(mutex_);
-  items_.clear();
+  // A wait in it looks for a crash as often as this does.
+  for (int looks = 0; tasks_ > 0 && looks < 2;)
+    if (!changed_.wait_for(mutex_, crash_watch) && module_.has_crashed()) ++looks;
+  if (tasks_ == 0) items_.clear();
   return waited;
+}
+
+std::vector<Deferred::Run> Deferred::running() const {
+  std::vector<Run> functions;
+  Lock lock(mutex_);
+  for (const auto& [key, item] : items_)
+    if (item.is_running) functions.push_back(item.run);
+  return functions;
+}
+
+bool Deferred::is_idle() const {
+  Lock lock(mutex_);
+  return tasks_ == 0;
 }
 
 // --- The services.

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "include/umdev/kernel/umdev/services.h"
 #include "umdev/kernel/call.h"
@@ -48,8 +49,13 @@ class Deferred : public std::enable_shared_from_this<Deferred> {
   // Until nothing of it is left, whatever is put into it meanwhile; what waits for its time is forgotten.
   void end_queue(const ::workqueue_struct* queue) UMDEV_EXCLUDES(mutex_);
 
-  // The module's end: nothing waits and nothing runs any more, nor ever again. How many items waited.
+  // The module's end: nothing waits and nothing runs any more, nor ever again. How many items waited. What a
+  // crashed module still runs is waited for only as long as it takes to notice that.
   std::size_t end() UMDEV_EXCLUDES(mutex_);
+
+  // The functions that run at this moment.
+  std::vector<Run> running() const UMDEV_EXCLUDES(mutex_);
+  bool is_idle() const UMDEV_EXCLUDES(mutex_);
 
  private:
   struct Item {

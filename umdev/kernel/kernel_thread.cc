@@ -62,6 +62,11 @@ bool KernelThread::wait_for_end(std::chrono::nanoseconds most) {
   return state_ == State::ended;
 }
 
+bool KernelThread::is_running() const {
+  Lock lock(mutex_);
+  return state_ == State::running;
+}
+
 int KernelThread::stop() {
   should_stop_ = true;
   {
@@ -70,8 +75,13 @@ int KernelThread::stop() {
   }
   if (!wait_for_end({})) {
     Calls::about_to_wait();
-    do wake();
-    while (!wait_for_end(wake_again));
+    std::chrono::nanoseconds granted = 2 * crash_watch;
+    for (wake(); !wait_for_end(wake_again); wake()) {
+      if (!module_.has_crashed()) continue;
+      leave_after_crash();
+      granted -= wake_again;
+      if (granted <= granted.zero()) return -EIO;
+    }
   }
   Lock lock(mutex_);
   return result_;
@@ -98,10 +108,13 @@ int wake_up_process(::task_struct* task) {
 
 int kthread_stop(::task_struct* task) {
   Module& module = *current_call()->module;
-  const auto thread = module.threads().take(task);
-  if (!thread) return -ESRCH;
+  // Kept by the module until it has ended, for a crash leaves this without looking back.
+  KernelThread* const thread = module.threads().find(task).get();
+  if (thread == nullptr) return -ESRCH;
   module.belongings().remove(task);
-  return thread->stop();
+  const int result = thread->stop();
+  if (!thread->is_running()) static_cast<void>(module.threads().take(task));
+  return result;
 }
 
 bool kthread_should_stop() {

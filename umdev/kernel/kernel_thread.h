@@ -28,8 +28,9 @@ class KernelThread : public std::enable_shared_from_this<KernelThread> {
   // Begins, or ends the sleep that it is in.
   void wake() UMDEV_EXCLUDES(mutex_);
   bool should_stop() const { return should_stop_; }
+  bool is_running() const UMDEV_EXCLUDES(mutex_);
   // Asks it to end, and waits; what its function has returned. EINTR: it has never begun; EIO: its module has
-  // crashed.
+  // crashed, and it has ended of that or does not end.
   int stop() UMDEV_EXCLUDES(mutex_);
 
   // Around a sleep: where it can be woken.

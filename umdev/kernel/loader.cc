@@ -27,20 +27,6 @@ std::string meaning_of(const Module& module, std::string_view parameter) {
 
 }  // namespace
 
-std::string_view name_of(ModuleState state) {
-  switch (state) {
-    case ModuleState::coming:
-      return "coming";
-    case ModuleState::live:
-      return "live";
-    case ModuleState::going:
-      return "going";
-    case ModuleState::crashed:
-      return "crashed";
-  }
-  return "";
-}
-
 Loader::~Loader() {
   Lock lock(mutex_);
   UMDEV_ASSERT(entries_.empty(), "a loader was destroyed while modules of it run");
@@ -92,23 +78,44 @@ void Loader::drop(const std::string& name) {
     auto node = entries_.extract(name);
     if (!node) return;
     entry = std::move(node.mapped());
+    dropped_.notify_all();
+    if (entry->module && !entry->module->is_idle()) return abandoned_.push_back(std::move(entry));
   }
   entry->module.reset();
   entry->file.reset();
 }
 
+Result<> Loader::give_up(const std::shared_ptr<Entry>& entry) {
+  // Twice what the waits in it need to notice, and what its end grants them.
+  constexpr Duration limit = 4 * crash_watch;
+  const std::string name = entry->file->code().name;
+  const auto is_there = [&]() UMDEV_REQUIRES(mutex_) {
+    const auto found = entries_.find(name);
+    return found != entries_.end() && found->second == entry;
+  };
+  Lock lock(mutex_);
+  if (is_there()) entry->module->give_up();
+  if (is_there()) dropped_.wait_for(mutex_, limit);
+  if (is_there()) return fail(ETIMEDOUT, "the module's own end does not return");
+  return {};
+}
+
 Result<> Loader::remove(std::string_view name, bool forced) {
   std::shared_ptr<Entry> entry;
+  bool is_given_up = false;
   {
     Lock lock(mutex_);
     const auto found = entries_.find(name);
     if (found == entries_.end()) return fail(ENOENT, "no such module");
     entry = found->second;
-    if (entry->state != ModuleState::live) return fail(EAGAIN, "the module is beginning or ending");
-    if (entry->module->crash() && !forced)
+    if (entry->state == ModuleState::going && forced) is_given_up = true;
+    if (entry->state != ModuleState::live && !is_given_up)
+      return fail(EAGAIN, "the module is beginning or ending");
+    if (!is_given_up && entry->module->crash() && !forced)
       return fail(EIO, "the module has crashed: it can only be removed by force");
     entry->state = ModuleState::going;
   }
+  if (is_given_up) return give_up(entry);
   const auto ended = entry->module->exit(forced);
   if (!ended) {
     Lock lock(mutex_);
@@ -133,6 +140,19 @@ void Loader::end_all() {
       world_.log().error(fmt::format("module {} cannot be removed: {}", name, removed.error().text));
 }
 
+std::vector<std::string> Loader::unfinished(std::string_view name) const {
+  Lock lock(mutex_);
+  const auto found = entries_.find(name);
+  if (found == entries_.end() || found->second->state != ModuleState::going) return {};
+  return found->second->module->unfinished();
+}
+
+bool Loader::has_abandoned() const {
+  Lock lock(mutex_);
+  return std::any_of(abandoned_.begin(), abandoned_.end(),
+                     [](const auto& entry) { return !entry->module->is_idle(); });
+}
+
 std::vector<ModuleInfo> Loader::list() const {
   std::vector<ModuleInfo> list;
   Lock lock(mutex_);
@@ -140,11 +160,12 @@ std::vector<ModuleInfo> Loader::list() const {
   return list;
 }
 
-// A module that is beginning or ending belongs to whoever does that: only its name is told. The lock keeps it
-// from ending meanwhile.
+// A module that is beginning or ending belongs to whoever does that: only its name is told, and what its end
+// waits for. The lock keeps it from ending meanwhile.
 ModuleInfo Loader::describe(const std::string& name, const Entry& entry) const {
   ModuleInfo info{.name = name, .path = entry.path};
   info.state = entry.state;
+  if (entry.state == ModuleState::going) info.unfinished = entry.module->unfinished();
   if (entry.state != ModuleState::live || !entry.module) return info;
   const Module& module = *entry.module;
   info.api = module.api();

@@ -15,32 +15,10 @@
 
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/module_file.h"
+#include "umdev/kernel/module_info.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::kernel {
-
-enum class ModuleState : std::uint8_t { coming, live, going, crashed };
-std::string_view name_of(ModuleState state);
-
-struct ModuleInfo {
-  struct Parameter {
-    std::string name;
-    std::string value;
-    std::string meaning;
-  };
-  std::string name;
-  std::string path;
-  std::uint32_t api = 0;  // as LINUX_VERSION_CODE
-  ModuleState state = ModuleState::coming;
-  std::string crash;  // in what it crashed; empty otherwise
-  std::string description;
-  std::string license;
-  std::string version;
-  std::vector<std::string> parents;
-  std::size_t instances = 0;
-  std::size_t open_devices = 0;
-  std::vector<Parameter> parameters;
-};
 
 class Loader {
  public:
@@ -58,11 +36,19 @@ class Loader {
       UMDEV_EXCLUDES(mutex_);
 
   // Lets it end, and unloads it. ENOENT; EAGAIN, it is beginning or ending; Module::exit()'s EBUSY, unless
-  // `forced`; EIO, it has crashed: only by force, and its code stays mapped. Waits.
+  // `forced`; EIO, it has crashed: only by force, and its code stays mapped. Waits, for as long as the module
+  // makes it wait. One that is ending is given up by `forced`: what waits in it is left, what runs goes on
+  // without it, and its code and its memory stay; ETIMEDOUT where even its module_exit runs for ever.
   Result<> remove(std::string_view name, bool forced) UMDEV_EXCLUDES(mutex_);
 
   // By force, what came last first. Waits.
   void end_all() UMDEV_EXCLUDES(mutex_);
+
+  // What the end of a module that is ending waits for; empty for any other.
+  std::vector<std::string> unfinished(std::string_view name) const UMDEV_EXCLUDES(mutex_);
+  // Whether something of a module that was given up may still run: nothing that it may touch can be
+  // destroyed.
+  bool has_abandoned() const UMDEV_EXCLUDES(mutex_);
 
   // In the order of the names.
   std::vector<ModuleInfo> list() const UMDEV_EXCLUDES(mutex_);
@@ -79,12 +65,15 @@ class Loader {
 
   Begun begin(Entry& entry, const Parameters& parameters);
   void drop(const std::string& name) UMDEV_EXCLUDES(mutex_);
+  Result<> give_up(const std::shared_ptr<Entry>& entry) UMDEV_EXCLUDES(mutex_);
   ModuleInfo describe(const std::string& name, const Entry& entry) const UMDEV_REQUIRES(mutex_);
 
   World& world_;
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_ UMDEV_GUARDED_BY(mutex_);
   unsigned last_number_ UMDEV_GUARDED_BY(mutex_) = 0;
+  Condition dropped_;
+  std::vector<std::shared_ptr<Entry>> abandoned_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::kernel

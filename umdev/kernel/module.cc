@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -187,7 +188,9 @@ Result<> Module::exit(bool forced) {
   if (!forced && open_devices() > 0)
     return fail(EBUSY, "a device of the module is open, or a container has its IOMMU driver");
   forced_ = forced;
+  is_in_exit_ = true;
   if (object_.exit != nullptr) call("module_exit", "", [&] { object_.exit(); });
+  is_in_exit_ = false;
   take_back();
   state_ = State::ended;
   return {};
@@ -219,6 +222,30 @@ void Module::note_crash(const Call& call, const os::Crash& crash) {
             (is_own ? "at " + place_of(crash.instruction) : "in a function that it called");
   }
   world_.log().error("module " + name_ + " has crashed in " + text + "; it is not called any more");
+  Lock lock(mutex_);
+  if (crash_.empty()) crash_ = std::move(text);
+  has_crashed_ = true;
+}
+
+std::vector<std::string> Module::unfinished() const {
+  std::vector<std::string> texts;
+  if (is_in_exit_) texts.emplace_back("module_exit");
+  for (const Deferred::Run run : deferred_->running())
+    texts.push_back("work " + place_of(reinterpret_cast<std::uintptr_t>(run)));
+  for (const auto& thread : threads_.values())
+    if (thread->is_running()) texts.push_back(std::string("thread ") + thread->task()->comm);
+  return texts;
+}
+
+bool Module::is_idle() const {
+  return deferred_->is_idle() &&
+         std::ranges::none_of(threads_.values(), [](const auto& thread) { return thread->is_running(); });
+}
+
+void Module::give_up() {
+  std::string text = "its end, which waits for";
+  for (const std::string& each : unfinished()) text += " " + each;
+  world_.log().error("module " + name_ + " is given up in " + text);
   Lock lock(mutex_);
   if (crash_.empty()) crash_ = std::move(text);
   has_crashed_ = true;

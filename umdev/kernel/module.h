@@ -90,6 +90,15 @@ class Module {
   std::optional<std::string> crash() const UMDEV_EXCLUDES(mutex_);
   void note_crash(const Call& call, const os::Crash& crash) UMDEV_EXCLUDES(mutex_);
 
+  // --- An end that does not come.
+
+  // What of it runs at this moment beside requests: its end itself, work, threads; for people.
+  std::vector<std::string> unfinished() const;
+  // Nothing of that runs: it can be destroyed.
+  bool is_idle() const;
+  // Treats it as crashed, so that what waits in it is let go.
+  void give_up() UMDEV_EXCLUDES(mutex_);
+
   bool has_exit() const { return object_.exit != nullptr; }
   // What instances can be made of at the moment.
   std::vector<std::string> parents() const;
@@ -124,6 +133,7 @@ class Module {
   ::task_struct task_ = {.comm = "umdevd", .pid = 1, .umdev = nullptr};
   std::atomic<State> state_ = State::loaded;
   std::atomic<bool> forced_ = false;
+  std::atomic<bool> is_in_exit_ = false;
   std::atomic<std::size_t> open_devices_ = 0;
   os::GuardedCode code_;
   std::atomic<bool> has_crashed_ = false;

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "include/umdev/kernel/umdev/objects.h"
 #include "umdev/device/class.h"
@@ -37,6 +38,12 @@ class PointerMap {
   void add(const Key* key, std::shared_ptr<Value> value) UMDEV_EXCLUDES(mutex_) {
     Lock lock(mutex_);
     values_[key] = std::move(value);
+  }
+  std::vector<std::shared_ptr<Value>> values() const UMDEV_EXCLUDES(mutex_) {
+    std::vector<std::shared_ptr<Value>> all;
+    Lock lock(mutex_);
+    for (const auto& [key, value] : values_) all.push_back(value);
+    return all;
   }
   std::shared_ptr<Value> take(const Key* key) UMDEV_EXCLUDES(mutex_) {
     Lock lock(mutex_);

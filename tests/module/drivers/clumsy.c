@@ -2,6 +2,7 @@
  * A driver (6.1's interface) that does what the user asks for by the offset of a read of region 0, mistakes
  * above all. Where nothing is asked for, a byte is its offset's lower half.
  */
+#include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/init.h>
 #include <linux/mdev.h>
@@ -12,6 +13,8 @@
 #include <linux/sysfs.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #define REGION_SIZE 0x1000
 #define SHORT_SIZE 24
@@ -42,6 +45,9 @@ MODULE_PARM_DESC(crash_exit, "crash in module_exit");
 static bool crash_description;
 module_param(crash_description, bool, 0444);
 MODULE_PARM_DESC(crash_description, "crash in show_description");
+static int stay;
+module_param(stay, int, 0444);
+MODULE_PARM_DESC(stay, "begin work that never ends: 1 waits, 2 looks at nothing that would end it");
 static char* word = (char*)"none";
 module_param(word, charp, 0444);
 MODULE_PARM_DESC(word, "any word");
@@ -220,6 +226,15 @@ static void clumsy_device_release(struct device* dev) {
   (void)dev;
 }
 
+static DECLARE_WAIT_QUEUE_HEAD(never);
+
+static void stay_for_ever(struct work_struct* work) {
+  (void)work;
+  if (stay == 1) wait_event(never, zero);
+  while (!zero) msleep(10);
+}
+static DECLARE_WORK(long_work, stay_for_ever);
+
 static int __init clumsy_init(void) {
   int ret = mdev_register_driver(&clumsy_driver);
 
@@ -233,6 +248,7 @@ static int __init clumsy_init(void) {
   /* Leaves what it has registered, as a careless driver does. */
   if (fail_init) return -fail_init;
   if (crash_init) return *nowhere;
+  if (stay) schedule_work(&long_work);
   return ret ? ret
              : mdev_register_parent(&clumsy_parent, &clumsy_dev, &clumsy_driver, clumsy_types,
                                     ARRAY_SIZE(clumsy_types));
@@ -240,6 +256,7 @@ static int __init clumsy_init(void) {
 
 static void __exit clumsy_exit(void) {
   if (crash_exit) *nowhere = 0;
+  cancel_work_sync(&long_work);
   mdev_unregister_parent(&clumsy_parent);
   device_unregister(&clumsy_dev);
   class_destroy(clumsy_class);

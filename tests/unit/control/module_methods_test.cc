@@ -16,19 +16,20 @@ constexpr std::uint32_t own_uid = 500;
 
 class FakeModules final : public Modules {
  public:
-  std::vector<ModuleReport> modules() const override {
+  std::vector<kernel::ModuleInfo> modules() const override {
     return {{.name = "mdpy",
              .path = "/x/mdpy.so",
-             .api = "6.1",
-             .state = "live",
+             .api = 0x060100,
+             .state = kernel::ModuleState::live,
              .crash = crash,
              .description = "a display",
              .license = "GPL",
              .version = {},
              .parents = {"mdpy"},
              .instances = 2,
-             .open_files = 1,
-             .parameters = {{.name = "count", .value = "4", .meaning = "displays"}}}};
+             .open_devices = 1,
+             .parameters = {{.name = "count", .value = "4", .meaning = "displays"}},
+             .unfinished = {}}};
   }
   void add(std::string path, Parameters parameters, Done<std::string> done) override {
     added.emplace_back(std::move(path), std::move(parameters));
