@@ -164,6 +164,9 @@ class EveryCallback : public ModuleTest {
         {"migration_set_state", &EveryCallback::stop},
         {"migration_get_state", &EveryCallback::fail_to_move},
         {"migration_get_data_size", &EveryCallback::ask_data_size},
+        {"log_start", &EveryCallback::log_dma},
+        {"log_read_and_clear", &EveryCallback::log_dma},
+        {"log_stop", &EveryCallback::log_dma},
         {"match_token_uuid", &EveryCallback::show_token},
         {"max_instances", &EveryCallback::show_available},
         {"get_available", &EveryCallback::show_available},
@@ -218,14 +221,34 @@ class EveryCallback : public ModuleTest {
                    std::move(done));
     });
   }
-  int feature(std::uint32_t number) {
+  int feature(std::uint32_t flags, const std::vector<std::byte>& data = {}) {
     return wait_for_end<vfio::FeatureAnswer>([&](Done<vfio::FeatureAnswer> done) {
-      session.device->feature({.flags = number | abi::vfio_device_feature_get, .data = {}, .room = 8},
-                              std::move(done));
+      session.device->feature({.flags = flags, .data = data, .room = iommu::page_size}, std::move(done));
     });
   }
-  int ask_its_feature() { return feature(77); }
-  int ask_data_size() { return feature(abi::vfio_device_feature_mig_data_size); }
+  int get_feature(std::uint32_t number) { return feature(number | abi::vfio_device_feature_get); }
+  template <typename Structure>
+  static std::vector<std::byte> to_bytes(const Structure& structure) {
+    return {bytes_of(structure).begin(), bytes_of(structure).end()};
+  }
+  // Begins a log, reads it and ends it.
+  int log_dma() {
+    auto start =
+        to_bytes(abi::VfioDmaLoggingStart{.page_size = iommu::page_size, .num_ranges = 1, .reserved = 0});
+    const auto range = to_bytes(abi::VfioDmaLoggingRange{.iova = 0, .length = iommu::page_size});
+    start.insert(start.end(), range.begin(), range.end());
+    if (const int error =
+            feature(abi::vfio_device_feature_dma_logging_start | abi::vfio_device_feature_set, start);
+        error != 0)
+      return error;
+    const int error = feature(abi::vfio_device_feature_dma_logging_report | abi::vfio_device_feature_get,
+                              to_bytes(abi::VfioDmaLoggingReport{
+                                  .iova = 0, .length = iommu::page_size, .page_size = iommu::page_size}));
+    return error != 0 ? error
+                      : feature(abi::vfio_device_feature_dma_logging_stop | abi::vfio_device_feature_set);
+  }
+  int ask_its_feature() { return get_feature(77); }
+  int ask_data_size() { return get_feature(abi::vfio_device_feature_mig_data_size); }
   int go(vfio::MigrationState state) {
     using File = std::shared_ptr<vfio::MigrationFile>;
     return wait_for_end<File>(

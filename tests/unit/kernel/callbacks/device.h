@@ -98,15 +98,18 @@ static struct vfio_log_ops the_vfio_log_ops;
 static int vfio_log_ops_log_start(struct vfio_device* vdev, struct rb_root_cached* ranges, u32 nnodes,
                                   u64* page_size) {
   (void)vdev, (void)ranges, (void)nnodes, (void)page_size;
+  SAY_CALLED(vfio_log_ops_log_start);
   return 0;
 }
 static int vfio_log_ops_log_stop(struct vfio_device* vdev) {
   (void)vdev;
+  SAY_CALLED(vfio_log_ops_log_stop);
   return 0;
 }
 static int vfio_log_ops_log_read_and_clear(struct vfio_device* vdev, unsigned long iova, unsigned long length,
                                            struct iova_bitmap* dirty) {
   (void)vdev, (void)iova, (void)length, (void)dirty;
+  SAY_CALLED(vfio_log_ops_log_read_and_clear);
   return 0;
 }
 #endif
