@@ -139,6 +139,7 @@ class Display(unittest.TestCase):
 
     def end(self, daemon: harness.Daemon, sample: str) -> None:
         self.assertTrue(harness.wait_until(lambda: daemon.json("status")["sessions"] == []))
+        self.assertTrue(harness.wait_until(lambda: daemon.json("status")["vfio"]["open_files"] == 0))
         daemon.umdev("module", "remove", sample)
         self.assertEqual(daemon.stop(), 0, daemon.said())
 
