@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "umdev/device/device.h"
+#include "umdev/support/parse.h"
 
 namespace umdev::device {
 
@@ -41,33 +42,6 @@ class Join {
   std::atomic<std::size_t> pending_ = 1;  // the one who starts it all arrives too
   Done<> done_;
 };
-
-// kstrtobool, as far as drivers_autoprobe goes.
-Result<bool> parse_bool(std::string_view text) {
-  if (text.empty()) return fail(EINVAL, "neither yes nor no");
-  switch (text[0]) {
-    case '1':
-    case 'y':
-    case 'Y':
-    case 't':
-    case 'T':
-      return true;
-    case '0':
-    case 'n':
-    case 'N':
-    case 'f':
-    case 'F':
-      return false;
-    case 'o':
-    case 'O':
-      if (text.size() > 1 && (text[1] == 'n' || text[1] == 'N')) return true;
-      if (text.size() > 1 && (text[1] == 'f' || text[1] == 'F')) return false;
-      break;
-    default:
-      break;
-  }
-  return fail(EINVAL, "neither yes nor no");
-}
 
 void add_uevent_attribute(tree::Transaction& transaction, const tree::Directory& directory, Events& events,
                           std::string devpath, std::string_view subsystem) {

@@ -1,30 +1,10 @@
 #include "umdev/mdev/instance.h"
 
-#include <charconv>
-
 #include "umdev/mdev/bus.h"
+#include "umdev/support/parse.h"
 
 namespace umdev::mdev {
 namespace {
-
-// As kstrtoul with base 0: decimal, 0x hexadecimal or 0 octal, one newline at the end.
-Result<unsigned long> parse_number(std::string_view text) {
-  if (text.ends_with('\n')) text.remove_suffix(1);
-  if (text.starts_with('+')) text.remove_prefix(1);
-  int base = 10;
-  if (text.starts_with("0x") || text.starts_with("0X")) {
-    base = 16;
-    text.remove_prefix(2);
-  } else if (text.size() > 1 && text.starts_with('0')) {
-    base = 8;
-    text.remove_prefix(1);
-  }
-  unsigned long value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error == std::errc::result_out_of_range) return fail(ERANGE, "the number is too large");
-  if (error != std::errc() || end != text.data() + text.size()) return fail(EINVAL, "not a number");
-  return value;
-}
 
 // A write of anything but 0 removes the instance, and completes when it is gone: the kernel's blocking write.
 void store_remove(device::Device& device, const device::DeviceAttribute&, std::string_view text,
