@@ -1,6 +1,7 @@
 #include "umdev/fuse/mount.h"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -45,6 +47,15 @@ Result<os::UniqueFd> mount_directly(const MountOptions& options) {
   return fd;
 }
 
+// Of a request as the kernel has given it; 0 for one whose bytes are not in memory, which are those of a
+// write.
+std::uint32_t operation_of(const fuse_buf& buffer) {
+  fuse_in_header header{};
+  if ((buffer.flags & FUSE_BUF_IS_FD) != 0 || buffer.size < sizeof header) return 0;
+  std::memcpy(&header, buffer.mem, sizeof header);
+  return header.opcode;
+}
+
 }  // namespace
 
 class Mount::Server final : public RequestSource {
@@ -68,6 +79,8 @@ class Mount::Server final : public RequestSource {
   bool receive(fuse_buf& buffer) override;
   void wake(std::thread& reader) override;
   void process(const fuse_buf& buffer) override { fuse_session_process_buf(session_, &buffer); }
+  bool closes(const fuse_buf& buffer) const override { return operation_of(buffer) == FUSE_RELEASE; }
+  bool opens(const fuse_buf& buffer) const override { return operation_of(buffer) == FUSE_OPEN; }
 
   ServerState state_;
   Log& log_;

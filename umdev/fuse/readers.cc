@@ -1,13 +1,15 @@
 #include "umdev/fuse/readers.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "umdev/os/thread.h"
 
 namespace umdev::fuse {
 
-Result<std::unique_ptr<Readers>> Readers::start(RequestSource& source, std::string name, std::size_t most) {
-  std::unique_ptr<Readers> readers(new Readers(source, std::move(name), most));
+Result<std::unique_ptr<Readers>> Readers::start(RequestSource& source, std::string name, std::size_t most,
+                                                std::chrono::milliseconds close_patience) {
+  std::unique_ptr<Readers> readers(new Readers(source, std::move(name), most, close_patience));
   {
     Lock lock(readers->mutex_);
     UMDEV_TRY(readers->add_reader());
@@ -58,8 +60,10 @@ void Readers::read(Reader& self) {
   fuse_buf buffer = {};
   while (!self.replaced && source_.receive(buffer)) {
     if (buffer.size == 0) continue;
+    self.closes = source_.closes(buffer);
     ++self.steps;
     if (watcher_sleeps_.load()) wake_watcher();
+    if (source_.opens(buffer)) await_closes(self);
     source_.process(buffer);
     ++self.steps;
   }
@@ -67,6 +71,23 @@ void Readers::read(Reader& self) {
   Lock lock(mutex_);
   self.ended = true;
   changed_.notify_all();
+}
+
+// Rare: a close takes no time, unless its thread has lost the processor in the middle of it. So this looks
+// again and again, and nobody who closes has to tell.
+void Readers::await_closes(const Reader& self) {
+  constexpr std::chrono::milliseconds between{1};
+  Lock lock(mutex_);
+  for (auto waited = 0 * between; waited < close_patience_ && !stopping_; waited += between) {
+    if (!does_another_close(self)) return;
+    changed_.wait_for(mutex_, between);
+  }
+}
+
+bool Readers::does_another_close(const Reader& self) const {
+  return std::ranges::any_of(readers_, [&](const std::unique_ptr<Reader>& reader) {
+    return reader.get() != &self && reader->steps % 2 != 0 && reader->closes;
+  });
 }
 
 void Readers::wake_watcher() {

@@ -27,6 +27,12 @@ class RequestSource {
   virtual void wake(std::thread& reader) = 0;
   // Several at once, when one of them hangs.
   virtual void process(const fuse_buf& buffer) = 0;
+
+  // Whoever has closed a file, or has ended, counts on it when the next one opens it, and a kernel does not
+  // wait for our answer to a close. So a request that `opens` is not processed before those that `closes` and
+  // came earlier have been.
+  virtual bool closes(const fuse_buf& buffer) const = 0;
+  virtual bool opens(const fuse_buf& buffer) const = 0;
 };
 
 // One thread that does everything is the fastest: the one who asks and the one who answers then share a
@@ -37,8 +43,11 @@ class Readers {
  public:
   static constexpr std::chrono::milliseconds patience{20};
 
-  // Starts. `most`: threads at a time; 1: nobody takes over. EAGAIN.
-  static Result<std::unique_ptr<Readers>> start(RequestSource& source, std::string name, std::size_t most);
+  // Starts. `most`: threads at a time; 1: nobody takes over. `close_patience`: how long who opens waits for a
+  // close that hangs. EAGAIN.
+  static Result<std::unique_ptr<Readers>> start(
+      RequestSource& source, std::string name, std::size_t most,
+      std::chrono::milliseconds close_patience = std::chrono::seconds(1));
   // Waits for all of them: the source says that there is nothing any more, and who waits in it is woken.
   ~Readers();
 
@@ -46,14 +55,17 @@ class Readers {
   struct Reader {
     std::thread thread;
     std::atomic<std::uint64_t> steps = 0;  // odd: in the middle of a request
+    std::atomic<bool> closes = false;      // that request does
     std::atomic<bool> replaced = false;
     std::atomic<bool> ended = false;
   };
 
-  Readers(RequestSource& source, std::string name, std::size_t most)
-      : source_(source), name_(std::move(name)), most_(most) {}
+  Readers(RequestSource& source, std::string name, std::size_t most, std::chrono::milliseconds close_patience)
+      : source_(source), name_(std::move(name)), most_(most), close_patience_(close_patience) {}
   Result<> add_reader() UMDEV_REQUIRES(mutex_);
   void read(Reader& self) UMDEV_EXCLUDES(mutex_);
+  void await_closes(const Reader& self) UMDEV_EXCLUDES(mutex_);
+  bool does_another_close(const Reader& self) const UMDEV_REQUIRES(mutex_);
   void wake(Reader& reader) UMDEV_EXCLUDES(mutex_);
   void watch() UMDEV_EXCLUDES(mutex_);
   void wake_watcher();
@@ -62,6 +74,7 @@ class Readers {
   RequestSource& source_;
   const std::string name_;
   const std::size_t most_;
+  const std::chrono::milliseconds close_patience_;
   std::atomic<bool> watcher_sleeps_ = false;
   Mutex mutex_;
   Condition changed_;
