@@ -176,7 +176,7 @@ Result<> Daemon::build_doors() {
       *vfio_user_, runtime_directory() + "/" + std::string(control::vfio_user_directory_name),
       options_.config));
   UMDEV_TRY(take_sockets());
-  functions_ = UMDEV_TRY(InstanceFunctions::create(*model_));
+  functions_ = UMDEV_TRY(InstanceFunctions::create(*model_, *core_));
   mover_ = std::make_unique<manage::Mover>(
       *bus_, *core_, *host_, manage::Mover::Doors{.sessions = vfio_user_.get(), .watcher = watcher_.get()});
   kept_ = std::make_unique<manage::KeptStates>(

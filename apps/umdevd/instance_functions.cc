@@ -19,9 +19,10 @@ std::optional<std::string_view> asked_for(const mdev::Instance& instance) {
 
 }  // namespace
 
-Result<std::unique_ptr<InstanceFunctions>> InstanceFunctions::create(device::Model& model) {
+Result<std::unique_ptr<InstanceFunctions>> InstanceFunctions::create(device::Model& model, vfio::Core& core) {
   // Its constructor is private.
-  return std::unique_ptr<InstanceFunctions>(new InstanceFunctions(UMDEV_TRY(pci::PciBus::create(model))));
+  return std::unique_ptr<InstanceFunctions>(
+      new InstanceFunctions(UMDEV_TRY(pci::PciBus::create(model, core))));
 }
 
 bool InstanceFunctions::is_function(const mdev::Instance& instance) {
@@ -36,10 +37,16 @@ Result<> InstanceFunctions::show(mdev::Instance& instance) {
   return {};
 }
 
-void InstanceFunctions::hide(mdev::Instance& instance) {
+void InstanceFunctions::hide(mdev::Instance& instance, RemovePolicy policy, Done<> done) {
   const auto text = asked_for(instance);
-  if (!text) return;
-  if (const auto address = pci::Address::parse(*text)) bus_->remove(*address, instance, [](Result<>) {});
+  if (!text) return done();
+  const auto address = pci::Address::parse(*text);
+  if (!address) return done();
+  bus_->remove(*address, instance, policy, std::move(done));
+}
+
+bool InstanceFunctions::has_virtual_functions(const mdev::Instance& instance) const {
+  return bus_->has_virtual_functions(instance);
 }
 
 }  // namespace umdev::daemon

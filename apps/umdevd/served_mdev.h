@@ -29,7 +29,7 @@ class ServedMdev final : public mdev::BusDriver {
   void remove_instance(mdev::Instance& instance, RemovePolicy policy, Done<> done) override;
   // Sessions that have the device end with it; a client that is connected without has until the version
   // deadline.
-  void force_remove_instance(mdev::Instance& instance) override { inner_->force_remove_instance(instance); }
+  void force_remove_instance(mdev::Instance& instance) override;
 
  private:
   Result<> open_doors(mdev::Instance& instance);

@@ -14,7 +14,10 @@ constexpr std::uint16_t errors_version = 1;
 constexpr std::uint32_t registers_flags =
     abi::vfio_region_info_flag_read | abi::vfio_region_info_flag_write | abi::vfio_region_info_flag_mmap;
 
-pci::Model make_model() {
+pci::Model make_model(Ioat::Kind kind) {
+  const bool is_virtual = kind == Ioat::Kind::virtual_function;
+  const pci::Bar registers{
+      .kind = pci::Bar::Kind::memory64, .size = spec::registers_size, .region_flags = registers_flags};
   pci::ConfigLayout layout(abi::pci_cfg_space_exp_size);
   layout.identify({.vendor = spec::vendor_id,
                    .device = spec::device_id,
@@ -22,12 +25,12 @@ pci::Model make_model() {
                    .subsystem = spec::device_id,
                    .class_code = spec::class_code,
                    .revision = spec::revision});
-  layout.add_bar(
-      spec::registers_bar,
-      {.kind = pci::Bar::Kind::memory64, .size = spec::registers_size, .region_flags = registers_flags});
-  layout.add_interrupt_pin(spec::interrupt_pin);
-  layout.add_power_management();
-  layout.add_msi({});
+  layout.add_bar(spec::registers_bar, registers);
+  if (!is_virtual) {
+    layout.add_interrupt_pin(spec::interrupt_pin);
+    layout.add_power_management();
+    layout.add_msi({});
+  }
   layout.add_msix({.vectors = spec::msix_vectors,
                    .table_bar = spec::registers_bar,
                    .table_offset = spec::msix_table,
@@ -37,24 +40,37 @@ pci::Model make_model() {
   layout.add_error_reporting();
   for (const std::uint16_t errors : {spec::dmauncerrsts, spec::chanerr_int, spec::chanerrmsk_int})
     layout.set<std::uint32_t>(errors, 0, 0, ~std::uint32_t{0});
+  if (kind == Ioat::Kind::physical) {
+    layout.begin_extended_at(spec::own_registers_end);
+    layout.add_sriov({.total = spec::virtual_functions,
+                      .first_offset = spec::virtual_function_offset,
+                      .stride = 1,
+                      .device = spec::device_id,
+                      .bars = {registers}});
+  }
   return pci::Model(std::move(layout));
 }
 
 }  // namespace
 
-std::unique_ptr<vfio::Device> Ioat::create(unsigned channels, DeviceHost& host) {
+std::unique_ptr<Ioat> Ioat::create(unsigned channels, DeviceHost& host, Kind kind) {
   UMDEV_ASSERT(channels >= 1 && channels <= spec::channels_max, "the engine has one to four channels");
-  return std::unique_ptr<Ioat>(new Ioat(channels, host));
+  return std::unique_ptr<Ioat>(new Ioat(channels, host, kind));
 }
 
-Ioat::Ioat(unsigned channels, DeviceHost& host)
-    : PciDevice(pci::share(make_model())),
+Ioat::Ioat(unsigned channels, DeviceHost& host, Kind kind)
+    : PciDevice(pci::share(make_model(kind))),
+      kind_(kind),
       channel_count_(channels),
       migration_(*this, channels),
       engine_(channels) {
   WorkSource& source = *this;
   for (unsigned channel = 0; channel < channels; ++channel)
     workers_.push_back(std::make_unique<Worker>(source, host, channel));
+}
+
+std::unique_ptr<pci::PciDevice> Ioat::make_virtual_function(DeviceHost& host) {
+  return create(1, host, Kind::virtual_function);
 }
 
 // --- The user's accesses.

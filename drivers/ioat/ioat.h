@@ -20,8 +20,10 @@ namespace umdev::ioat {
 
 class Ioat final : public pci::PciDevice, private WorkSource {
  public:
+  // A physical function makes virtual ones, of one channel each; these have no interrupt line and no MSI.
+  enum class Kind : std::uint8_t { plain, physical, virtual_function };
   // `channels` is 1 to spec::channels_max. `host` outlives the device.
-  static std::unique_ptr<vfio::Device> create(unsigned channels, DeviceHost& host);
+  static std::unique_ptr<Ioat> create(unsigned channels, DeviceHost& host, Kind kind = Kind::plain);
 
   // ^vfio::Device
   std::string_view name() const override { return "ioat"; }
@@ -31,7 +33,8 @@ class Ioat final : public pci::PciDevice, private WorkSource {
   void reset(vfio::User& user, Done<> done) override;
   // Pins are held for the length of one copy, so there is none to drop.
   bool pins_memory() const override { return true; }
-  vfio::Migration* migration() override { return &migration_; }
+  // A physical function stays: its virtual ones would not move with it.
+  vfio::Migration* migration() override { return kind_ == Kind::physical ? nullptr : &migration_; }
 
   // Its migration's side. `running`: descriptors are worked on; completes when none is under way that may not
   // be. While registers are not `reachable`, they are EBUSY to the user.
@@ -42,12 +45,13 @@ class Ioat final : public pci::PciDevice, private WorkSource {
   unsigned channel_count() const { return channel_count_; }
 
  private:
-  Ioat(unsigned channels, DeviceHost& host);
+  Ioat(unsigned channels, DeviceHost& host, Kind kind);
 
   // ^pci::PciDevice
   Result<> bar_read(vfio::User& user, std::uint32_t bar, std::uint64_t offset, Bytes into) override;
   Result<> bar_write(vfio::User& user, std::uint32_t bar, std::uint64_t offset, ConstBytes from) override;
   void function_reset() override;
+  std::unique_ptr<pci::PciDevice> make_virtual_function(DeviceHost& host) override;
 
   // ^WorkSource
   vfio::User& user() override UMDEV_EXCLUDES(mutex_);
@@ -70,6 +74,7 @@ class Ioat final : public pci::PciDevice, private WorkSource {
   void tell() UMDEV_REQUIRES(mutex_);
   void start_workers() UMDEV_EXCLUDES(mutex_);
 
+  const Kind kind_;
   const unsigned channel_count_;
   Migration migration_;
   Gate gate_;  // a worker is inside while it does not rest

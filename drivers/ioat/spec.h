@@ -22,6 +22,13 @@ inline constexpr std::uint16_t dmauncerrsts = 0x148;
 inline constexpr std::uint16_t chanerr_int = 0x180;
 inline constexpr std::uint16_t chanerrmsk_int = 0x184;
 
+inline constexpr std::uint16_t own_registers_end = 0x188;
+
+// Not of the data sheet, which knows no virtual functions: how many a physical function has, and where the
+// first one is, half a bus behind it.
+inline constexpr std::uint16_t virtual_functions = 7;
+inline constexpr std::uint16_t virtual_function_offset = 0x80;
+
 inline constexpr unsigned channels_max = 4;
 
 // The registers of the engine as a whole.

@@ -25,6 +25,7 @@ std::unique_ptr<mdev::ParentDriver> make() {
 const std::vector<Subject> subjects = {
     {"ioat", "ioat-1", [] { return ioat::IoatParent::spec(); }, make<ioat::IoatParent>},
     {"ioat", "ioat-4", [] { return ioat::IoatParent::spec(); }, make<ioat::IoatParent>},
+    {"ioat", "ioat-sriov", [] { return ioat::IoatParent::spec(); }, make<ioat::IoatParent>},
     {"mtty", "mtty-1", [] { return mtty::MttyParent::spec(); }, make<mtty::MttyParent>},
     {"mtty", "mtty-2", [] { return mtty::MttyParent::spec(); }, make<mtty::MttyParent>},
     {"null", "null-1", [] { return null::NullParent::spec(); }, make<null::NullParent>},

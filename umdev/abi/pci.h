@@ -145,4 +145,20 @@ inline constexpr std::uint16_t pci_err_cor_status = 0x10;
 inline constexpr std::uint16_t pci_err_cor_mask = 0x14;
 inline constexpr std::uint16_t pci_err_cap = 0x18;
 
+// Single Root I/O Virtualization, of a physical function.
+inline constexpr std::uint16_t pci_sriov_ctrl = 0x08;
+inline constexpr std::uint16_t pci_sriov_initial_vf = 0x0c;
+inline constexpr std::uint16_t pci_sriov_total_vf = 0x0e;
+inline constexpr std::uint16_t pci_sriov_num_vf = 0x10;
+inline constexpr std::uint16_t pci_sriov_vf_offset = 0x14;
+inline constexpr std::uint16_t pci_sriov_vf_stride = 0x16;
+inline constexpr std::uint16_t pci_sriov_vf_did = 0x1a;
+inline constexpr std::uint16_t pci_sriov_sup_pgsize = 0x1c;
+inline constexpr std::uint16_t pci_sriov_sys_pgsize = 0x20;
+inline constexpr std::uint16_t pci_sriov_bar = 0x24;
+inline constexpr std::uint16_t pci_sriov_num_bars = 6;
+inline constexpr std::uint16_t pci_sriov_sizeof = 0x40;
+inline constexpr std::uint16_t pci_sriov_ctrl_vfe = 0x01;
+inline constexpr std::uint16_t pci_sriov_ctrl_mse = 0x08;
+
 }  // namespace umdev::abi

@@ -41,4 +41,13 @@ std::string Address::root() const {
   return format("%04x:%02x", domain, bus);
 }
 
+Result<Address> Address::behind(unsigned functions) const {
+  const std::uint64_t number = (bus << 8U | device << 3U | function) + std::uint64_t{functions};
+  if (number > 0xffff) return fail(ERANGE, "there is no bus behind the last one");
+  return Address{.domain = domain,
+                 .bus = static_cast<std::uint8_t>(number >> 8),
+                 .device = static_cast<std::uint8_t>(number >> 3 & 31U),
+                 .function = static_cast<std::uint8_t>(number & 7U)};
+}
+
 }  // namespace umdev::pci

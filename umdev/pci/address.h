@@ -20,6 +20,9 @@ struct Address {
   std::string to_string() const;
   // "0000:00": the bus that it is on.
   std::string root() const;
+  // The function that comes so many behind this one, across the ends of devices and buses. ERANGE: it would
+  // be behind the last bus.
+  Result<Address> behind(unsigned functions) const;
 
   friend bool operator==(const Address&, const Address&) = default;
 };

@@ -216,6 +216,11 @@ std::uint16_t ConfigLayout::add_extended_capability(std::uint16_t id, std::uint8
   return offset;
 }
 
+void ConfigLayout::begin_extended_at(std::uint16_t offset) {
+  UMDEV_ASSERT(offset % 4 == 0 && last_extended_ != 0, "the list begins at 0x100, at whole dwords");
+  next_extended_ = std::max(next_extended_, offset);
+}
+
 std::uint16_t ConfigLayout::add_error_reporting() {
   constexpr std::uint32_t uncorrectable = 0x005ff030;  // the errors that there are
   constexpr std::uint32_t fatal = 0x00062030;          // of these, the ones that are fatal at power-on
@@ -230,6 +235,31 @@ std::uint16_t ConfigLayout::add_error_reporting() {
   for (const std::uint16_t set_up :
        {abi::pci_err_uncor_mask, abi::pci_err_uncor_sever, abi::pci_err_cor_mask})
     keep<std::uint32_t>(offset + set_up, ~0U);
+  return offset;
+}
+
+std::uint16_t ConfigLayout::add_sriov(const SriovCapability& sriov) {
+  UMDEV_ASSERT(sriov.total != 0 && sriov.first_offset != 0 && (sriov.stride != 0 || sriov.total == 1),
+               "virtual functions have addresses of their own");
+  constexpr std::uint32_t pages_of_4k = 1;
+  const std::array<std::byte, abi::pci_sriov_sizeof - 4> body{};
+  const std::uint16_t offset = add_extended_capability(abi::pci_ext_cap_id_sriov, 1, body);
+  set<std::uint16_t>(offset + abi::pci_sriov_initial_vf, sriov.total);
+  set<std::uint16_t>(offset + abi::pci_sriov_total_vf, sriov.total);
+  set<std::uint16_t>(offset + abi::pci_sriov_vf_offset, sriov.first_offset);
+  set<std::uint16_t>(offset + abi::pci_sriov_vf_stride, sriov.stride);
+  set<std::uint16_t>(offset + abi::pci_sriov_vf_did, sriov.device);
+  set<std::uint32_t>(offset + abi::pci_sriov_sup_pgsize, pages_of_4k);
+  set<std::uint32_t>(offset + abi::pci_sriov_sys_pgsize, pages_of_4k);
+  for (std::uint16_t index = 0; index < abi::pci_sriov_num_bars; ++index)
+    if (sriov.bars[index].kind != Bar::Kind::none)
+      set<std::uint32_t>(static_cast<std::uint16_t>(offset + abi::pci_sriov_bar + 4 * index),
+                         type_bits(sriov.bars[index]));
+  // A reset ends them no more than a kernel lets it: it restores how many there are.
+  keep<std::uint16_t>(offset + abi::pci_sriov_ctrl, 0xffff);
+  keep<std::uint16_t>(offset + abi::pci_sriov_num_vf, 0xffff);
+  sriov_ = sriov;
+  sriov_offset_ = offset;
   return offset;
 }
 

@@ -58,6 +58,17 @@ struct ExpressCapability {
   bool function_level_reset = true;
 };
 
+// Of a physical function: its virtual functions, `total` at most. The first is `first_offset` functions
+// behind it, the next `stride` behind that one, across the ends of devices and buses. `bars` are those of
+// each of them.
+struct SriovCapability {
+  std::uint16_t total = 0;
+  std::uint16_t first_offset = 1;
+  std::uint16_t stride = 1;
+  std::uint16_t device = 0;  // their device id; the vendor is the physical function's
+  std::array<Bar, abi::pci_std_num_bars> bars = {};
+};
+
 // A table of bytes, each with the bits that a write may set (`writable`) and the bits that writing 1 clears
 // (`write_1_clears`); everything else is read-only. Built once by a driver, then only read: safe from any
 // thread. What it is asked to hold is the driver's choice, never a client's, so a mistake is an assertion.
@@ -113,8 +124,12 @@ class ConfigLayout {
   // The same in extended space, which begins at 0x100: `body` stands behind the dword of id and next. Needs a
   // configuration space of 4096 bytes.
   std::uint16_t add_extended_capability(std::uint16_t id, std::uint8_t version, ConstBytes body);
+  // The next one stands there, or further behind: before it are registers of the function's own.
+  void begin_extended_at(std::uint16_t offset);
   // Advanced error reporting, of a function that never has an error to report.
   std::uint16_t add_error_reporting();
+  // All of it is read-only, as vfio-pci shows it: the one who has the machine enables virtual functions.
+  std::uint16_t add_sriov(const SriovCapability& sriov);
 
   // Asks for a ConfigChange whenever a write changes this register of 1, 2 or 4 bytes.
   void watch(std::uint16_t offset, std::uint8_t size);
@@ -135,6 +150,10 @@ class ConfigLayout {
   // Where the message control of MSI or MSI-X is; 0 without the capability.
   std::uint16_t msi_control() const { return msi_control_; }
   std::uint16_t msix_control() const { return msix_control_; }
+  // A total of 0: the function has no virtual functions.
+  const SriovCapability& sriov() const { return sriov_; }
+  // Where that capability is; 0 without it.
+  std::uint16_t sriov_offset() const { return sriov_offset_; }
   // Where devctl is, of a function that has function level reset; else 0.
   std::uint16_t function_level_reset() const { return function_level_reset_; }
 
@@ -155,6 +174,8 @@ class ConfigLayout {
   MsixCapability msix_{.vectors = 0};
   std::uint16_t msi_control_ = 0;
   std::uint16_t msix_control_ = 0;
+  SriovCapability sriov_;
+  std::uint16_t sriov_offset_ = 0;
   std::uint16_t function_level_reset_ = 0;
   std::uint16_t next_capability_ = abi::pci_std_header_sizeof;
   std::uint16_t last_link_ = abi::pci_capability_list;

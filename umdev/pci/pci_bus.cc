@@ -24,8 +24,11 @@ class VfioPci final : public device::Driver {
   std::string_view name() const override { return vfio_pci_name; }
   std::string_view module_name() const override { return "vfio_pci"; }
   bool manages_dma() const override { return true; }
-  Result<> probe(device::Device& device) override { return PciFunction::from(device).show_to_vfio(); }
-  void remove(device::Device& device) override { PciFunction::from(device).hide_from_vfio(); }
+  Result<> probe(device::Device& device) override { return PciFunction::from(device).bind_to_vfio(); }
+  void begin_remove(device::Device& device, RemovePolicy policy, Done<> done) override {
+    PciFunction::from(device).unbind_from_vfio(policy, std::move(done));
+  }
+  void force_remove(device::Device& device) override { PciFunction::from(device).force_unbind(); }
 };
 
 // What the function looks like, asked of a device that cannot go meanwhile.
@@ -41,11 +44,11 @@ Result<ConfigLayout> layout_of(const std::shared_ptr<vfio::RegisteredDevice>& de
 
 }  // namespace
 
-Result<std::unique_ptr<PciBus>> PciBus::create(device::Model& model) {
+Result<std::unique_ptr<PciBus>> PciBus::create(device::Model& model, vfio::Core& core) {
   auto bus = UMDEV_TRY(device::Bus::create(model, "pci", std::make_unique<Policy>()));
   auto roots = UMDEV_TRY(device::Class::create(model, "pci_bus"));
   // Its constructor is private.
-  std::unique_ptr<PciBus> made(new PciBus(model, std::move(bus), std::move(roots)));
+  std::unique_ptr<PciBus> made(new PciBus(model, core, std::move(bus), std::move(roots)));
   made->vfio_pci_ = std::make_shared<VfioPci>();
   made->registration_ = UMDEV_TRY(made->bus_->register_driver(made->vfio_pci_));
   return made;
@@ -93,20 +96,53 @@ Result<std::shared_ptr<device::Device>> PciBus::root_of(const Address& address) 
 Result<std::shared_ptr<device::Device>> PciBus::add(const Address& address, device::Device& of,
                                                     std::shared_ptr<vfio::RegisteredDevice> device) {
   const ConfigLayout layout = UMDEV_TRY(layout_of(device));
-  auto function = std::make_shared<PciFunction>(model_, UMDEV_TRY(root_of(address)), bus_, address,
-                                                std::move(device), layout, of.path());
+  const PciFunction::Place place{
+      .model = model_, .root = UMDEV_TRY(root_of(address)), .bus = bus_, .address = address};
+  auto virtual_functions = virtual_functions_of(layout, device);
+  auto function = std::make_shared<ShownFunction>(place, layout, std::move(device), of.path(),
+                                                  std::move(virtual_functions));
   function->set_driver_override(std::string(vfio_pci_name));
-  UMDEV_TRY(function->add(
-      [&function = *function](tree::Transaction& transaction, const tree::Directory& directory) {
-        function.stage(transaction, directory);
-      }));
+  UMDEV_TRY(function->show());
+  Lock lock(mutex_);
+  shown_[&of] = function;
   return function;
 }
 
-void PciBus::remove(const Address& address, const device::Device& of, Done<> done) {
-  const auto function = bus_->find_device(address.to_string());
-  if (!function || !PciFunction::from(**function).is_of(of)) return done();
-  (*function)->remove(RemovePolicy::force, std::move(done));
+std::unique_ptr<VirtualFunctions> PciBus::virtual_functions_of(
+    const ConfigLayout& layout, const std::shared_ptr<vfio::RegisteredDevice>& device) {
+  if (layout.sriov().total == 0) return nullptr;
+  return std::make_unique<VirtualFunctions>(
+      VirtualFunctions::World{.core = core_,
+                              .model = model_,
+                              .bus = bus_,
+                              .root_of = [this](const Address& address) { return root_of(address); }},
+      layout.sriov(), device);
+}
+
+std::shared_ptr<ShownFunction> PciBus::shown(const device::Device& of) const {
+  Lock lock(mutex_);
+  const auto found = shown_.find(&of);
+  return found == shown_.end() ? nullptr : found->second.lock();
+}
+
+bool PciBus::has_virtual_functions(const device::Device& of) const {
+  const auto function = shown(of);
+  return function && function->virtual_functions() != nullptr && function->virtual_functions()->count() != 0;
+}
+
+void PciBus::remove(const Address& address, const device::Device& of, RemovePolicy policy, Done<> done) {
+  const std::shared_ptr<ShownFunction> function = shown(of);
+  if (!function || function->address() != address) return done();
+  auto removed = std::make_shared<Done<>>(std::move(done));
+  function->remove(policy, [this, function, of = &of, removed](Result<> result) {
+    if (!result && result.error().code == EBUSY) return (*removed)(std::move(result));
+    {
+      Lock lock(mutex_);
+      const auto found = shown_.find(of);
+      if (found != shown_.end() && found->second.lock() == function) shown_.erase(found);
+    }
+    (*removed)({});
+  });
 }
 
 }  // namespace umdev::pci

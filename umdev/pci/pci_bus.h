@@ -10,6 +10,7 @@
 #include "umdev/device/device.h"
 #include "umdev/device/model.h"
 #include "umdev/pci/address.h"
+#include "umdev/pci/shown_function.h"
 #include "umdev/support/mutex.h"
 #include "umdev/vfio/registered_device.h"
 
@@ -29,11 +30,15 @@ namespace umdev::pci {
 // With the first function come what programs look for before they believe in any: the modules vfio and
 // vfio_pci in module/, an IOMMU in class/iommu.
 //
+// A physical function (one with an SriovCapability) has `sriov_numvfs` and makes virtual functions by it
+// (VirtualFunctions): VFIO devices of their own, of which the function is the only name. They go with it.
+//
 // Threads: every function from any. Must outlive its functions.
 class PciBus {
  public:
-  // EEXIST: the model has a PCI bus already.
-  static Result<std::unique_ptr<PciBus>> create(device::Model& model);
+  // `core` is where virtual functions are registered, and outlives this. EEXIST: the model has a PCI bus
+  // already.
+  static Result<std::unique_ptr<PciBus>> create(device::Model& model, vfio::Core& core);
   ~PciBus();
 
   // Shows the device, bound to vfio-pci. EOPNOTSUPP: it is no PciDevice; EEXIST: the address is taken;
@@ -41,23 +46,34 @@ class PciBus {
   Result<std::shared_ptr<device::Device>> add(const Address& address, device::Device& of,
                                               std::shared_ptr<vfio::RegisteredDevice> device)
       UMDEV_EXCLUDES(mutex_);
-  // Takes the view of that device away. Nothing to do when it has none at the address.
-  void remove(const Address& address, const device::Device& of, Done<> done);
+  // Takes the view of that device away, when the users of its virtual functions have gone as the policy says.
+  // EBUSY: there are such functions, under RemovePolicy::busy. Nothing to do when it has no view at the
+  // address. Once more with RemovePolicy::force ends a wait.
+  void remove(const Address& address, const device::Device& of, RemovePolicy policy, Done<> done)
+      UMDEV_EXCLUDES(mutex_);
+  // Has the view of that device some at present?
+  bool has_virtual_functions(const device::Device& of) const UMDEV_EXCLUDES(mutex_);
 
  private:
-  PciBus(device::Model& model, std::shared_ptr<device::Bus> bus, std::shared_ptr<device::Class> root_class)
-      : model_(model), bus_(std::move(bus)), root_class_(std::move(root_class)) {}
+  std::shared_ptr<ShownFunction> shown(const device::Device& of) const UMDEV_EXCLUDES(mutex_);
+  PciBus(device::Model& model, vfio::Core& core, std::shared_ptr<device::Bus> bus,
+         std::shared_ptr<device::Class> root_class)
+      : model_(model), core_(core), bus_(std::move(bus)), root_class_(std::move(root_class)) {}
+  std::unique_ptr<VirtualFunctions> virtual_functions_of(
+      const ConfigLayout& layout, const std::shared_ptr<vfio::RegisteredDevice>& device);
   Result<std::shared_ptr<device::Device>> root_of(const Address& address) UMDEV_EXCLUDES(mutex_);
 
   Result<> show_surroundings() UMDEV_REQUIRES(mutex_);
 
   device::Model& model_;
+  vfio::Core& core_;
   const std::shared_ptr<device::Bus> bus_;
   const std::shared_ptr<device::Class> root_class_;
   std::shared_ptr<device::Driver> vfio_pci_;  // written by create()
   Registration registration_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<device::Device>> roots_ UMDEV_GUARDED_BY(mutex_);
+  std::map<const device::Device*, std::weak_ptr<ShownFunction>> shown_ UMDEV_GUARDED_BY(mutex_);
   tree::NodeHandle modules_ UMDEV_GUARDED_BY(mutex_);
   std::shared_ptr<device::Device> iommu_ UMDEV_GUARDED_BY(mutex_);
 };

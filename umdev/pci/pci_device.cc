@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "umdev/abi/migration.h"
+#include "umdev/os/random_uuid.h"
+#include "umdev/vfio/feature.h"
+
 namespace umdev::pci {
 namespace {
 
@@ -33,7 +37,10 @@ ModelRef share(Model model) {
 }
 
 PciDevice::PciDevice(ModelRef model)
-    : model_(std::move(model)), config_(model_->config), msix_(model_->config.msix_vectors()) {}
+    : model_(std::move(model)),
+      token_(model_->config.sriov().total == 0 ? nullptr : std::make_shared<VfToken>(os::random_uuid())),
+      config_(model_->config),
+      msix_(model_->config.msix_vectors()) {}
 
 vfio::DeviceInfo PciDevice::info() const {
   return {.flags = abi::vfio_device_flags_pci | abi::vfio_device_flags_reset,
@@ -83,10 +90,13 @@ Result<vfio::IrqInfo> PciDevice::irq_info(std::uint32_t index) const {
 }
 
 void PciDevice::open_device(vfio::User& user, Done<> done) {
+  bool first = false;
   {
     Lock lock(mutex_);
+    first = users_.empty();
     users_.push_back(&user);
   }
+  if (first && physical_token_) physical_token_->add_user();
   done();
 }
 
@@ -99,6 +109,7 @@ void PciDevice::close_device(vfio::User& user, Done<> done) {
     if (last) msix_.set_enabled(false);
   }
   if (last) return_to(Config::power_on);
+  if (last && physical_token_) physical_token_->remove_user();
   done();
 }
 
@@ -109,6 +120,7 @@ void PciDevice::return_to(Config config) {
       config_.reset();
     else
       config_.reset_function();
+    put_virtual_functions();
     msix_.reset();
     for (vfio::User* user : users_) user->irqs().clear_pending();
   }
@@ -119,6 +131,44 @@ void PciDevice::return_to(Config config) {
 void PciDevice::reset(vfio::User&, Done<> done) {
   return_to(Config::reset);
   done();
+}
+
+Result<> PciDevice::match_token(const std::optional<Uuid>& token) const {
+  if (physical_token_) return physical_token_->match_virtual(token);
+  return token_ ? token_->match_physical(token) : Device::match_token(token);
+}
+
+Result<std::vector<std::byte>> PciDevice::device_feature(vfio::User&, const vfio::FeatureRequest& request) {
+  const std::uint32_t feature = request.flags & abi::vfio_device_feature_mask;
+  if (feature != abi::vfio_device_feature_pci_vf_token || !token_) return fail(ENOTTY, "unknown feature");
+  // Never read: it may be of another user.
+  std::array<std::uint8_t, 16> bytes{};
+  if (!UMDEV_TRY(vfio::check_feature(request, abi::vfio_device_feature_set, bytes.size())))
+    return std::vector<std::byte>();
+  std::ranges::copy(request.data.first(bytes.size()), std::as_writable_bytes(std::span(bytes)).begin());
+  token_->set(Uuid(bytes));
+  return std::vector<std::byte>();
+}
+
+Result<std::unique_ptr<PciDevice>> PciDevice::create_virtual_function(DeviceHost& host) {
+  std::unique_ptr<PciDevice> made = token_ ? make_virtual_function(host) : nullptr;
+  if (!made) return fail(EOPNOTSUPP, "the function has no virtual functions");
+  made->physical_token_ = token_;
+  return made;
+}
+
+void PciDevice::show_virtual_functions(std::uint16_t count) {
+  Lock lock(mutex_);
+  virtual_functions_ = count;
+  put_virtual_functions();
+}
+
+void PciDevice::put_virtual_functions() {
+  const std::uint16_t at = model_->config.sriov_offset();
+  if (at == 0 || config_.value<std::uint16_t>(at + abi::pci_sriov_num_vf) == virtual_functions_) return;
+  const std::uint16_t enabled = abi::pci_sriov_ctrl_vfe | abi::pci_sriov_ctrl_mse;
+  config_.set_value<std::uint16_t>(at + abi::pci_sriov_num_vf, virtual_functions_);
+  config_.set_value<std::uint16_t>(at + abi::pci_sriov_ctrl, virtual_functions_ == 0 ? 0 : enabled);
 }
 
 void PciDevice::request(unsigned) {

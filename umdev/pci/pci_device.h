@@ -9,6 +9,8 @@
 
 #include "umdev/pci/config_space.h"
 #include "umdev/pci/msix.h"
+#include "umdev/pci/vf_token.h"
+#include "umdev/support/host.h"
 #include "umdev/support/mutex.h"
 #include "umdev/support/state_stream.h"
 #include "umdev/vfio/device.h"
@@ -59,6 +61,21 @@ class PciDevice : public vfio::Device {
   // Raises the REQ interrupt of every user that has set it up.
   void request(unsigned count) override;
 
+  // The VF token decides who may open a physical function and its virtual functions; another takes none.
+  Result<> match_token(const std::optional<Uuid>& token) const override;
+  // PCI_VF_TOKEN of a physical function. Whoever overrides it hands on what it does not know.
+  Result<std::vector<std::byte>> device_feature(vfio::User& user,
+                                                const vfio::FeatureRequest& request) override;
+
+  // --- Single Root I/O Virtualization: of a function whose layout has an SriovCapability.
+  // A new virtual function of this one, to be registered under an address of its own; it has nothing to do
+  // with this object any more but for the token. EOPNOTSUPP: there are none.
+  Result<std::unique_ptr<PciDevice>> create_virtual_function(DeviceHost& host);
+  // What configuration space says of how many there are, through resets and users.
+  void show_virtual_functions(std::uint16_t count) UMDEV_EXCLUDES(mutex_);
+  // Was it made by create_virtual_function()?
+  bool is_virtual() const { return physical_token_ != nullptr; }
+
   // What the function looks like at power-on; never changes.
   const ConfigLayout& layout() const { return model_->config; }
 
@@ -70,6 +87,9 @@ class PciDevice : public vfio::Device {
   // regions and hands the rest to this class. The defaults answer EINVAL.
   virtual Result<> bar_read(vfio::User& user, std::uint32_t bar, std::uint64_t offset, Bytes into);
   virtual Result<> bar_write(vfio::User& user, std::uint32_t bar, std::uint64_t offset, ConstBytes from);
+
+  // The device of a virtual function, by its physical function, if that has any.
+  virtual std::unique_ptr<PciDevice> make_virtual_function(DeviceHost& /*host*/) { return nullptr; }
 
   // Back to power-on: the user's reset, and the end of the last user. Configuration space has been reset,
   // and interrupts are set up as before but low. Lower your lines and forget everything.
@@ -114,12 +134,16 @@ class PciDevice : public vfio::Device {
   std::uint64_t region_size(std::uint32_t index) const;
   enum class Config : std::uint8_t { power_on, reset };
   void return_to(Config config) UMDEV_EXCLUDES(mutex_);
+  void put_virtual_functions() UMDEV_REQUIRES(mutex_);
 
   const ModelRef model_;
-  mutable Mutex mutex_;  // a leaf: no function of the driver is called inside it
+  const std::shared_ptr<VfToken> token_;     // of a physical function
+  std::shared_ptr<VfToken> physical_token_;  // of a virtual function: written before it is registered
+  mutable Mutex mutex_;                      // a leaf: no function of the driver is called inside it
   ConfigSpace config_ UMDEV_GUARDED_BY(mutex_);
   MsixTable msix_ UMDEV_GUARDED_BY(mutex_);
   std::vector<vfio::User*> users_ UMDEV_GUARDED_BY(mutex_);
+  std::uint16_t virtual_functions_ UMDEV_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace umdev::pci

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
-
-#include "umdev/vfio/group.h"
+#include <utility>
 
 namespace umdev::pci {
 namespace {
@@ -101,20 +100,21 @@ class ConfigAttribute final : public tree::BinaryAttribute {
   const std::vector<std::byte> image_;
 };
 
+std::vector<const device::AttributeGroup*> groups_with(std::vector<const device::AttributeGroup*> more) {
+  more.insert(more.begin(), &group);
+  return more;
+}
+
 }  // namespace
 
-PciFunction::PciFunction(device::Model& model, std::shared_ptr<device::Device> root,
-                         std::shared_ptr<device::Bus> bus, const Address& address,
-                         std::shared_ptr<vfio::RegisteredDevice> device, ConfigLayout layout,
-                         std::string place)
-    : Device(model, {.name = address.to_string(),
-                     .parent = std::move(root),
-                     .bus = std::move(bus),
-                     .groups = {&group}}),
-      address_(address),
-      device_(std::move(device)),
-      layout_(std::move(layout)),
-      place_(std::move(place)) {}
+PciFunction::PciFunction(const Place& place, ConfigLayout layout,
+                         std::vector<const device::AttributeGroup*> more)
+    : Device(place.model, {.name = place.address.to_string(),
+                           .parent = place.root,
+                           .bus = place.bus,
+                           .groups = groups_with(std::move(more))}),
+      address_(place.address),
+      layout_(std::move(layout)) {}
 
 std::string PciFunction::driver_override() const {
   Lock lock(mutex_);
@@ -168,32 +168,15 @@ std::string PciFunction::modalias() const {
   return {text, static_cast<std::size_t>(written)};
 }
 
-void PciFunction::stage(tree::Transaction& transaction, const tree::Directory& directory) const {
+void PciFunction::stage(tree::Transaction& transaction, const tree::Directory& directory) {
   transaction.add_attribute(
       directory, {.name = "config", .attribute = std::make_unique<ConfigAttribute>(layout_.image())});
-  transaction.add_link_to_path(
-      directory, "iommu_group",
-      "/kernel/iommu_groups/" + std::to_string(device_->group()->iommu_group().number()));
 }
 
-Result<> PciFunction::show_to_vfio() {
-  tree::Transaction transaction(directory().tree());
-  transaction.add_link_to_path(directory(), "vfio-dev", place_ + "/vfio-dev");
-  tree::NodeHandle link = UMDEV_TRY(transaction.commit());
-  device_->set_second_name(name());
-  Lock lock(mutex_);
-  vfio_dev_ = std::move(link);
-  return {};
-}
-
-void PciFunction::hide_from_vfio() {
-  device_->set_second_name({});
-  tree::NodeHandle link;
-  {
-    Lock lock(mutex_);
-    link = std::move(vfio_dev_);
-  }
-  link.remove();
+Result<> PciFunction::show(Done<> probed) {
+  return add([this](tree::Transaction& transaction,
+                    const tree::Directory& directory) { stage(transaction, directory); },
+             std::move(probed));
 }
 
 void PciFunction::add_to_environment(device::Environment& environment) const {

@@ -1,4 +1,4 @@
-// One function in the tree's PCI bus.
+// One function in the tree's PCI bus: what all kinds of them have.
 #pragma once
 
 #include <memory>
@@ -11,23 +11,26 @@
 #include "umdev/pci/address.h"
 #include "umdev/pci/config_layout.h"
 #include "umdev/support/mutex.h"
-#include "umdev/vfio/registered_device.h"
 
 namespace umdev::pci {
 
-// Made by PciBus. All members from any thread.
-class PciFunction final : public device::Device {
+class VirtualFunctions;
+
+// All members from any thread.
+class PciFunction : public device::Device {
  public:
-  // `place` is where the device that was registered is in the tree (Device::path).
-  PciFunction(device::Model& model, std::shared_ptr<device::Device> root, std::shared_ptr<device::Bus> bus,
-              const Address& address, std::shared_ptr<vfio::RegisteredDevice> device, ConfigLayout layout,
-              std::string place);
+  // Where it is shown.
+  struct Place {
+    device::Model& model;
+    std::shared_ptr<device::Device> root;
+    std::shared_ptr<device::Bus> bus;
+    Address address;
+  };
 
   static PciFunction& from(device::Device& device) { return static_cast<PciFunction&>(device); }
 
   const ConfigLayout& layout() const { return layout_; }
-  // Is it the view of the device that was registered for this one?
-  bool is_of(const device::Device& device) const { return device_->parent().get() == &device; }
+  const Address& address() const { return address_; }
   // The driver that alone may take it; empty for any.
   std::string driver_override() const UMDEV_EXCLUDES(mutex_);
   void set_driver_override(std::string name) UMDEV_EXCLUDES(mutex_);
@@ -35,13 +38,23 @@ class PciFunction final : public device::Device {
   std::string resource() const;
   std::string modalias() const;
 
-  // Adds `config` and the link to the IOMMU group, as part of the publication.
-  void stage(tree::Transaction& transaction, const tree::Directory& directory) const;
-  // What vfio-pci does when it takes the function, and when it lets it go.
-  Result<> show_to_vfio() UMDEV_EXCLUDES(mutex_);
-  void hide_from_vfio() UMDEV_EXCLUDES(mutex_);
+  // Publishes it, which has bus and drivers look at it: `probed` is called when they have.
+  // device::Device::add's errors.
+  Result<> show(Done<> probed = {});
+
+  // What vfio-pci does when it takes the function, and when it lets it go (device::Driver::begin_remove).
+  virtual Result<> bind_to_vfio() = 0;
+  virtual void unbind_from_vfio(RemovePolicy policy, Done<> done) = 0;
+  // While that waits: it is to end soon.
+  virtual void force_unbind() {}
+  // Those of a physical function that has any; null otherwise.
+  virtual VirtualFunctions* virtual_functions() { return nullptr; }
 
  protected:
+  PciFunction(const Place& place, ConfigLayout layout, std::vector<const device::AttributeGroup*> more = {});
+
+  // Adds `config`, as part of the publication.
+  virtual void stage(tree::Transaction& transaction, const tree::Directory& directory);
   // ^device::Device: what udev and module loading go by.
   void add_to_environment(device::Environment& environment) const override;
 
@@ -52,12 +65,9 @@ class PciFunction final : public device::Device {
   }
 
   const Address address_;
-  const std::shared_ptr<vfio::RegisteredDevice> device_;
   const ConfigLayout layout_;
-  const std::string place_;
   mutable Mutex mutex_;
   std::string driver_override_ UMDEV_GUARDED_BY(mutex_);
-  tree::NodeHandle vfio_dev_ UMDEV_GUARDED_BY(mutex_);
 };
 
 }  // namespace umdev::pci

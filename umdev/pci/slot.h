@@ -21,7 +21,8 @@ struct SlotFunction {
   vfio::DeviceRef device;
 };
 
-// All functions of the device's slot, itself among them, by their numbers. ENOTTY: it is on no PCI bus.
+// All functions of the device's slot, itself among them, by their numbers; virtual ones are in no slot.
+// ENOTTY: it is on no PCI bus; ENODEV: it is a virtual function, which nothing resets together with others.
 Result<std::vector<SlotFunction>> slot_of(const vfio::Core& core, const vfio::RegisteredDevice& device);
 
 }  // namespace umdev::pci

@@ -15,17 +15,6 @@ constexpr std::uint32_t get = abi::vfio_device_feature_get;
 constexpr std::uint32_t set = abi::vfio_device_feature_set;
 constexpr std::uint32_t probe = abi::vfio_device_feature_probe;
 
-// vfio_check_feature: true to go on, false for a probe that was answered.
-Result<bool> check_feature(const FeatureRequest& request, std::uint32_t operations, std::size_t size) {
-  const std::uint32_t asked = request.flags & (get | set);
-  if ((asked & ~operations) != 0) return fail(EINVAL, "the feature has no such operation");
-  if ((request.flags & probe) != 0) return false;
-  if (asked == 0) return fail(EINVAL, "a feature is read, written or probed");
-  if (request.room < size) return fail(EINVAL, "argsz is shorter than the feature's structure");
-  if (asked == set && request.data.size() < size) return fail(EINVAL, "the feature's data are too short");
-  return true;
-}
-
 template <typename T>
 std::vector<std::byte> bytes_from(const T& value) {
   const ConstBytes bytes = bytes_of(value);
@@ -106,6 +95,16 @@ void device_state(DeviceFile& file, const FeatureRequest& request, Done<FeatureA
 }
 
 }  // namespace
+
+Result<bool> check_feature(const FeatureRequest& request, std::uint32_t operations, std::size_t size) {
+  const std::uint32_t asked = request.flags & (get | set);
+  if ((asked & ~operations) != 0) return fail(EINVAL, "the feature has no such operation");
+  if ((request.flags & probe) != 0) return false;
+  if (asked == 0) return fail(EINVAL, "a feature is read, written or probed");
+  if (request.room < size) return fail(EINVAL, "argsz is shorter than the feature's structure");
+  if (asked == set && request.data.size() < size) return fail(EINVAL, "the feature's data are too short");
+  return true;
+}
 
 void DeviceFile::feature(const FeatureRequest& request, Done<FeatureAnswer> done) {
   constexpr std::uint32_t known = abi::vfio_device_feature_mask | get | set | probe;

@@ -15,9 +15,14 @@
 #include <memory>
 #include <vector>
 
+#include "umdev/vfio/device.h"
 #include "umdev/vfio/migration_file.h"
 
 namespace umdev::vfio {
+
+// The kernel's vfio_check_feature, for a feature with these operations (abi::vfio_device_feature_get, _set)
+// and a structure of `size` bytes: true to go on, false for a probe that was answered, EINVAL.
+Result<bool> check_feature(const FeatureRequest& request, std::uint32_t operations, std::size_t size);
 
 struct FeatureAnswer {
   // GET: what stands behind the header; of DMA_LOGGING_REPORT with the bitmap behind its structure. SET of

@@ -137,7 +137,7 @@ def types(way: Way) -> None:
                  "Name: Dual port serial"):
         expect(line in text, text)
     dumped = {name: [list(entry)[0] for entry in kinds] for item in way.dump("types") for name, kinds in item.items()}
-    equal(dumped, {"ioat": ["ioat-1", "ioat-4"], "mtty": [small, large], "null": ["null-1"]})
+    equal(dumped, {"ioat": ["ioat-1", "ioat-4", "ioat-sriov"], "mtty": [small, large], "null": ["null-1"]})
     equal(list(way.dump("types", "-p", "null")[0]), ["null"])
     equal(way.does("types", "-p", "nonsense").strip(), "")
     equal(way.does("list").strip(), "")

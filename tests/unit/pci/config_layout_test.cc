@@ -186,5 +186,35 @@ TEST(ConfigLayout, extended_capabilities_form_a_list_from_0x100) {
   EXPECT_EQ(space.value<std::uint32_t>(0x100), 0x14820001U);
 }
 
+TEST(ConfigLayout, sriov_says_what_virtual_functions_there_may_be_and_nobody_writes_it) {
+  ConfigLayout layout(abi::pci_cfg_space_exp_size);
+  const std::uint16_t errors = layout.add_error_reporting();
+  layout.begin_extended_at(0x200);
+  const std::uint16_t at = layout.add_sriov({.total = 8,
+                                             .first_offset = 0x80,
+                                             .stride = 2,
+                                             .device = 0x154c,
+                                             .bars = {Bar{.kind = Bar::Kind::memory64, .size = 0x4000}}});
+  EXPECT_EQ(at, 0x200);
+  EXPECT_EQ(layout.sriov_offset(), at);
+  EXPECT_EQ(layout.sriov().total, 8);
+  ConfigSpace space(layout);
+  EXPECT_EQ(space.value<std::uint32_t>(errors) >> abi::pci_ext_cap_next_shift, at);
+  EXPECT_EQ(space.value<std::uint32_t>(at), 0x00010010U);
+  EXPECT_EQ(space.value<std::uint16_t>(at + abi::pci_sriov_initial_vf), 8);
+  EXPECT_EQ(space.value<std::uint16_t>(at + abi::pci_sriov_total_vf), 8);
+  EXPECT_EQ(space.value<std::uint16_t>(at + abi::pci_sriov_num_vf), 0);
+  EXPECT_EQ(space.value<std::uint16_t>(at + abi::pci_sriov_vf_offset), 0x80);
+  EXPECT_EQ(space.value<std::uint16_t>(at + abi::pci_sriov_vf_stride), 2);
+  EXPECT_EQ(space.value<std::uint16_t>(at + abi::pci_sriov_vf_did), 0x154c);
+  EXPECT_EQ(space.value<std::uint32_t>(at + abi::pci_sriov_sup_pgsize), 1U);
+  EXPECT_EQ(space.value<std::uint32_t>(at + abi::pci_sriov_bar), 4U) << "64 bits";
+  const std::vector<std::byte> ones(abi::pci_sriov_sizeof, std::byte{0xff});
+  ASSERT_TRUE(space.write(at, ones));
+  std::vector<std::byte> after(ones.size());
+  ASSERT_TRUE(space.read(at, after));
+  EXPECT_TRUE(std::ranges::equal(after, layout.image().subspan(at, after.size())));
+}
+
 }  // namespace
 }  // namespace umdev::pci

@@ -51,7 +51,7 @@ class Function final : public PciDevice {
 
 class PciBusTest : public testing::Test {
  public:
-  PciBusTest() : bus(PciBus::create(*world.model).value()) {
+  PciBusTest() : bus(PciBus::create(*world.model, *world.core).value()) {
     // As an instance of the mdev bus it is of no class.
     parent = std::make_shared<device::Device>(*world.model, device::Device::Spec{.name = "card"});
     EXPECT_TRUE(parent->add());
@@ -61,7 +61,7 @@ class PciBusTest : public testing::Test {
   }
   ~PciBusTest() override {
     Outcome<> outcome;
-    bus->remove(address, *parent, outcome.done());
+    bus->remove(address, *parent, RemovePolicy::force, outcome.done());
     EXPECT_TRUE(outcome.succeeded());
     session = {};
     registration.unregister(RemovePolicy::wait, [](Result<>) {});
@@ -188,7 +188,7 @@ TEST_F(PciBusTest, an_address_is_taken_once_and_free_after_removal) {
   EXPECT_EQ(error_of(bus->add(address, *parent, device)), EEXIST);
   EXPECT_EQ(open("0000:00:05.0"), 0) << "it is still there";
   Outcome<> outcome;
-  bus->remove(address, *parent, outcome.done());
+  bus->remove(address, *parent, RemovePolicy::force, outcome.done());
   EXPECT_TRUE(outcome.succeeded());
   function.reset();
   EXPECT_EQ(open("0000:00:05.0"), ENODEV);
