@@ -211,18 +211,16 @@ static ssize_t reacher_write(struct vfio_device* vdev, const char __user* buf, s
 
 /* Its only interrupt comes at once, and never again. */
 static long interrupt(const struct vfio_irq_set __user* arg) {
-  struct {
-    struct vfio_irq_set header;
-    s32 fd;
-  } set;
+  struct vfio_irq_set header;
+  s32 fd;
   struct file* file;
   struct eventfd_ctx* event;
 
-  if (copy_from_user(&set.header, arg, sizeof(set.header))) return -EFAULT;
-  if (!(set.header.flags & VFIO_IRQ_SET_DATA_EVENTFD)) return 0;
-  if (copy_from_user(&set.fd, arg->data, sizeof(set.fd))) return -EFAULT;
-  if (fget((unsigned int)set.fd + 1000)) return -EBADMSG; /* not one that came */
-  file = fget((unsigned int)set.fd);
+  if (copy_from_user(&header, arg, sizeof(header))) return -EFAULT;
+  if (!(header.flags & VFIO_IRQ_SET_DATA_EVENTFD)) return 0;
+  if (copy_from_user(&fd, arg->data, sizeof(fd))) return -EFAULT;
+  if (fget((unsigned int)fd + 1000)) return -EBADMSG; /* not one that came */
+  file = fget((unsigned int)fd);
   if (!file) return -EBADF;
   event = eventfd_ctx_fileget(file);
   fput(file);
