@@ -20,16 +20,18 @@ class IommuTask final : public Task {
  public:
   IommuTask(std::shared_ptr<IommuRegistration> registration, Body body, Done<T> done)
       : registration_(std::move(registration)), body_(std::move(body)), done_(std::move(done)) {}
-  void run(Call& call) override { result_ = body_(call); }
+  void run(Call& call) override { result_ = (*body_)(call); }
   void crashed() override { result_ = module_crashed(); }
   void finish() override {
+    // Whoever is answered may drop what it has of the back end, and that has to be the last of it.
+    body_.reset();
     registration_->leave();  // the module may be gone after this
     done_(std::move(result_));
   }
 
  private:
   std::shared_ptr<IommuRegistration> registration_;
-  Body body_;
+  std::optional<Body> body_;
   Done<T> done_;
   Result<T> result_ = module_crashed();
 };
