@@ -28,7 +28,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 # C here is what others bring along: programs that open files as any program does, and drivers in the kernel's style.
 NOT_FOR_C = ("readability-identifier-naming", "modernize-macro-to-enum", "android-cloexec-*",
-             "bugprone-casting-through-void", "bugprone-macro-parentheses", "bugprone-sizeof-expression",
+             "bugprone-casting-through-void", "bugprone-macro-parentheses",
+             "bugprone-multi-level-implicit-pointer-conversion", "bugprone-sizeof-expression",
              "bugprone-suspicious-string-compare", "bugprone-switch-missing-default-case", "bugprone-unsafe-functions",
              "clang-diagnostic-gnu-variable-sized-type-not-at-end")
 

@@ -47,7 +47,7 @@ class Requests final : public RequestSource {
     while (waiting_.empty() && !ended_) changed_.wait(mutex_);
     if (ended_) return false;
     buffer.size = 1;
-    buffer.pos = waiting_.front();  // the kind is all that there is of it
+    buffer.pos = static_cast<unsigned char>(waiting_.front());  // the kind is all that there is of it
     waiting_.pop_front();
     ++received_;
     changed_.notify_all();

@@ -13,9 +13,6 @@
 namespace umdev::kernel {
 namespace {
 
-using test::read_file;
-using test::write_file;
-
 // As in own_memory.c.
 constexpr std::uint32_t own_type = 77;
 constexpr std::uint32_t own_count_pins = 0x3b64 + 100;

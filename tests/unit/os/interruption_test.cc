@@ -1,5 +1,6 @@
 #include "umdev/os/interruption.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ std::optional<Interruption> claimed() {
 TEST(Interruption, ends_a_system_call_that_waits) {
   const auto interruption = claimed();
   std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe(ends.data()), 0);
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   const UniqueFd reading(ends[0]);
   const UniqueFd writing(ends[1]);
   std::atomic<int> error = 0;
