@@ -33,7 +33,8 @@ def test_one_without_a_reply(client):
     client.lives()
 
 
-# What a client has set up of the header stays, as a kernel restores it: DPDK makes a function bus master, then resets it.
+# What a client has set up of the header stays, as a kernel restores it:
+# DPDK makes a function bus master, and resets it.
 def test_the_device_is_who_it_was_and_config_space_comes_to_rest(client):
     before = client.read(config_region, 0, 256)
     client.write(config_region, 0x10, b"\xff" * 24)

@@ -76,7 +76,7 @@ void Tracer::post(Work work) {
   Lock lock(mutex_);
   posted_.push_back(std::move(work));
   changed_.notify_all();
-  while (!posted_.empty()) {
+  while (!posted_.empty() && !has_ended_) {
     os::Interruption::send(thread_.native_handle());
     changed_.wait_for(mutex_, wake_up_again);
   }
@@ -90,7 +90,11 @@ bool Tracer::do_posted() {
     while (posted_.empty() && threads_.empty()) changed_.wait(mutex_);
     work = std::exchange(posted_, {});
     if (!work.empty()) changed_.notify_all();
-    if (ends_) return false;
+    if (ends_) {
+      has_ended_ = true;
+      changed_.notify_all();
+      return false;
+    }
   }
   for (Work& one : work) one();
   return true;

@@ -66,6 +66,7 @@ class Tracer {
   Condition changed_;
   std::vector<Work> posted_ UMDEV_GUARDED_BY(mutex_);
   bool ends_ UMDEV_GUARDED_BY(mutex_) = false;
+  bool has_ended_ UMDEV_GUARDED_BY(mutex_) = false;  // hears nobody any more
   std::thread thread_;
 };
 
