@@ -20,9 +20,10 @@ class Conversation : public testing::Test {
   void at_once(Act act) {
     std::promise<void> stopped;
     std::promise<void> go_on;
-    live_.workers->at(0).post([&] {
+    // The worker's own: it may look when this function has returned.
+    live_.workers->at(0).post([&stopped, goes_on = go_on.get_future().share()] {
       stopped.set_value();
-      go_on.get_future().wait();
+      goes_on.wait();
     });
     stopped.get_future().wait();
     act();
