@@ -34,25 +34,34 @@ constexpr std::uint64_t is_readable = 1;
 constexpr std::uint64_t is_writable = 2;
 constexpr std::uint64_t is_shared = 8;
 
+Result<MemoryArea> ask(int maps, std::uint64_t address, std::uint64_t flags) {
+  Query query{.flags = flags, .address = address};
+  if (::ioctl(maps, procmap_query, &query) != 0)
+    return fail_errno("the process's memory cannot be asked for");
+  return MemoryArea{.begin = query.begin,
+                    .end = query.end,
+                    .readable = (query.protection & is_readable) != 0,
+                    .writable = (query.protection & is_writable) != 0,
+                    .shared = (query.protection & is_shared) != 0,
+                    .offset = query.offset,
+                    .file = {.device = makedev(query.major, query.minor), .inode = query.inode}};
+}
+
 }  // namespace
+
+Result<MemoryArea> query_area(int maps, std::uint64_t address) {
+  return ask(maps, address, 0);
+}
 
 Result<std::vector<MemoryArea>> query_areas(int maps, std::uint64_t begin, std::uint64_t end) {
   std::vector<MemoryArea> areas;
   while (begin < end) {
-    Query query{.flags = covering_or_next, .address = begin};
-    if (::ioctl(maps, procmap_query, &query) != 0) {
-      if (errno == ENOENT) break;
-      return fail_errno("the process's memory cannot be asked for");
-    }
-    if (query.begin >= end) break;
-    areas.push_back({.begin = query.begin,
-                     .end = query.end,
-                     .readable = (query.protection & is_readable) != 0,
-                     .writable = (query.protection & is_writable) != 0,
-                     .shared = (query.protection & is_shared) != 0,
-                     .offset = query.offset,
-                     .file = {.device = makedev(query.major, query.minor), .inode = query.inode}});
-    begin = query.end;
+    const auto area = ask(maps, begin, covering_or_next);
+    if (!area && area.error().code == ENOENT) break;
+    if (!area) return std::unexpected(area.error());
+    if (area->begin >= end) break;
+    areas.push_back(*area);
+    begin = area->end;
   }
   return areas;
 }

@@ -1,41 +1,14 @@
 #include "umdev/os/memory_map.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <string>
 
+#include "umdev/os/area_query.h"
 #include "umdev/os/system_error.h"
 
 namespace umdev::os {
-namespace {
-
-// PROCMAP_QUERY; newer than the headers of Debian 12.
-struct Question {
-  std::uint64_t size = sizeof(Question);
-  std::uint64_t flags = 0;  // 0: the area that the address is in
-  std::uint64_t address = 0;
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-  std::uint64_t properties = 0;
-  std::uint64_t page_size = 0;
-  std::uint64_t offset = 0;
-  std::uint64_t inode = 0;
-  std::uint32_t major = 0;
-  std::uint32_t minor = 0;
-  std::uint32_t name_size = 0;
-  std::uint32_t build_id_size = 0;
-  std::uint64_t name = 0;
-  std::uint64_t build_id = 0;
-};
-static_assert(sizeof(Question) == 104);
-constexpr unsigned long ask = _IOWR('f', 17, Question);
-
-enum Property : std::uint64_t { readable = 1, writable = 2, shared = 8 };
-
-}  // namespace
 
 Result<MemoryMap> MemoryMap::open(pid_t thread) {
   UniqueFd fd(::open(("/proc/" + std::to_string(thread) + "/maps").c_str(), O_RDONLY | O_CLOEXEC));
@@ -45,16 +18,8 @@ Result<MemoryMap> MemoryMap::open(pid_t thread) {
 
 Result<MemoryArea> MemoryMap::area_at(std::uint64_t address) {
   if (!can_ask_) return search(address);
-  Question question{.address = address};
-  if (::ioctl(fd_.get(), ask, &question) == 0)
-    return MemoryArea{.begin = question.begin,
-                      .end = question.end,
-                      .readable = (question.properties & readable) != 0,
-                      .writable = (question.properties & writable) != 0,
-                      .shared = (question.properties & shared) != 0,
-                      .offset = question.offset,
-                      .file = {.device = makedev(question.major, question.minor), .inode = question.inode}};
-  if (errno != ENOTTY) return fail(ENOENT, "no memory is there");
+  auto area = query_area(fd_.get(), address);
+  if (area || area.error().code != ENOTTY) return area;
   can_ask_ = false;
   return search(address);
 }

@@ -17,7 +17,7 @@ class MemoryMap {
   // By the number of one of its threads. Needs the right to look at it (EACCES); ESRCH, ENOENT.
   static Result<MemoryMap> open(pid_t thread);
 
-  // The area that the address is in; ENOENT where there is none, or the memory is gone.
+  // The area that the address is in; ENOENT where there is none; ENOENT or ESRCH: the memory is gone.
   Result<MemoryArea> area_at(std::uint64_t address);
 
  private:
