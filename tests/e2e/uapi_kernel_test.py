@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sys
 import unittest
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "guest"))
@@ -48,9 +47,7 @@ class Kernel(unittest.TestCase):
 
 def main() -> None:
     global kit, modules
-    generic = fetch_generic_kernel.fetch(debian.default_cache())
-    kit = replace(guest.fetch_kit(), kernel=generic / "vmlinux")
-    modules = generic / "modules"
+    kit, modules = guest.fetch_generic_kit()
     unittest.main(verbosity=2)
 
 

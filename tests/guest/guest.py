@@ -20,11 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable, Iterator, Sequence
 
 import debian
+import fetch_generic_kernel
 import fetch_kernel
 import fetch_qemu
 import initramfs
@@ -138,6 +139,12 @@ def fetch_kit(cache: Path | None = None, suite: str = fetch_kernel.default_suite
     cache = Path(cache or debian.default_cache())
     initramfs.read_busybox()
     return Kit(fetch_qemu.fetch(cache), fetch_kernel.fetch(cache, suite), cache)
+
+
+def fetch_generic_kit() -> tuple[Kit, Path]:
+    """The kit with Debian's generic kernel, and the folder of that kernel's modules. Raises Unavailable."""
+    generic = fetch_generic_kernel.fetch(debian.default_cache())
+    return replace(fetch_kit(), kernel=generic / "vmlinux"), generic / "modules"
 
 
 def compile_static(source: Path, cache: Path) -> bytes:

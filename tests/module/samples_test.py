@@ -68,7 +68,23 @@ class Sample(unittest.TestCase):
         self.assertEqual(daemon.stop(), 0, daemon.said())
 
 
-class Mtty(Sample):
+class OfEachRelease:
+    """The check of a sample, once for each kernel that has it."""
+
+    def test_of_5_10(self):
+        self.check("5.10")
+
+    def test_of_6_1(self):
+        self.check("6.1")
+
+    def test_of_6_12(self):
+        self.check("6.12")
+
+    def test_of_the_newest(self):
+        self.check("backports")
+
+
+class Mtty(OfEachRelease, Sample):
     def check(self, release: str) -> None:
         daemon = self.start(self.compile(release, "mtty"))
         uuid = self.create(daemon, "mtty", "mtty-2")
@@ -84,18 +100,6 @@ class Mtty(Sample):
             self.assertEqual(client.read(bar0, 0, 1), b"\xa7")
             self.assertEqual(client.read(bar0, 5, 1)[0] & 1, 0)
         self.remove(daemon, uuid, "mtty")
-
-    def test_of_5_10(self):
-        self.check("5.10")
-
-    def test_of_6_1(self):
-        self.check("6.1")
-
-    def test_of_6_12(self):
-        self.check("6.12")
-
-    def test_of_the_newest(self):
-        self.check("backports")
 
 
 def device_state(client: kit.client.Client, state: int | None = None) -> int:
@@ -197,7 +201,7 @@ class MovingMtty(Sample):
         self.assertEqual(here.json("list"), [])
 
 
-class Mdpy(Sample):
+class Mdpy(OfEachRelease, Sample):
     width, height = 640, 480
 
     def check(self, release: str) -> None:
@@ -229,20 +233,8 @@ class Mdpy(Sample):
             for column in (0, 199, 200, 299, 300, 639):
                 self.assertEqual(rows[row][column], expected(row, column), (row, column))
 
-    def test_of_5_10(self):
-        self.check("5.10")
 
-    def test_of_6_1(self):
-        self.check("6.1")
-
-    def test_of_6_12(self):
-        self.check("6.12")
-
-    def test_of_the_newest(self):
-        self.check("backports")
-
-
-class Mbochs(Sample):
+class Mbochs(OfEachRelease, Sample):
     width, height = 320, 200
     vbe = 0x500  # VBE's registers in the region, 16 bits each
 
@@ -264,18 +256,6 @@ class Mbochs(Sample):
         for row, column in ((0, 0), (0, 319), (100, 7), (199, 300)):
             self.assertEqual(rows[row][column], (255 - row, row, column & 255))
         self.remove(daemon, uuid, "mbochs")
-
-    def test_of_5_10(self):
-        self.check("5.10")
-
-    def test_of_6_1(self):
-        self.check("6.1")
-
-    def test_of_6_12(self):
-        self.check("6.12")
-
-    def test_of_the_newest(self):
-        self.check("backports")
 
 
 def main() -> None:
