@@ -255,9 +255,6 @@ std::uint16_t ConfigLayout::add_sriov(const SriovCapability& sriov) {
     if (sriov.bars[index].kind != Bar::Kind::none)
       set<std::uint32_t>(static_cast<std::uint16_t>(offset + abi::pci_sriov_bar + 4 * index),
                          type_bits(sriov.bars[index]));
-  // A reset ends them no more than a kernel lets it: it restores how many there are.
-  keep<std::uint16_t>(offset + abi::pci_sriov_ctrl, 0xffff);
-  keep<std::uint16_t>(offset + abi::pci_sriov_num_vf, 0xffff);
   sriov_ = sriov;
   sriov_offset_ = offset;
   return offset;

@@ -163,6 +163,7 @@ void PciDevice::show_virtual_functions(std::uint16_t count) {
   put_virtual_functions();
 }
 
+// A reset ends them no more than a kernel lets it, which restores how many there are.
 void PciDevice::put_virtual_functions() {
   const std::uint16_t at = model_->config.sriov_offset();
   if (at == 0 || config_.value<std::uint16_t>(at + abi::pci_sriov_num_vf) == virtual_functions_) return;

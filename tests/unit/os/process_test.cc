@@ -140,9 +140,11 @@ TEST(Processes, areas_are_those_of_the_kernels_text) {
   const UniqueFd file = create_memfd("shared", 8192).value();
   const Mapping first = Mapping::of_fd(file.get(), 4096, 4096, Protection::read).value();
   const Mapping second = Mapping::anonymous(12288).value();
+  const Mapping third = Mapping::anonymous(12288).value();
+  ASSERT_EQ(::mprotect(third.data() + 4096, 4096, PROT_READ), 0) << "three areas that adjoin";
   const UniqueFd text_file(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
   const UniqueFd query_file(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
-  for (const Mapping* mapping : {&first, &second}) {
+  for (const Mapping* mapping : {&first, &second, &third}) {
     const auto begin = reinterpret_cast<std::uint64_t>(mapping->data());
     std::string text(1 << 20, '\0');
     ASSERT_EQ(::lseek(text_file.get(), 0, SEEK_SET), 0);
