@@ -1,6 +1,7 @@
 // The virtual functions of one physical function: what `sriov_numvfs` makes and removes.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
