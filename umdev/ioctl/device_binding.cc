@@ -59,25 +59,40 @@ void DeviceNode::bind(std::shared_ptr<Caller> caller, UserAddress argument, Done
       });
 }
 
+namespace {
+
+// Of ATTACH and DETACH, which have the PASID behind `minsz` bytes. In the kernel's order.
+template <typename T>
+Result<vfio::IommufdBinding::Pasid> read_pasid(Caller& caller, UserAddress argument, const T& asked,
+                                               const vfio::IommufdBinding& binding) {
+  if ((asked.flags & ~abi::vfio_device_attach_pasid) != 0) return fail(EINVAL, "unknown flags");
+  if (asked.flags == 0) return std::nullopt;
+  if (!binding.attaches_pasids()) return fail(EOPNOTSUPP, "the device has no PASIDs");
+  return UMDEV_TRY((read_argsz<T>(caller, argument, offsetof(T, pasid) + sizeof(asked.pasid)))).pasid;
+}
+
+}  // namespace
+
 void DeviceNode::attach(std::shared_ptr<Caller> caller, UserAddress argument, Done<Answer> done) {
   constexpr std::size_t minsz = offsetof(abi::VfioDeviceAttachIommufdPt, pasid);
   const auto asked = read_argsz<abi::VfioDeviceAttachIommufdPt>(*caller, argument, minsz);
   if (!asked) return done(std::unexpected(asked.error()));
-  if ((asked->flags & ~abi::vfio_device_attach_pasid) != 0) return done(fail(EINVAL, "unknown flags"));
-  if (asked->flags != 0) return done(fail(EOPNOTSUPP, "the device has no PASIDs"));
+  const auto pasid = read_pasid(*caller, argument, *asked, *binding_);
+  if (!pasid) return done(std::unexpected(pasid.error()));
   struct Attaching {
     std::shared_ptr<vfio::IommufdBinding> binding;
+    vfio::IommufdBinding::Pasid pasid;
     std::shared_ptr<Caller> caller;
     UserAddress out;
     Done<Answer> done;
   };
-  auto attaching = std::make_shared<Attaching>(binding_, std::move(caller),
+  auto attaching = std::make_shared<Attaching>(binding_, *pasid, std::move(caller),
                                                argument + offsetof(abi::VfioDeviceAttachIommufdPt, pt_id),
                                                std::move(done));
-  binding_->attach(asked->pt_id, [attaching](Result<std::uint32_t> id) {
+  binding_->attach(asked->pt_id, *pasid, [attaching](Result<std::uint32_t> id) {
     if (!id) return attaching->done(std::unexpected(id.error()));
     const Result<> written = write_value(*attaching->caller, attaching->out, *id);
-    if (!written) attaching->binding->detach([](Result<>) {});
+    if (!written) attaching->binding->detach(attaching->pasid, [](Result<>) {});
     attaching->done(success(written));
   });
 }
@@ -86,10 +101,10 @@ void DeviceNode::detach(Caller& caller, UserAddress argument, Done<Answer> done)
   constexpr std::size_t minsz = offsetof(abi::VfioDeviceDetachIommufdPt, pasid);
   const auto asked = read_argsz<abi::VfioDeviceDetachIommufdPt>(caller, argument, minsz);
   if (!asked) return done(std::unexpected(asked.error()));
-  if ((asked->flags & ~abi::vfio_device_attach_pasid) != 0) return done(fail(EINVAL, "unknown flags"));
-  if (asked->flags != 0) return done(fail(EOPNOTSUPP, "the device has no PASIDs"));
+  const auto pasid = read_pasid(caller, argument, *asked, *binding_);
+  if (!pasid) return done(std::unexpected(pasid.error()));
   auto kept = std::make_shared<Done<Answer>>(std::move(done));
-  binding_->detach([kept](Result<> result) { (*kept)(success(result)); });
+  binding_->detach(*pasid, [kept](Result<> result) { (*kept)(success(result)); });
 }
 
 }  // namespace umdev::ioctl

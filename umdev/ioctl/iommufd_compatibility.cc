@@ -137,7 +137,8 @@ void unmap_dma(const iommu::Iommufd& iommufd, std::shared_ptr<Caller> caller, Us
 
 std::shared_ptr<vfio::Container> make_compatibility_container(
     const std::shared_ptr<iommu::Iommufd>& iommufd) {
-  return std::make_shared<vfio::Container>(std::make_shared<CompatibilityAccess>(iommufd), vfio::Caller{});
+  return std::make_shared<vfio::Container>(std::make_shared<CompatibilityAccess>(iommufd), iommufd,
+                                           vfio::Caller{});
 }
 
 void compatibility_command(iommu::Iommufd& iommufd, std::uint32_t command, std::uint64_t argument,

@@ -20,8 +20,6 @@ Done<> as_iommufd_says(Done<> done) {
   };
 }
 
-constexpr std::string_view not_attached = "the device is attached to no address space";
-
 }  // namespace
 
 IoasAccess::~IoasAccess() {
@@ -65,6 +63,17 @@ void IoasAccess::leave(Ioas& ioas) {
   ioas.detach(physical_);
 }
 
+void IoasAccess::set_bound(bool bound) {
+  Lock lock(mutex_);
+  bound_ = bound;
+}
+
+std::unexpected<Error> IoasAccess::not_attached() const {
+  Lock lock(mutex_);
+  if (!bound_) return fail(EINVAL, "the device is bound to no iommufd");
+  return fail(ENOENT, "the device is attached to no address space");
+}
+
 Result<IommuInfo> IoasAccess::info() const {
   return fail(ENOTTY, "an iommufd has other commands");
 }
@@ -79,7 +88,7 @@ void IoasAccess::unmap(const UnmapRequest&, Done<std::uint64_t> done) {
 
 Result<DmaPin> IoasAccess::pin(DmaUser& user, IovaRange range, Access access) {
   const auto ioas = this->ioas();
-  if (!ioas) return fail(ENOENT, not_attached);
+  if (!ioas) return not_attached();
   auto pin = ioas->space().pin(user, range, access);
   if (!pin) return std::unexpected(as_iommufd_says(pin.error()));
   return pin;
@@ -87,13 +96,13 @@ Result<DmaPin> IoasAccess::pin(DmaUser& user, IovaRange range, Access access) {
 
 void IoasAccess::dma_read(DmaUser&, Iova iova, Bytes into, Done<> done) {
   const auto ioas = this->ioas();
-  if (!ioas) return done(fail(ENOENT, not_attached));
+  if (!ioas) return done(not_attached());
   ioas->space().read(iova, into, as_iommufd_says(std::move(done)));
 }
 
 void IoasAccess::dma_write(DmaUser&, Iova iova, ConstBytes from, Done<> done) {
   const auto ioas = this->ioas();
-  if (!ioas) return done(fail(ENOENT, not_attached));
+  if (!ioas) return done(not_attached());
   ioas->space().write(iova, from, as_iommufd_says(std::move(done)));
 }
 

@@ -10,9 +10,10 @@
 
 namespace umdev::iommu {
 
-// Pins and accesses of a device that is attached nowhere are ENOENT, as are those of what is not mapped. The
-// commands of a container are ENOTTY. Threads: attach(), detach(), register_user() and unregister_user() one
-// after another (the device set's queue sees to that); the rest from any.
+// Pins and accesses of a device that is attached nowhere are ENOENT, as are those of what is not mapped; of
+// one that is not even bound, EINVAL. The commands of a container are ENOTTY. Threads: attach(), detach(),
+// register_user() and unregister_user() one after another (the device set's queue sees to that); the rest
+// from any.
 class IoasAccess : public IommuInstance {
  public:
   // `physical`: the device has DMA of its own (GroupAttachment::emulated is false).
@@ -27,6 +28,8 @@ class IoasAccess : public IommuInstance {
   void detach() UMDEV_EXCLUDES(mutex_);
   std::shared_ptr<Ioas> ioas() const UMDEV_EXCLUDES(mutex_);
   bool is_physical() const { return physical_; }
+  // It has a number in an iommufd: the iommufd says so.
+  void set_bound(bool bound) UMDEV_EXCLUDES(mutex_);
 
   // ^IommuInstance
   int check_extension(std::uint32_t) const override { return 0; }
@@ -45,10 +48,12 @@ class IoasAccess : public IommuInstance {
 
  private:
   void leave(Ioas& ioas) UMDEV_EXCLUDES(mutex_);
+  std::unexpected<Error> not_attached() const UMDEV_EXCLUDES(mutex_);
   std::vector<DmaUser*> users() const UMDEV_EXCLUDES(mutex_);
 
   const bool physical_;
   mutable Mutex mutex_;
+  bool bound_ UMDEV_GUARDED_BY(mutex_) = false;
   std::shared_ptr<Ioas> ioas_ UMDEV_GUARDED_BY(mutex_);
   std::vector<DmaUser*> users_ UMDEV_GUARDED_BY(mutex_);
 };

@@ -56,15 +56,22 @@ bool Iommufd::empty() const {
 // --- Devices
 
 Result<std::uint32_t> Iommufd::add_device(std::shared_ptr<IoasAccess> access) {
-  Lock lock(mutex_);
-  return add({.kind = Kind::device, .ioas = nullptr, .access = std::move(access)});
+  const auto id = [&] {
+    Lock lock(mutex_);
+    return add({.kind = Kind::device, .ioas = nullptr, .access = access});
+  }();
+  if (id) access->set_bound(true);
+  return id;
 }
 
 void Iommufd::remove_device(std::uint32_t id) {
   detach(id);
   Object gone;
-  Lock lock(mutex_);
-  if (auto found = objects_.extract(id)) gone = std::move(found.mapped());
+  {
+    Lock lock(mutex_);
+    if (auto found = objects_.extract(id)) gone = std::move(found.mapped());
+  }
+  if (gone.access) gone.access->set_bound(false);
 }
 
 std::optional<std::uint32_t> Iommufd::device_of(const IommuInstance& access) const {

@@ -137,7 +137,7 @@ void Container::detach_group(const IommuGroup& group) {
   groups_.erase(member);
   if (instance_) instance_->detach_group(attachment_of(*leaving));
   if (leaving->kind() != IommuGroup::Kind::no_iommu) leaving->release_dma_owner(this);
-  if (!groups_.empty() || keeps_iommu_) return;
+  if (!groups_.empty() || iommufd_) return;
   instance = std::move(instance_);
   driver = std::move(driver_);
   no_iommu_ = false;

@@ -9,6 +9,10 @@
 #include "umdev/support/error.h"
 #include "umdev/support/mutex.h"
 
+namespace umdev::iommu {
+class Iommufd;
+}
+
 namespace umdev::vfio {
 
 class IommuGroup;
@@ -40,8 +44,9 @@ class Container {
       : drivers_(std::move(drivers)), caller_(caller) {}
   // One that has its IOMMU from the start and keeps it: how an iommufd stands for a container. Its IOMMU
   // driver is not chosen (set_iommu() is EINVAL).
-  Container(std::shared_ptr<iommu::IommuInstance> iommu, Caller caller)
-      : caller_(caller), keeps_iommu_(true), instance_(std::move(iommu)) {}
+  Container(std::shared_ptr<iommu::IommuInstance> iommu, std::shared_ptr<iommu::Iommufd> iommufd,
+            Caller caller)
+      : caller_(caller), iommufd_(std::move(iommufd)), instance_(std::move(iommu)) {}
   ~Container();
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;
@@ -65,6 +70,9 @@ class Container {
   // The last group out takes the IOMMU driver with it: mappings are gone, the container is as new.
   void detach_group(const IommuGroup& group) UMDEV_EXCLUDES(mutex_);
 
+  // The iommufd that stands for it; null for a container proper.
+  const std::shared_ptr<iommu::Iommufd>& iommufd() const { return iommufd_; }
+
   std::size_t group_count() const UMDEV_EXCLUDES(mutex_);
 
  private:
@@ -73,7 +81,7 @@ class Container {
 
   const std::shared_ptr<IommuDriverList> drivers_;
   const Caller caller_;
-  const bool keeps_iommu_ = false;
+  const std::shared_ptr<iommu::Iommufd> iommufd_;
   mutable Mutex mutex_;
   std::vector<std::shared_ptr<IommuGroup>> groups_ UMDEV_GUARDED_BY(mutex_);
   bool no_iommu_ UMDEV_GUARDED_BY(mutex_) = false;

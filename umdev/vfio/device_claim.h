@@ -11,6 +11,8 @@
 
 namespace umdev::vfio {
 
+class IommufdSteps;
+
 // Move-only; lasts as long as the device is open.
 class DeviceClaim {
  public:
@@ -20,12 +22,16 @@ class DeviceClaim {
         iommu_(user.iommu()),
         virtual_machine_(user.file()->virtual_machine()),
         user_(std::move(user)) {}
-  DeviceClaim(CdevUser user, std::shared_ptr<iommu::IommuInstance> iommu)
-      : iommu_(std::move(iommu)), user_(std::move(user)) {}
+  // `iommu` is the way through `iommufd`.
+  DeviceClaim(CdevUser user, std::shared_ptr<iommu::IommuInstance> iommu,
+              std::shared_ptr<IommufdSteps> iommufd)
+      : iommu_(std::move(iommu)), iommufd_(std::move(iommufd)), user_(std::move(user)) {}
 
   // Null for a device that is bound to an iommufd.
   const std::shared_ptr<Container>& container() const { return container_; }
   const std::shared_ptr<iommu::IommuInstance>& iommu() const { return iommu_; }
+  // Null for a container's.
+  const std::shared_ptr<IommufdSteps>& iommufd() const { return iommufd_; }
   const std::shared_ptr<VirtualMachine>& virtual_machine() const { return virtual_machine_; }
 
   // What it held of the group is given back; the rest stays.
@@ -36,6 +42,7 @@ class DeviceClaim {
  private:
   std::shared_ptr<Container> container_;
   std::shared_ptr<iommu::IommuInstance> iommu_;
+  std::shared_ptr<IommufdSteps> iommufd_;
   std::shared_ptr<VirtualMachine> virtual_machine_;
   std::variant<ContainerUser, CdevUser> user_;
 };

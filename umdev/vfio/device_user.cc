@@ -1,6 +1,8 @@
 #include "umdev/vfio/device_user.h"
 
+#include "umdev/vfio/device_wrapper.h"
 #include "umdev/vfio/driver_call.h"
+#include "umdev/vfio/iommufd_steps.h"
 #include "umdev/vfio/registered_device.h"
 
 namespace umdev::vfio {
@@ -24,7 +26,7 @@ std::shared_ptr<MigrationMachine> machine_for(RegisteredDevice& device) {
 
 // Null for a device without a log of its own.
 LogsDma* own_log_of(RegisteredDevice& device) {
-  auto* const logs = dynamic_cast<LogsDma*>(&device.device());
+  auto* const logs = facet_of<LogsDma>(device.device());
   return logs != nullptr && driver_call([&] { return logs->has_dma_log(); }) ? logs : nullptr;
 }
 
@@ -46,6 +48,13 @@ std::unique_ptr<DmaLogging> logging_for(RegisteredDevice& device,
   return logs ? std::make_unique<DmaLogging>(tracker, device.limits(), own) : nullptr;
 }
 
+std::shared_ptr<IommufdSteps> steps_for(const std::shared_ptr<RegisteredDevice>& device,
+                                        const DeviceClaim& claim) {
+  if (claim.iommufd() || !claim.container()->iommufd() || !IommufdSteps::asks(*device))
+    return claim.iommufd();
+  return std::make_shared<IommufdSteps>(device, claim.container()->iommufd(), IommufdSteps::Way::group);
+}
+
 // An error after which memory may have been written in part.
 bool may_have_written(const Result<>& result) {
   if (result) return true;
@@ -61,7 +70,8 @@ DeviceUser::DeviceUser(std::shared_ptr<RegisteredDevice> device, DeviceClaim cla
       pins_memory_(device_->device().pins_memory()),
       iommu_group_(device_->group()->iommu_group()),
       claim_(std::move(claim)),
-      iommu_(claim_.iommu()),
+      iommufd_(steps_for(device_, claim_)),
+      iommu_(iommufd_ ? iommufd_->access() : claim_.iommu()),
       virtual_machine_(claim_.virtual_machine()),
       irqs_(irqs, device_->watcher(), irq_layout(*device_), &device_->eventfd_trust()),
       io_events_(*device_, *this, device_->watcher()),
@@ -120,7 +130,9 @@ void DeviceUser::detach() {
   attached_ = false;
   io_events_.clear();
   irqs_.disable_all();
+  if (iommufd_) iommufd_->close();
   iommu_->unregister_user(*this);
+  if (iommufd_) iommufd_->give_back();
   claim_.release();
 }
 

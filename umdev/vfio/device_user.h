@@ -13,6 +13,7 @@
 
 namespace umdev::vfio {
 
+class IommufdSteps;
 class RegisteredDevice;
 
 // Holds the claim on the device (so its group cannot leave the container), the device's interrupts for this
@@ -41,6 +42,9 @@ class DeviceUser final : public User, public iommu::DmaUser {
   const std::shared_ptr<Container>& container() const { return claim_.container(); }
   RegisteredDevice& device() const { return *device_; }
   const std::shared_ptr<iommu::IommuInstance>& iommu() const { return iommu_; }
+  // Null for a device whose memory is a container's: also where an iommufd is the container, unless the
+  // device wants to be asked (BindsIommufd).
+  const std::shared_ptr<IommufdSteps>& iommufd() const { return iommufd_; }
   IoEvents& io_events() { return io_events_; }
   // Null for a device that does not migrate.
   const std::shared_ptr<MigrationMachine>& migration() const { return migration_; }
@@ -58,6 +62,7 @@ class DeviceUser final : public User, public iommu::DmaUser {
   const bool pins_memory_;
   const IommuGroup& iommu_group_;
   DeviceClaim claim_;
+  const std::shared_ptr<IommufdSteps> iommufd_;
   const std::shared_ptr<iommu::IommuInstance> iommu_;
   const std::shared_ptr<VirtualMachine> virtual_machine_;
   IrqSet irqs_;

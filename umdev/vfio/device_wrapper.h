@@ -51,6 +51,9 @@ class DeviceWrapper : public Device {
   }
 
  protected:
+  template <typename Facet>
+  friend Facet* facet_of(Device& device);
+
   // Shared with calls that are under way: a device may be destroyed by the completion of its last call, while
   // that call is still on its way out of the inner device.
   const std::shared_ptr<Device>& inner() const { return inner_; }
@@ -58,5 +61,14 @@ class DeviceWrapper : public Device {
  private:
   const std::shared_ptr<Device> inner_;
 };
+
+// An ability that not every device has (EachFile, LogsDma, BindsIommufd): the device's own, or of the one
+// that it stands in front of; null without. No wrapper serialises it: it guards itself, as migration does.
+template <typename Facet>
+Facet* facet_of(Device& device) {
+  if (auto* const facet = dynamic_cast<Facet*>(&device)) return facet;
+  auto* const wrapper = dynamic_cast<DeviceWrapper*>(&device);
+  return wrapper == nullptr ? nullptr : facet_of<Facet>(*wrapper->inner());
+}
 
 }  // namespace umdev::vfio

@@ -9,64 +9,61 @@ namespace umdev::vfio {
 
 void IommufdBinding::create(std::shared_ptr<RegisteredDevice> device, std::shared_ptr<iommu::Iommufd> iommufd,
                             Done<std::shared_ptr<IommufdBinding>> done) {
+  const DeviceRef stays = DeviceRef::try_get(device);
+  if (!stays) return done(fail(ENODEV, "the device is being removed"));
   auto user = CdevUser::acquire(device->group(), iommufd.get());
   if (!user) return done(std::unexpected(user.error()));
-  const bool physical = device->group()->iommu_group().kind() == IommuGroup::Kind::physical;
-  auto access = std::make_shared<iommu::IoasAccess>(physical);
-  const auto id = iommufd->add_device(access);
-  if (!id) return done(std::unexpected(id.error()));
   struct Binding {
-    std::shared_ptr<iommu::Iommufd> iommufd;
-    std::uint32_t id;
+    std::shared_ptr<IommufdSteps> steps;
     Done<std::shared_ptr<IommufdBinding>> done;
   };
-  auto binding = std::make_shared<Binding>(std::move(iommufd), *id, std::move(done));
-  DeviceFile::open(std::move(device), DeviceClaim(std::move(*user), std::move(access)),
+  auto steps = std::make_shared<IommufdSteps>(device, std::move(iommufd), IommufdSteps::Way::node);
+  auto binding = std::make_shared<Binding>(steps, std::move(done));
+  DeviceFile::open(std::move(device), DeviceClaim(std::move(*user), steps->access(), steps),
                    [binding](Result<std::shared_ptr<DeviceFile>> file) {
-                     if (!file) {
-                       binding->iommufd->remove_device(binding->id);
-                       return binding->done(std::unexpected(file.error()));
-                     }
+                     if (!file) return binding->done(std::unexpected(file.error()));
                      binding->done(std::shared_ptr<IommufdBinding>(
-                         new IommufdBinding(std::move(binding->iommufd), binding->id, std::move(*file))));
+                         new IommufdBinding(std::move(binding->steps), std::move(*file))));
                    });
 }
 
-// The queue closes the device before the number is given back.
-IommufdBinding::~IommufdBinding() {
-  const auto queue = file_->device().device_set().queue().shared_from_this();
-  file_.reset();
-  queue->post([iommufd = iommufd_, id = id_](Done<> next) {
-    iommufd->remove_device(id);
-    next();
-  });
-}
-
-void IommufdBinding::attach(std::uint32_t object, Done<std::uint32_t> done) {
+void IommufdBinding::attach(std::uint32_t object, Pasid pasid, Done<std::uint32_t> done) {
   struct Attaching {
-    std::shared_ptr<iommu::Iommufd> iommufd;
-    std::uint32_t id;
+    std::shared_ptr<IommufdSteps> steps;
     std::uint32_t object;
+    Pasid pasid;
     Done<std::uint32_t> done;
+    Done<> next;
   };
-  auto attaching = std::make_shared<Attaching>(iommufd_, id_, object, std::move(done));
+  auto attaching = std::make_shared<Attaching>(steps_, object, pasid, std::move(done));
   file_->device().device_set().queue().post([attaching](Done<> next) {
-    attaching->done(attaching->iommufd->attach(attaching->id, attaching->object));
-    next();
+    attaching->next = std::move(next);
+    Done<std::uint32_t> attached([attaching](Result<std::uint32_t> id) {
+      attaching->done(std::move(id));
+      attaching->next();
+    });
+    if (attaching->pasid)
+      return attaching->steps->attach_pasid(*attaching->pasid, attaching->object, std::move(attached));
+    attaching->steps->attach(attaching->object, std::move(attached));
   });
 }
 
-void IommufdBinding::detach(Done<> done) {
+void IommufdBinding::detach(Pasid pasid, Done<> done) {
   struct Detaching {
-    std::shared_ptr<iommu::Iommufd> iommufd;
-    std::uint32_t id;
+    std::shared_ptr<IommufdSteps> steps;
+    Pasid pasid;
     Done<> done;
+    Done<> next;
   };
-  auto detaching = std::make_shared<Detaching>(iommufd_, id_, std::move(done));
+  auto detaching = std::make_shared<Detaching>(steps_, pasid, std::move(done));
   file_->device().device_set().queue().post([detaching](Done<> next) {
-    detaching->iommufd->detach(detaching->id);
-    detaching->done();
-    next();
+    detaching->next = std::move(next);
+    Done<> detached([detaching](Result<> result) {
+      detaching->done(std::move(result));
+      detaching->next();
+    });
+    if (detaching->pasid) return detaching->steps->detach_pasid(*detaching->pasid, std::move(detached));
+    detaching->steps->detach(std::move(detached));
   });
 }
 

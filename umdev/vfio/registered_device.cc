@@ -5,8 +5,10 @@
 #include "umdev/support/deadline.h"
 #include "umdev/vfio/device_file.h"
 #include "umdev/vfio/device_user.h"
+#include "umdev/vfio/device_wrapper.h"
 #include "umdev/vfio/driver_call.h"
 #include "umdev/vfio/each_file.h"
+#include "umdev/vfio/first_open.h"
 #include "umdev/vfio/group.h"
 
 namespace umdev::vfio {
@@ -112,7 +114,7 @@ void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::sha
     Done<std::shared_ptr<DeviceUser>> done;
   };
   auto opening = std::make_shared<Opening>(shared_from_this(), std::move(user), std::move(done));
-  Done<> opened([opening](Result<> result) {
+  first_open(opening->user, [opening](Result<> result) {
     if (!result) {
       opening->user->detach();
       return opening->done(std::unexpected(result.error()));
@@ -123,10 +125,6 @@ void RegisteredDevice::open_user(std::shared_ptr<DeviceUser> user, Done<std::sha
     ++self.open_count_;
     opening->done(std::move(opening->user));
   });
-  Done<> bounded = with_deadline<void>(
-      host().clock(), limits().access_deadline, std::move(opened),
-      [self = shared_from_this()] { self->fault("open_device was not completed in time"); });
-  driver_call([&] { device_->open_device(*opening->user, std::move(bounded)); });
 }
 
 // The queue keeps the user open meanwhile.
@@ -144,7 +142,7 @@ void RegisteredDevice::open_again(std::shared_ptr<DeviceUser> user, Done<std::sh
     ++self.open_count_;
     opening->done(std::move(opening->user));
   });
-  auto* const each_file = dynamic_cast<EachFile*>(device_.get());
+  auto* const each_file = facet_of<EachFile>(*device_);
   if (each_file == nullptr) return opened();
   Done<> bounded = with_deadline<void>(
       host().clock(), limits().access_deadline, std::move(opened),
@@ -158,7 +156,7 @@ void RegisteredDevice::close_user(DeviceUser& user, Done<> done) {
   UMDEV_ASSERT(known != users_.end(), "a device was closed more often than it was opened");
   --open_count_;
   if (--known->files > 0) {
-    auto* const each_file = dynamic_cast<EachFile*>(device_.get());
+    auto* const each_file = facet_of<EachFile>(*device_);
     if (each_file == nullptr) return done();
     Done<> bounded = with_deadline<void>(
         host().clock(), limits().access_deadline, std::move(done),
@@ -172,17 +170,13 @@ void RegisteredDevice::close_user(DeviceUser& user, Done<> done) {
   auto closing = std::make_shared<Closing>(std::move(known->user), std::move(done));
   users_.erase(known);
   closing->user->irqs().disable_all();
-  Done<> closed([closing](Result<>) {
+  if (const auto& migration = closing->user->migration()) migration->reset(*closing->user);
+  last_close(closing->user, [closing](Result<>) {
     // The order of the kernel's last close: the driver first, then the container's use, then (by the caller)
     // the reference.
     closing->user->detach();
     closing->done();
   });
-  Done<> bounded = with_deadline<void>(
-      host().clock(), limits().access_deadline, std::move(closed),
-      [self = shared_from_this()] { self->fault("close_device was not completed in time"); });
-  if (const auto& migration = closing->user->migration()) migration->reset(*closing->user);
-  driver_call([&] { device_->close_device(*closing->user, std::move(bounded)); });
 }
 
 void RegisteredDevice::add_file(const std::shared_ptr<DeviceFile>& file) {
