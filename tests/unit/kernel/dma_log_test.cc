@@ -10,11 +10,8 @@ namespace {
 using test::write_file;
 
 constexpr std::uint64_t page = iommu::page_size;
-constexpr std::uint32_t get = abi::vfio_device_feature_get;
-constexpr std::uint32_t set = abi::vfio_device_feature_set;
-constexpr std::uint32_t probe = abi::vfio_device_feature_probe;
 
-class DmaLog : public ModuleTest, public testing::WithParamInterface<const char*> {
+class DmaLog : public OpenDeviceTest, public testing::WithParamInterface<const char*> {
  public:
   void begin(const std::string& log) {
     ASSERT_EQ(load(GetParam()), 0);
@@ -22,19 +19,6 @@ class DmaLog : public ModuleTest, public testing::WithParamInterface<const char*
     ASSERT_EQ(init(), 0);
     ASSERT_EQ(create(1, "reacher", "reacher-one"), 0);
     session = world.open_instance(test::MdevWorld::uuid(1));
-  }
-  void TearDown() override {
-    session = {};
-    ModuleTest::TearDown();
-  }
-
-  int feature(std::uint32_t flags, const std::vector<std::byte>& data = {}, std::uint64_t room = 4096) {
-    test::Outcome<vfio::FeatureAnswer> outcome;
-    session.device->feature({.flags = flags, .data = data, .room = room}, outcome.done());
-    EXPECT_TRUE(run_until([&] { return outcome.is_done(); }));
-    if (!outcome.succeeded()) return outcome.error();
-    answer = outcome.value()->data;
-    return 0;
   }
   int start(const std::vector<iommu::IovaRange>& ranges, std::uint64_t page_size = page) {
     const abi::VfioDmaLoggingStart control{
@@ -56,9 +40,6 @@ class DmaLog : public ModuleTest, public testing::WithParamInterface<const char*
   int write(unsigned region, std::uint64_t offset) {
     return test::error_of(write_file(*session.device, region, offset, std::vector<std::byte>(1)));
   }
-
-  test::CoreWorld::Session session;
-  std::vector<std::byte> answer;
 };
 
 TEST_P(DmaLog, A17_the_driver_is_given_the_ranges_and_sets_the_bits) {

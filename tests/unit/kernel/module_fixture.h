@@ -12,6 +12,7 @@
 
 #include "tests/support/leaks_on_purpose.h"
 #include "tests/support/mdev_world.h"
+#include "umdev/abi/vfio.h"
 #include "umdev/kernel/module.h"
 #include "umdev/kernel/module_file.h"
 #include "umdev/os/thread_pool.h"
@@ -121,19 +122,25 @@ class ModuleTest : public testing::Test {
     }
     return true;
   }
-  // The errno of what completes sometime.
+  // What completes sometime.
   template <typename T = void, typename Begin>
-  int wait_for_end(Begin begin) {
+  Result<T> wait_for_result(Begin begin) {
     struct Ending {
       std::atomic<bool> over = false;
-      int error = 0;
+      Result<T> result = fail(ETIMEDOUT, "the test waits no longer");
     };
     auto ending = std::make_shared<Ending>();
     begin(Done<T>([ending](Result<T> result) {
-      ending->error = result ? 0 : result.error().code;
+      ending->result = std::move(result);
       ending->over = true;
     }));
-    return run_until([&] { return ending->over.load(); }) ? ending->error : ETIMEDOUT;
+    if (!run_until([&] { return ending->over.load(); })) return fail(ETIMEDOUT, "the test waits no longer");
+    return std::move(ending->result);
+  }
+  // Its errno.
+  template <typename T = void, typename Begin>
+  int wait_for_end(Begin begin) {
+    return test::error_of(wait_for_result<T>(std::move(begin)));
   }
 
   test::MdevWorld world;
@@ -181,6 +188,30 @@ class ModuleTest : public testing::Test {
   std::unique_ptr<ModuleFile> file_;
   std::unique_ptr<Module> module_;
   std::vector<Other> others_;
+};
+
+// Of a device that is open.
+class OpenDeviceTest : public ModuleTest {
+ public:
+  static constexpr std::uint32_t get = abi::vfio_device_feature_get;
+  static constexpr std::uint32_t set = abi::vfio_device_feature_set;
+  static constexpr std::uint32_t probe = abi::vfio_device_feature_probe;
+
+  void TearDown() override {
+    session = {};
+    ModuleTest::TearDown();
+  }
+  // VFIO_DEVICE_FEATURE: its errno; what a GET answers is in `answer`.
+  int feature(std::uint32_t flags, const std::vector<std::byte>& data = {}, std::uint64_t room = 4096) {
+    auto result = wait_for_result<vfio::FeatureAnswer>([&](Done<vfio::FeatureAnswer> done) {
+      session.device->feature({.flags = flags, .data = data, .room = room}, std::move(done));
+    });
+    if (result) answer = std::move(result->data);
+    return test::error_of(result);
+  }
+
+  test::CoreWorld::Session session;
+  std::vector<std::byte> answer;
 };
 
 }  // namespace umdev::kernel

@@ -10,11 +10,8 @@ namespace {
 using test::read_file;
 
 constexpr std::uint32_t its_feature = 77;
-constexpr std::uint32_t get = abi::vfio_device_feature_get;
-constexpr std::uint32_t set = abi::vfio_device_feature_set;
-constexpr std::uint32_t probe = abi::vfio_device_feature_probe;
 
-class NewerOps : public ModuleTest {
+class NewerOps : public OpenDeviceTest {
  public:
   void begin(const std::string& name, const std::string& lack = "0") {
     ASSERT_EQ(load(name), 0);
@@ -23,17 +20,9 @@ class NewerOps : public ModuleTest {
     ASSERT_EQ(create(1, "mover", "mover-one"), 0);
     session = world.open_instance(test::MdevWorld::uuid(1));
   }
-  void TearDown() override {
-    session = {};
-    ModuleTest::TearDown();
-  }
-  int feature(std::uint32_t flags, std::vector<std::byte> data = {}, std::uint64_t room = 8) {
-    test::Outcome<vfio::FeatureAnswer> outcome;
-    session.device->feature({.flags = flags, .data = data, .room = room}, outcome.done());
-    EXPECT_TRUE(run_until([&] { return outcome.is_done(); }));
-    if (!outcome.succeeded()) return outcome.error();
-    answer = outcome.value()->data;
-    return 0;
+  // Of eight bytes, as its own is.
+  int feature(std::uint32_t flags, const std::vector<std::byte>& data = {}, std::uint64_t room = 8) {
+    return OpenDeviceTest::feature(flags, data, room);
   }
   // It has region 16 beside the one that it counts.
   void check_uncounted_region() {
@@ -53,8 +42,6 @@ class NewerOps : public ModuleTest {
     EXPECT_EQ(unknown.error().code, EINVAL);
     EXPECT_FALSE(ask(bytes.first(16))) << "too short";
   }
-  test::CoreWorld::Session session;
-  std::vector<std::byte> answer;
 };
 
 TEST_F(NewerOps, B14_features_of_the_drivers_own_are_read_written_and_probed) {
