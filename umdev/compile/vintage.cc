@@ -62,6 +62,7 @@ constexpr std::array marks{
     Mark{"attach_ioas", v6_12, v7_0},
     Mark{"get_region_info_caps", v7_0, v7_0},
     Mark{"match_token_uuid", v7_0, v7_0},
+    Mark{"pasid_attach_ioas", v7_0, v7_0},
     Mark{"vfio_check_precopy_ioctl", v7_0, v7_0},
     // Parents and drivers of mdevs.
     Mark{"parent_ops", v4_10, v4_10, any_use, "struct"},

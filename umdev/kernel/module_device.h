@@ -9,6 +9,7 @@
 #include "umdev/kernel/module_migration.h"
 #include "umdev/kernel/vfio_record.h"
 #include "umdev/support/mutex.h"
+#include "umdev/vfio/binds_iommufd.h"
 #include "umdev/vfio/device.h"
 #include "umdev/vfio/each_file.h"
 #include "umdev/vfio/logs_dma.h"
@@ -19,7 +20,10 @@ namespace umdev::kernel {
 // remembers. Reads, writes, opens, closes and resets may wait in the module; what the core needs an answer to
 // at once (SET_IRQS, mmap, ioctl, features) has the world's answer limit. Bounds are checked by the core, by
 // what the driver itself has said of its regions: drivers of the kernel often do not.
-class ModuleDevice final : public vfio::Device, public vfio::EachFile, public vfio::LogsDma {
+class ModuleDevice final : public vfio::Device,
+                           public vfio::EachFile,
+                           public vfio::LogsDma,
+                           public vfio::BindsIommufd {
  public:
   // `migration`: null for a device that has none.
   ModuleDevice(std::shared_ptr<VfioRecord> record, std::unique_ptr<ModuleMigration> migration)
@@ -60,6 +64,16 @@ class ModuleDevice final : public vfio::Device, public vfio::EachFile, public vf
   Result<> stop_dma_log() override;
   Result<> read_dma_log(iommu::IovaRange range, std::uint64_t page_size, Bytes bitmap) override;
 
+  // ^vfio::BindsIommufd. The callbacks bind_iommufd and its like (module_iommufd.cc).
+  bool binds_iommufd() const override { return record_->iommufd_ops().has_value(); }
+  void bind_iommufd(std::shared_ptr<vfio::IommufdUse> use, Done<std::uint32_t> done) override;
+  void unbind_iommufd(Done<> done) override;
+  void attach_ioas(std::uint32_t object, Done<std::uint32_t> done) override;
+  void detach_ioas(Done<> done) override;
+  bool attaches_pasids() const override;
+  void attach_pasid(std::uint32_t pasid, std::uint32_t object, Done<std::uint32_t> done) override;
+  void detach_pasid(std::uint32_t pasid, Done<> done) override;
+
  private:
   struct OpenTask;
   struct FileTask;
@@ -71,6 +85,8 @@ class ModuleDevice final : public vfio::Device, public vfio::EachFile, public vf
   friend struct OpenTask;
 
   CallName call_name(const char* callback) const;
+  template <typename T, typename Body>
+  void take_step(const char* callback, Body body, Done<T> done);
   void hold_pages(std::span<::page* const> pages) UMDEV_EXCLUDES(mutex_);
   void forget_user() UMDEV_EXCLUDES(mutex_);
 

@@ -11,6 +11,7 @@
 #include "umdev/kernel/legacy_parent.h"
 #include "umdev/kernel/mdev_driver.h"
 #include "umdev/kernel/module.h"
+#include "umdev/kernel/module_iommufd.h"
 #include "umdev/kernel/module_migration.h"
 #include "umdev/kernel/user_pages.h"
 #include "umdev/kernel/vfio_record.h"
@@ -134,6 +135,11 @@ constexpr ::umdev_services table{
     .vfio_group_iommu_domain = vfio_group_iommu_domain,
     .fget = fget,
     .eventfd_ctx_fileget = eventfd_ctx_fileget,
+    .vfio_on_iommufd = vfio_on_iommufd,
+    .vfio_iommufd_bind = vfio_iommufd_bind,
+    .vfio_iommufd_unbind = vfio_iommufd_unbind,
+    .vfio_iommufd_attach = vfio_iommufd_attach,
+    .vfio_iommufd_detach = vfio_iommufd_detach,
 };
 
 }  // namespace

@@ -74,6 +74,16 @@ std::shared_ptr<VfioRecord> VfioRecord::of(const ::vfio_device* object) {
   return mdev ? mdev->vfio() : nullptr;
 }
 
+void VfioRecord::set_iommufd_use(std::shared_ptr<vfio::IommufdUse> use) {
+  Lock lock(mutex_);
+  std::swap(iommufd_use_, use);
+}
+
+std::shared_ptr<vfio::IommufdUse> VfioRecord::iommufd_use() const {
+  Lock lock(mutex_);
+  return iommufd_use_;
+}
+
 void VfioRecord::set_user(vfio::User* user) {
   user_pages_.set_user(user);
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -13,6 +14,10 @@
 #include "umdev/support/mutex.h"
 #include "umdev/support/registration.h"
 #include "umdev/vfio/core.h"
+
+namespace umdev::vfio {
+class IommufdUse;
+}
 
 namespace umdev::kernel {
 
@@ -53,6 +58,13 @@ class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
   void add_buffer(::dma_buf* buffer) UMDEV_EXCLUDES(mutex_);
   void remove_buffer(::dma_buf* buffer) UMDEV_EXCLUDES(mutex_);
   void release_buffers() UMDEV_EXCLUDES(mutex_);
+
+  // Its callbacks of iommufd, where it has them: told before it is registered, the same from then on.
+  void set_iommufd_ops(const ::umdev_iommufd_ops& ops) { iommufd_ops_ = ops; }
+  const std::optional<::umdev_iommufd_ops>& iommufd_ops() const { return iommufd_ops_; }
+  // The use of an iommufd that it is asked for at present: from before bind_iommufd to after unbind_iommufd.
+  void set_iommufd_use(std::shared_ptr<vfio::IommufdUse> use) UMDEV_EXCLUDES(mutex_);
+  std::shared_ptr<vfio::IommufdUse> iommufd_use() const UMDEV_EXCLUDES(mutex_);
 
   // Null for one of another form.
   const DeviceOps* device_ops() const { return std::get_if<DeviceOps>(&callbacks_); }
@@ -116,12 +128,14 @@ class VfioRecord : public std::enable_shared_from_this<VfioRecord> {
   std::atomic<bool> retired_ = false;
   const std::string name_;
   std::atomic<int> inside_ = 0;
+  std::optional<::umdev_iommufd_ops> iommufd_ops_;
   std::atomic<bool> is_waited_for_ = false;  // by whoever waits for inside_ to be 0
 
   PageArena own_pages_;  // of a device that is on no mdev
 
   mutable Mutex mutex_;
   std::vector<::dma_buf*> buffers_ UMDEV_GUARDED_BY(mutex_);
+  std::shared_ptr<vfio::IommufdUse> iommufd_use_ UMDEV_GUARDED_BY(mutex_);
   Condition left_;
   const void* device_set_ UMDEV_GUARDED_BY(mutex_) = nullptr;
   std::vector<vfio::DeviceRef> held_ UMDEV_GUARDED_BY(mutex_);

@@ -4,7 +4,11 @@
  * region 0 stays pinned until the user unmaps it.
  *
  * It logs its DMA itself. A write to region 2 is the DMA that nobody else sees: it only enters the log.
+ *
+ * Where there is iommufd, `binds` says how it goes about it. Every step from bind to unbind is said in the
+ * log.
  */
+#include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
@@ -29,6 +33,13 @@ MODULE_PARM_DESC(keep, "keep what is pinned, whatever is unmapped");
 static int log = 1;
 module_param(log, int, 0444);
 MODULE_PARM_DESC(log, "0: no log; 1: a log; 2: one that lacks log_stop; 3: one that fails to be read");
+
+static char* binds = "";
+module_param(binds, charp, 0444);
+MODULE_PARM_DESC(
+    binds,
+    "nothing: without the callbacks; by-helpers: they wrap the helpers; alone: they do without; no-bind, "
+    "no-open, no-attach: this step fails behind its helper; sleep, crash: in attach");
 
 #define LOG_MAX 16
 
@@ -141,7 +152,18 @@ static void let_go(struct reacher* reacher, u64 iova, u64 length) {
   mutex_unlock(&reacher->lock);
 }
 
+static bool binds_so(const char* how) {
+  return !strcmp(binds, how);
+}
+/* Where every step is one more line of the log. */
+static int steps;
+
+static int reacher_open(struct vfio_device* vdev) {
+  if (*binds) pr_info("step %d: open_device\n", ++steps);
+  return binds_so("no-open") ? -EPROTO : 0;
+}
 static void reacher_close(struct vfio_device* vdev) {
+  if (*binds) pr_info("step %d: close_device\n", ++steps);
   to_reacher(vdev)->logs = false;
   let_go(to_reacher(vdev), 0, ~0ULL);
 }
@@ -263,9 +285,51 @@ static long reacher_ioctl(struct vfio_device* vdev, unsigned int cmd, unsigned l
   }
 }
 
-static const struct vfio_device_ops reacher_ops = {
+/* --- Its user's iommufd. */
+
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 2, 0)
+static int reacher_bind(struct vfio_device* vdev, struct iommufd_ctx* ictx, u32* out_device_id) {
+  int result = binds_so("alone") ? 0 : vfio_iommufd_emulated_bind(vdev, ictx, out_device_id);
+
+  pr_info("step %d: bind_iommufd: %d, device %u\n", ++steps, result, *out_device_id);
+  if (result || !binds_so("no-bind")) return result;
+  vfio_iommufd_emulated_unbind(vdev);
+  return -EDOM;
+}
+static void reacher_unbind(struct vfio_device* vdev) {
+  if (!binds_so("alone")) vfio_iommufd_emulated_unbind(vdev);
+  pr_info("step %d: unbind_iommufd\n", ++steps);
+}
+static int reacher_attach(struct vfio_device* vdev, u32* pt_id) {
+  int result;
+
+  if (binds_so("sleep")) msleep(300);
+  if (binds_so("crash")) *(volatile int*)NULL = 0;
+  result = binds_so("alone") ? 0 : vfio_iommufd_emulated_attach_ioas(vdev, pt_id);
+  pr_info("step %d: attach_ioas: %d, object %u\n", ++steps, result, *pt_id);
+  if (result || !binds_so("no-attach")) return result;
+  vfio_iommufd_emulated_detach_ioas(vdev);
+  return -EXDEV;
+}
+static void reacher_detach(struct vfio_device* vdev) {
+  if (!binds_so("alone")) vfio_iommufd_emulated_detach_ioas(vdev);
+  pr_info("step %d: detach_ioas\n", ++steps);
+}
+#endif
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 15, 0)
+static int reacher_attach_pasid(struct vfio_device* vdev, u32 pasid, u32* pt_id) {
+  pr_info("step %d: pasid_attach_ioas %u to %u\n", ++steps, pasid, *pt_id);
+  return pasid > 9 ? -ERANGE : 0;
+}
+static void reacher_detach_pasid(struct vfio_device* vdev, u32 pasid) {
+  pr_info("step %d: pasid_detach_ioas %u\n", ++steps, pasid);
+}
+#endif
+
+static struct vfio_device_ops reacher_ops = {
     .name = "vfio-reacher",
     .init = reacher_init_dev,
+    .open_device = reacher_open,
     .close_device = reacher_close,
     .read = reacher_read,
     .write = reacher_write,
@@ -273,10 +337,25 @@ static const struct vfio_device_ops reacher_ops = {
     .dma_unmap = reacher_unmap,
 };
 
+static void fill_iommufd_ops(void) {
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 2, 0)
+  reacher_ops.bind_iommufd = reacher_bind;
+  reacher_ops.unbind_iommufd = reacher_unbind;
+  reacher_ops.attach_ioas = reacher_attach;
+  reacher_ops.detach_ioas = reacher_detach;
+#endif
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 15, 0)
+  reacher_ops.pasid_attach_ioas = reacher_attach_pasid;
+  reacher_ops.pasid_detach_ioas = reacher_detach_pasid;
+#endif
+}
+
 static int reacher_probe(struct mdev_device* mdev) {
-  struct reacher* reacher = vfio_alloc_device(reacher, vdev, &mdev->dev, &reacher_ops);
+  struct reacher* reacher;
   int result;
 
+  if (*binds) fill_iommufd_ops();
+  reacher = vfio_alloc_device(reacher, vdev, &mdev->dev, &reacher_ops);
   if (IS_ERR(reacher)) return (int)PTR_ERR(reacher);
   result = vfio_register_emulated_iommu_dev(&reacher->vdev);
   if (result) {

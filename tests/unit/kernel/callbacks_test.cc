@@ -5,6 +5,7 @@
 #include "tests/support/fake_backing.h"
 #include "tests/unit/kernel/module_fixture.h"
 #include "umdev/abi/migration.h"
+#include "umdev/vfio/iommufd_binding.h"
 #include "umdev/vfio/registered_device.h"
 
 namespace umdev::kernel {
@@ -78,7 +79,7 @@ std::vector<Vintage> vintages() {
   };
 }
 
-class EveryCallback : public ModuleTest {
+class EveryCallback : public OpenDeviceTest {
  public:
   // Loads, creates, opens and uses, as far as `row`'s stage; the errno there. Before it nothing may fail.
   int reach(const std::string& module, const Row& row, const std::string& lack) {
@@ -86,16 +87,12 @@ class EveryCallback : public ModuleTest {
     const bool own = (row.structure != "mdev_parent_ops" || row.member == "device_driver") &&
                      row.structure != "mdev_type_attribute" && row.structure != "type_attributes";
     for (const Stage stage : {loading, creating, opening, use}) {
-      const int answer = go_through(stage, module, row, lack, own);
-      if (stage == row.stage) return answer;
-      EXPECT_EQ(answer, 0) << "at stage " << static_cast<int>(stage);
-      if (answer != 0) return answer;
+      const int result = go_through(stage, module, row, lack, own);
+      if (stage == row.stage) return result;
+      EXPECT_EQ(result, 0) << "at stage " << static_cast<int>(stage);
+      if (result != 0) return result;
     }
     return 0;
-  }
-  void TearDown() override {
-    session = {};
-    ModuleTest::TearDown();
   }
 
  private:
@@ -134,9 +131,9 @@ class EveryCallback : public ModuleTest {
     session.group = world.open_group(test::MdevWorld::uuid(1));
     EXPECT_TRUE(session.group->set_container(session.container));
     EXPECT_TRUE(session.container->set_iommu(abi::vfio_type1v2_iommu));
-    return get(test::MdevWorld::uuid(1).to_string(), session.device);
+    return get_device(test::MdevWorld::uuid(1).to_string(), session.device);
   }
-  int get(const std::string& name, std::shared_ptr<vfio::DeviceFile>& file) {
+  int get_device(const std::string& name, std::shared_ptr<vfio::DeviceFile>& file) {
     auto opened = test::CoreWorld::get_device(*session.group, name);
     if (!opened) return opened.error().code;
     file = std::move(*opened);
@@ -168,6 +165,12 @@ class EveryCallback : public ModuleTest {
         {"log_read_and_clear", &EveryCallback::log_dma},
         {"log_stop", &EveryCallback::log_dma},
         {"match_token_uuid", &EveryCallback::show_token},
+        {"bind_iommufd", &EveryCallback::use_iommufd},
+        {"unbind_iommufd", &EveryCallback::use_iommufd},
+        {"attach_ioas", &EveryCallback::use_iommufd},
+        {"detach_ioas", &EveryCallback::use_iommufd},
+        {"pasid_attach_ioas", &EveryCallback::use_pasid},
+        {"pasid_detach_ioas", &EveryCallback::use_pasid},
         {"max_instances", &EveryCallback::show_available},
         {"get_available", &EveryCallback::show_available},
         {"available_instances", &EveryCallback::show_available},
@@ -200,7 +203,7 @@ class EveryCallback : public ModuleTest {
   }
   int open_by_another_name() {
     std::shared_ptr<vfio::DeviceFile> second;
-    return get("another name", second);
+    return get_device("another name", second);
   }
   int close_and_remove() {
     session = {};
@@ -221,12 +224,7 @@ class EveryCallback : public ModuleTest {
                    std::move(done));
     });
   }
-  int feature(std::uint32_t flags, const std::vector<std::byte>& data = {}) {
-    return wait_for_end<vfio::FeatureAnswer>([&](Done<vfio::FeatureAnswer> done) {
-      session.device->feature({.flags = flags, .data = data, .room = iommu::page_size}, std::move(done));
-    });
-  }
-  int get_feature(std::uint32_t number) { return feature(number | abi::vfio_device_feature_get); }
+  int get_feature(std::uint32_t number) { return feature(number | get); }
   template <typename Structure>
   static std::vector<std::byte> to_bytes(const Structure& structure) {
     return {bytes_of(structure).begin(), bytes_of(structure).end()};
@@ -257,10 +255,30 @@ class EveryCallback : public ModuleTest {
   int stop() { return go(vfio::MigrationState::stop); }
   // Where it stands then it is asked.
   int fail_to_move() {
-    const int answer = go(vfio::MigrationState::resuming);
-    return answer == EXDEV ? 0 : answer;
+    const int result = go(vfio::MigrationState::resuming);
+    return result == EXDEV ? 0 : result;
   }
   int show_token() { return errno_of(session.device->device().match_token(test::MdevWorld::uuid(1))); }
+
+  // Opens it by its own node, attaches it and detaches it.
+  int use_iommufd(vfio::IommufdBinding::Pasid pasid) {
+    session = {};
+    using Binding = std::shared_ptr<vfio::IommufdBinding>;
+    const auto iommufd = std::make_shared<iommu::Iommufd>(world.host.clock(), world.core->limits());
+    const std::uint32_t ioas = iommufd->add_ioas().value();
+    const auto binding = wait_for_result<Binding>([&](Done<Binding> done) {
+      vfio::IommufdBinding::create(world.bus->find(test::MdevWorld::uuid(1)).value()->vfio_device(), iommufd,
+                                   std::move(done));
+    });
+    if (!binding) return binding.error().code;
+    if (const int error = wait_for_end<std::uint32_t>(
+            [&](Done<std::uint32_t> done) { (*binding)->attach(ioas, pasid, std::move(done)); });
+        error != 0)
+      return error;
+    return wait_for_end([&](Done<> done) { (*binding)->detach(pasid, std::move(done)); });
+  }
+  int use_iommufd() { return use_iommufd(std::nullopt); }
+  int use_pasid() { return use_iommufd(5); }
 
   static int errno_of_text(const std::string& shown) {
     if (shown == "errno ENOENT") return ENOENT;
@@ -281,9 +299,6 @@ class EveryCallback : public ModuleTest {
   int show_parent_file() { return show_file("of_the_parent"); }
   int show_device_file() { return show_file(test::MdevWorld::uuid(1).to_string() + "/of_the_device"); }
   int show_driver_file() { return show_file(test::MdevWorld::uuid(1).to_string() + "/of_the_driver"); }
-
- public:
-  test::CoreWorld::Session session;
 };
 
 class Missing : public EveryCallback {

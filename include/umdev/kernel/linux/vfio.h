@@ -37,6 +37,10 @@ struct vfio_device_ops {
   int (*attach_ioas)(struct vfio_device* vdev, u32* pt_id);
   void (*detach_ioas)(struct vfio_device* vdev);
 #endif
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 15, 0)
+  int (*pasid_attach_ioas)(struct vfio_device* vdev, u32 pasid, u32* pt_id);
+  void (*pasid_detach_ioas)(struct vfio_device* vdev, u32 pasid);
+#endif
 #endif
 #if UMDEV_VFIO_OPENS_DEVICE
   int (*open_device)(struct vfio_device* vdev);
@@ -209,6 +213,18 @@ static inline int umdev_vfio_register(struct vfio_device* vdev, bool emulated) {
   const int given =
       ops ? !!ops->bind_iommufd + !!ops->unbind_iommufd + !!ops->attach_ioas + !!ops->detach_ioas : 0;
   if (given != 0 && given != 4) return -EINVAL;
+  if (given) {
+    struct umdev_iommufd_ops steps = {};
+    steps.bind = ops->bind_iommufd;
+    steps.unbind = ops->unbind_iommufd;
+    steps.attach = ops->attach_ioas;
+    steps.detach = ops->detach_ioas;
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 15, 0)
+    steps.attach_pasid = ops->pasid_attach_ioas;
+    steps.detach_pasid = ops->pasid_detach_ioas;
+#endif
+    umdev_kernel->vfio_on_iommufd(vdev, &steps);
+  }
   return umdev_kernel->vfio_register_device(vdev, emulated);
 }
 #elif UMDEV_KERNEL_API >= UMDEV_KERNEL_5_13_RC
@@ -266,6 +282,7 @@ static inline void vfio_device_put_registration(struct vfio_device* vdev) {
 #include <umdev/vfio_external.h>
 #include <umdev/vfio_helpers.h>
 #include <umdev/vfio_iommu_driver.h>
+#include <umdev/vfio_iommufd.h>
 #include <umdev/vfio_log.h>
 #include <umdev/vfio_memory.h>
 

@@ -43,6 +43,16 @@ struct umdev_device_ops {
   int (*match_token_uuid)(struct vfio_device*, const struct umdev_uuid*);
 };
 
+/* Asked when its user's memory comes from an iommufd; the last two may be null. */
+struct umdev_iommufd_ops {
+  int (*bind)(struct vfio_device*, struct iommufd_ctx*, umdev_u32* device_id);
+  void (*unbind)(struct vfio_device*);
+  int (*attach)(struct vfio_device*, umdev_u32* object);
+  void (*detach)(struct vfio_device*);
+  int (*attach_pasid)(struct vfio_device*, umdev_u32 pasid, umdev_u32* object);
+  void (*detach_pasid)(struct vfio_device*, umdev_u32 pasid);
+};
+
 struct umdev_data_ops {
   const char* name;
   UMDEV_DEVICE_CALLBACKS(void*);
@@ -271,6 +281,14 @@ struct umdev_services {
   /* --- Descriptors that came with the request in service, as files: null for any other number. */
   struct file* (*fget)(struct module*, int fd);
   struct eventfd_ctx* (*eventfd_ctx_fileget)(struct file*);
+
+  /* --- iommufd. The callbacks of a device that has them (copied), before it is registered; and the work in
+   * them that is umdev's own. */
+  void (*vfio_on_iommufd)(struct vfio_device*, const struct umdev_iommufd_ops*);
+  int (*vfio_iommufd_bind)(struct vfio_device*, struct iommufd_ctx*, umdev_u32* device_id);
+  void (*vfio_iommufd_unbind)(struct vfio_device*);
+  int (*vfio_iommufd_attach)(struct vfio_device*, umdev_u32* object);
+  void (*vfio_iommufd_detach)(struct vfio_device*);
 };
 
 UMDEV_C_END

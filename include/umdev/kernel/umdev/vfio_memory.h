@@ -151,24 +151,3 @@ static inline int vfio_unregister_notifier(umdev_memory_user* user, enum vfio_no
 }
 
 #endif
-
-#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 2, 0)
-/* What an emulated device's driver names where iommufd is asked for. Containers are the only way in so far.
- */
-struct iommufd_ctx;
-static inline int vfio_iommufd_emulated_bind(struct vfio_device* vdev, struct iommufd_ctx* ictx,
-                                             u32* out_device_id) {
-  (void)vdev, (void)ictx, (void)out_device_id;
-  return -EOPNOTSUPP;
-}
-static inline void vfio_iommufd_emulated_unbind(struct vfio_device* vdev) {
-  (void)vdev;
-}
-static inline int vfio_iommufd_emulated_attach_ioas(struct vfio_device* vdev, u32* pt_id) {
-  (void)vdev, (void)pt_id;
-  return -EOPNOTSUPP;
-}
-static inline void vfio_iommufd_emulated_detach_ioas(struct vfio_device* vdev) {
-  (void)vdev;
-}
-#endif

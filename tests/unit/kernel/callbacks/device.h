@@ -115,10 +115,34 @@ static int vfio_log_ops_log_read_and_clear(struct vfio_device* vdev, unsigned lo
 #endif
 
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 2, 0)
-#define vfio_device_ops_bind_iommufd vfio_iommufd_emulated_bind
-#define vfio_device_ops_unbind_iommufd vfio_iommufd_emulated_unbind
-#define vfio_device_ops_attach_ioas vfio_iommufd_emulated_attach_ioas
-#define vfio_device_ops_detach_ioas vfio_iommufd_emulated_detach_ioas
+static int vfio_device_ops_bind_iommufd(struct vfio_device* vdev, struct iommufd_ctx* ictx, u32* id) {
+  SAY_CALLED(vfio_device_ops_bind_iommufd);
+  return vfio_iommufd_emulated_bind(vdev, ictx, id);
+}
+static void vfio_device_ops_unbind_iommufd(struct vfio_device* vdev) {
+  SAY_CALLED(vfio_device_ops_unbind_iommufd);
+  vfio_iommufd_emulated_unbind(vdev);
+}
+static int vfio_device_ops_attach_ioas(struct vfio_device* vdev, u32* pt_id) {
+  SAY_CALLED(vfio_device_ops_attach_ioas);
+  return vfio_iommufd_emulated_attach_ioas(vdev, pt_id);
+}
+static void vfio_device_ops_detach_ioas(struct vfio_device* vdev) {
+  SAY_CALLED(vfio_device_ops_detach_ioas);
+  vfio_iommufd_emulated_detach_ioas(vdev);
+}
+#endif
+
+#if UMDEV_KERNEL_API >= UMDEV_KERNEL_VERSION(6, 15, 0)
+static int vfio_device_ops_pasid_attach_ioas(struct vfio_device* vdev, u32 pasid, u32* pt_id) {
+  (void)vdev, (void)pasid, (void)pt_id;
+  SAY_CALLED(vfio_device_ops_pasid_attach_ioas);
+  return 0;
+}
+static void vfio_device_ops_pasid_detach_ioas(struct vfio_device* vdev, u32 pasid) {
+  (void)vdev, (void)pasid;
+  SAY_CALLED(vfio_device_ops_pasid_detach_ioas);
+}
 #endif
 
 #if UMDEV_KERNEL_API >= UMDEV_KERNEL_7_0
