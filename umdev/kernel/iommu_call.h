@@ -9,8 +9,8 @@
 #include "umdev/kernel/calls.h"
 #include "umdev/kernel/iommu_registration.h"
 #include "umdev/kernel/module.h"
+#include "umdev/kernel/waiting.h"
 #include "umdev/support/done.h"
-#include "umdev/support/mutex.h"
 
 namespace umdev::kernel {
 
@@ -56,34 +56,6 @@ void start_call(const std::shared_ptr<IommuRegistration>& registration, const ch
     calls.post(name, std::move(task));
 }
 
-// Waits for what `begin` is given to complete. ETIMEDOUT after `limit`: it then goes on alone, so what it
-// touches it must own. A thread that serves clients is left to them where `leaves_thread` says so; not where
-// a lock is held.
-template <typename T, typename Begin>
-Result<T> wait_at_most(Duration limit, bool leaves_thread, Begin begin) {
-  struct Waiting {
-    Mutex mutex;
-    Condition over;
-    std::optional<Result<T>> result UMDEV_GUARDED_BY(mutex);
-  };
-  auto waiting = std::make_shared<Waiting>();
-  begin(Done<T>([waiting](Result<T> result) {
-    Lock lock(waiting->mutex);
-    waiting->result = std::move(result);
-    waiting->over.notify_all();
-  }));
-  {
-    Lock lock(waiting->mutex);
-    if (waiting->result) return std::move(*waiting->result);
-  }
-  if (leaves_thread) Calls::about_to_wait();
-  Lock lock(waiting->mutex);
-  while (!waiting->result)
-    if (!waiting->over.wait_for(waiting->mutex, limit) && !waiting->result)
-      return fail(ETIMEDOUT, "the module's IOMMU driver does not answer");
-  return std::move(*waiting->result);
-}
-
 // How long an answer may take that the core needs at once.
 constexpr Duration iommu_answer_limit = std::chrono::seconds(5);
 
@@ -91,17 +63,21 @@ constexpr Duration iommu_answer_limit = std::chrono::seconds(5);
 template <typename T = void, typename Body>
 Result<T> ask_elsewhere(const std::shared_ptr<IommuRegistration>& registration, const char* callback,
                         Body body) {
-  return wait_at_most<T>(iommu_answer_limit, /*leaves_thread=*/false, [&](Done<T> done) {
-    start_call<T>(registration, callback, CallPlace::elsewhere, std::move(body), std::move(done));
-  });
+  return wait_for<T>(
+      [&](Done<T> done) {
+        start_call<T>(registration, callback, CallPlace::elsewhere, std::move(body), std::move(done));
+      },
+      {.limit = iommu_answer_limit, .leaves_thread = false});
 }
 
 // For what is asked with no lock held.
 template <typename T = void, typename Body>
 Result<T> ask_here(const std::shared_ptr<IommuRegistration>& registration, const char* callback, Body body) {
-  return wait_at_most<T>(iommu_answer_limit, /*leaves_thread=*/true, [&](Done<T> done) {
-    start_call<T>(registration, callback, CallPlace::here, std::move(body), std::move(done));
-  });
+  return wait_for<T>(
+      [&](Done<T> done) {
+        start_call<T>(registration, callback, CallPlace::here, std::move(body), std::move(done));
+      },
+      {.limit = iommu_answer_limit});
 }
 
 }  // namespace umdev::kernel

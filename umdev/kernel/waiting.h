@@ -10,10 +10,16 @@
 
 namespace umdev::kernel {
 
-// Calls `begin` with a Done<T> and returns what that was completed with. Leaves a serving thread where that
-// does not happen at once.
+struct Patience {
+  // Then the answer is ETIMEDOUT, and what has begun goes on alone: what it touches it must own.
+  std::optional<Duration> limit = {};
+  // A thread that serves clients is left to them meanwhile; not where a lock is held.
+  bool leaves_thread = true;
+};
+
+// Calls `begin` with a Done<T> and returns what that was completed with.
 template <typename T = void, typename Begin>
-Result<T> wait_for(Begin begin) {
+Result<T> wait_for(Begin begin, Patience patience = {}) {
   struct Waiting {
     Mutex mutex;
     Condition over;
@@ -29,9 +35,14 @@ Result<T> wait_for(Begin begin) {
     Lock lock(waiting->mutex);
     if (waiting->result) return std::move(*waiting->result);
   }
-  Calls::about_to_wait();
+  if (patience.leaves_thread) Calls::about_to_wait();
   Lock lock(waiting->mutex);
-  while (!waiting->result) waiting->over.wait(waiting->mutex);
+  while (!waiting->result) {
+    if (!patience.limit)
+      waiting->over.wait(waiting->mutex);
+    else if (!waiting->over.wait_for(waiting->mutex, *patience.limit) && !waiting->result)
+      return fail(ETIMEDOUT, "the module does not answer");
+  }
   return std::move(*waiting->result);
 }
 
