@@ -349,6 +349,15 @@ struct TwoModules : IommuDriver {
     ASSERT_EQ(insmod(driver), 0);
     ASSERT_EQ(insmod_also(device), 0);
   }
+  // For the next pair.
+  void end_both(std::shared_ptr<ioctl::File> device) {
+    device.reset();
+    files = {};
+    EXPECT_EQ(remove(1), 0);
+    end_others();
+    EXPECT_EQ(unload(), 0);
+    reset();
+  }
 };
 
 TEST_F(TwoModules, C37_D46_a_device_in_c_pins_and_reads_what_a_driver_in_c_has) {
@@ -376,12 +385,7 @@ TEST_F(TwoModules, C37_D46_a_device_in_c_pins_and_reads_what_a_driver_in_c_has) 
     EXPECT_EQ(unmap(0x10000, 4 * page), static_cast<long>(4 * page));
     EXPECT_TRUE(world.host.log().contains("unmap 10000 of 4000"));
     EXPECT_EQ(pins(), 0);
-    device.reset();
-    files = {};
-    EXPECT_EQ(remove(1), 0);
-    end_others();
-    EXPECT_EQ(unload(), 0);
-    reset();
+    end_both(std::move(device));
   }
 }
 
@@ -398,12 +402,7 @@ TEST_F(TwoModules, C34_drivers_are_told_what_their_containers_driver_has_not) {
     EXPECT_EQ(access(device, 0, 21, /*writes=*/true, byte), 0);
     EXPECT_TRUE(world.host.log().contains(lack == lack_users ? "notifier -25" : "notifier 0"));
     EXPECT_TRUE(world.host.log().contains(lack == lack_rest ? "domain -25" : "domain 1"));
-    device.reset();
-    files = {};
-    EXPECT_EQ(remove(1), 0);
-    end_others();
-    EXPECT_EQ(unload(), 0);
-    reset();
+    end_both(std::move(device));
   }
 }
 

@@ -9,10 +9,7 @@
 #include <linux/string.h>
 #include <linux/vfio.h>
 
-#define CHECK(condition)               \
-  do {                                 \
-    if (!(condition)) return __LINE__; \
-  } while (0)
+#include "tests/unit/kernel/modules/checks.h"
 
 struct item {
   int value;
@@ -146,14 +143,7 @@ static int check_irqs(void) {
 static int __init helpers_init(void) {
   int (*const checks[])(void) = {check_lists,   check_idr,          check_counts, check_strings,
                                  check_numbers, check_capabilities, check_irqs};
-  unsigned int n;
-  for (n = 0; n < ARRAY_SIZE(checks); ++n) {
-    int line = checks[n]();
-    if (!line) continue;
-    pr_err("line %d\n", line);
-    return -EINVAL;
-  }
-  return 0;
+  return run_checks(checks, ARRAY_SIZE(checks));
 }
 static void __exit helpers_exit(void) {}
 module_init(helpers_init) module_exit(helpers_exit) MODULE_LICENSE("GPL");

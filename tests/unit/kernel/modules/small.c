@@ -16,10 +16,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-#define CHECK(condition)               \
-  do {                                 \
-    if (!(condition)) return __LINE__; \
-  } while (0)
+#include "tests/unit/kernel/modules/checks.h"
 
 static int check_bits(void) {
   DECLARE_BITMAP(bits, 100);
@@ -184,14 +181,7 @@ static int check_containers(void) {
 static int __init small_init(void) {
   int (*const checks[])(void) = {check_bits,  check_bytes,  check_numbers, check_texts,
                                  check_lists, check_tables, check_locks,   check_containers};
-  unsigned int n;
-  for (n = 0; n < ARRAY_SIZE(checks); ++n) {
-    int line = checks[n]();
-    if (!line) continue;
-    pr_err("line %d\n", line);
-    return -EINVAL;
-  }
-  return 0;
+  return run_checks(checks, ARRAY_SIZE(checks));
 }
 static void __exit small_exit(void) {}
 module_init(small_init) module_exit(small_exit) MODULE_LICENSE("GPL");

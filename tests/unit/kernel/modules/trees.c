@@ -9,10 +9,7 @@
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
-#define CHECK(condition)               \
-  do {                                 \
-    if (!(condition)) return __LINE__; \
-  } while (0)
+#include "tests/unit/kernel/modules/checks.h"
 
 #define COUNT 400
 
@@ -181,15 +178,7 @@ static int check_chains(void) {
 static int __init trees_init(void) {
   int (*const checks[])(void) = {check_trees,   check_intervals, check_arrays,
                                  check_numbers, check_bitmaps,   check_chains};
-  unsigned int n;
-  for (n = 0; n < ARRAY_SIZE(checks); ++n) {
-    const int line = checks[n]();
-    if (line) {
-      pr_err("line %d is wrong\n", line);
-      return -EDOM;
-    }
-  }
-  return 0;
+  return run_checks(checks, ARRAY_SIZE(checks));
 }
 static void __exit trees_exit(void) {}
 
