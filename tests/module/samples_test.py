@@ -15,6 +15,7 @@ from pathlib import Path
 import fetch_samples
 import kit
 import picture
+import user_api
 from harness import Daemon, build_dir
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "guest"))
@@ -199,6 +200,26 @@ class MovingMtty(Sample):
             self.check_filled(client)
         self.remove(there, uuid, "mtty")
         self.assertEqual(here.json("list"), [])
+
+
+class BoundMtty(Sample):
+    """Since 6.2 the samples are bound to iommufds, by callbacks that are the kernel's helpers."""
+
+    def bind(self, release: str) -> None:
+        """What the documents say of iommufd, a program finds with the sample's device."""
+        daemon = self.start(self.compile(release, "mtty"))
+        uuid = self.create(daemon, "mtty", "mtty-2")
+        cases = user_api.run_cases(self, daemon, uuid)
+        self.assertEqual([case for case in cases if case.startswith("not ok") and case.endswith("# reference")], [])
+        for case in ("BIND_IOMMUFD: 0", "ATTACH_IOMMUFD_PT: 0", "DETACH_IOMMUFD_PT: 0"):
+            self.assertTrue(any(f" - {case} " in line for line in cases), case)
+        self.remove(daemon, uuid, "mtty")
+
+    def test_of_6_12(self):
+        self.bind("6.12")
+
+    def test_of_the_newest(self):
+        self.bind("backports")
 
 
 class Mdpy(OfEachRelease, Sample):
