@@ -112,6 +112,22 @@ class IommuDriver : public ModuleTest {
     EXPECT_EQ(call(files.group, abi::vfio_group_get_device_fd, arguments), 0);
     return std::move(made);
   }
+  // A device of C++ that has pinned the one page that is mapped. What is last goes first.
+  struct Pinned {
+    test::CoreWorld::Registered device;
+    std::shared_ptr<ioctl::File> file;
+    iommu::DmaPin pin;
+  };
+  Pinned pin_a_page(iommu::Access access = iommu::Access::read_write) {
+    Pinned pinned{.device = add_device(), .file = nullptr, .pin = {}};
+    EXPECT_EQ(call(files.container, abi::vfio_set_iommu, own_type), 0);
+    EXPECT_EQ(map(0, page), 0);
+    pinned.file = open_device("scripted");
+    auto pin = pinned.device.script->user->pin({.iova = 0, .size = page}, access);
+    EXPECT_TRUE(pin);
+    if (pin) pinned.pin = std::move(*pin);
+    return pinned;
+  }
   std::uint32_t group_of(unsigned n) {
     return world.bus->find(test::MdevWorld::uuid(n)).value()->vfio_device()->group()->iommu_group().number();
   }
@@ -208,30 +224,20 @@ TEST_P(EachVintage, C2_C37_D46_its_pages_are_mapped_pinned_copied_and_unmapped) 
 
 TEST_P(EachVintage, B13_unmap_tells_the_devices_and_takes_what_they_do_not_let_go) {
   ASSERT_EQ(begin(name()), 0);
-  const auto device = add_device();
-  ASSERT_EQ(call(files.container, abi::vfio_set_iommu, own_type), 0);
-  ASSERT_EQ(map(0, page), 0);
-  const auto opened = open_device("scripted");
-  auto pin = device.script->user->pin({.iova = 0, .size = page}, iommu::Access::read_write);
-  ASSERT_TRUE(pin);
+  auto [device, file, pin] = pin_a_page();
   EXPECT_EQ(unmap(0, page), static_cast<long>(page)) << "after the deadline";
   EXPECT_EQ(device.script->count("dma_unmap"), 1U);
-  EXPECT_TRUE(pin->revoked());
-  pin->segments().front().data[0] = std::byte{1};  // memory still, of nobody's
-  pin->unpin();
+  EXPECT_TRUE(pin.revoked());
+  pin.segments().front().data[0] = std::byte{1};  // memory still, of nobody's
+  pin.unpin();
 }
 
 TEST_P(EachVintage, what_a_closed_device_has_pinned_is_given_back) {
   ASSERT_EQ(begin(name()), 0);
-  const auto device = add_device();
-  ASSERT_EQ(call(files.container, abi::vfio_set_iommu, own_type), 0);
-  ASSERT_EQ(map(0, page), 0);
-  auto opened = open_device("scripted");
-  auto pin = device.script->user->pin({.iova = 0, .size = page}, iommu::Access::read);
-  ASSERT_TRUE(pin);
-  opened.reset();
+  auto [device, file, pin] = pin_a_page(iommu::Access::read);
+  file.reset();
   EXPECT_TRUE(run_until([&] { return pins() == 0; }));
-  EXPECT_TRUE(pin->revoked());
+  EXPECT_TRUE(pin.revoked());
 }
 
 TEST_P(EachVintage, C2_what_is_missing_is_answered_as_the_kernel_does) {
@@ -322,20 +328,15 @@ TEST_P(EachVintage, user_pointers_are_the_callers_memory) {
 
 TEST_P(EachVintage, by_force_its_containers_lose_it) {
   ASSERT_EQ(begin(name()), 0);
-  const auto device = add_device();
-  ASSERT_EQ(call(files.container, abi::vfio_set_iommu, own_type), 0);
-  ASSERT_EQ(map(0, page), 0);
-  const auto opened = open_device("scripted");
-  auto pin = device.script->user->pin({.iova = 0, .size = page}, iommu::Access::read_write);
-  ASSERT_TRUE(pin);
+  auto [device, file, pin] = pin_a_page();
   EXPECT_EQ(unload(/*forced=*/true), 0);
   EXPECT_TRUE(world.host.log().contains("released with 1 groups"));
-  EXPECT_TRUE(pin->revoked());
+  EXPECT_TRUE(pin.revoked());
   reset();
-  pin->segments().front().data[0] = std::byte{1};
+  pin.segments().front().data[0] = std::byte{1};
   EXPECT_EQ(map(0, page), -ENODEV);
   EXPECT_EQ(test::error_of(device.script->user->pin({.iova = 0, .size = page}, iommu::Access::read)), ENODEV);
-  pin->unpin();
+  pin.unpin();
 }
 
 INSTANTIATE_TEST_SUITE_P(Vintages, EachVintage,
@@ -412,17 +413,12 @@ TEST_F(IommuDriver, a_crash_in_it_ends_the_command_and_not_the_daemon) {
   ASSERT_EQ(load_guarded("own_crash"), 0);
   leaves_memory = true;
   ASSERT_EQ(init(), 0);
-  const auto device = add_device();
-  ASSERT_EQ(call(files.container, abi::vfio_set_iommu, own_type), 0);
-  ASSERT_EQ(map(0, page), 0);
-  const auto opened = open_device("scripted");
-  auto pin = device.script->user->pin({.iova = 0, .size = page}, iommu::Access::read_write);
-  ASSERT_TRUE(pin);
+  auto [device, file, pin] = pin_a_page();
   EXPECT_EQ(call(files.container, own_crash), -EIO);
   EXPECT_TRUE(module().crash().value_or("").contains("iommu ioctl"));
   EXPECT_EQ(map(page, page), -EIO);
   EXPECT_EQ(test::error_of(device.script->user->pin({.iova = 0, .size = page}, iommu::Access::read)), EIO);
-  pin->unpin();
+  pin.unpin();
   EXPECT_EQ(unload(/*forced=*/true), 0);
 }
 

@@ -1,5 +1,5 @@
 // bind_iommufd and its like of a driver: called in the kernel's order, with the helpers that they wrap.
-#include "tests/support/fake_backing.h"
+#include "tests/support/lent_iommufd.h"
 #include "tests/unit/kernel/module_fixture.h"
 #include "umdev/support/sanitizers.h"
 #include "umdev/vfio/iommufd_binding.h"
@@ -31,7 +31,7 @@ class ModuleIommufd : public OpenDeviceTest, public testing::WithParamInterface<
   // --- By its own node.
   int bind() {
     auto made = wait_for_result<Binding>(
-        [&](Done<Binding> done) { vfio::IommufdBinding::create(device, iommufd, std::move(done)); });
+        [&](Done<Binding> done) { vfio::IommufdBinding::create(device, iommufd.fd, std::move(done)); });
     if (made) binding = std::move(*made);
     return error_of(made);
   }
@@ -50,42 +50,24 @@ class ModuleIommufd : public OpenDeviceTest, public testing::WithParamInterface<
 
   // --- By its group, with the iommufd in a container's place.
   int open_by_group() {
-    session.container = std::make_shared<vfio::Container>(std::make_shared<iommu::IoasAccess>(false), iommufd,
-                                                          vfio::Caller{});
-    session.group = world.open_group(test::MdevWorld::uuid(1));
-    EXPECT_TRUE(session.group->set_container(session.container));
-    auto opened = test::CoreWorld::get_device(*session.group, test::MdevWorld::uuid(1).to_string());
-    if (!opened) return opened.error().code;
-    session.device = std::move(*opened);
-    return 0;
+    const Uuid uuid = test::MdevWorld::uuid(1);
+    return iommufd.open(session, world.open_group(uuid), uuid.to_string());
   }
 
-  // An IOAS with a page at 0.
-  std::uint32_t add_ioas() {
-    const std::uint32_t id = iommufd->add_ioas().value();
-    EXPECT_TRUE(
-        iommufd->ioas(id).value()->map({.iova = 0,
-                                        .length = iommu::page_size,
-                                        .access = iommu::Access::read_write,
-                                        .backing = std::make_shared<test::MemoryBacking>(iommu::page_size)}));
-    return id;
-  }
-  bool is_in_use(std::uint32_t object) { return error_of(iommufd->destroy(object)) == EBUSY; }
   bool said(const std::string& step) { return world.host.log().contains(step); }
   // Region 0 is the memory by pins, region 1 by vfio_dma_rw().
   static int reach(vfio::DeviceFile& file, unsigned region) {
     return error_of(test::write_file(file, region, 8, std::vector<std::byte>(4)));
   }
 
-  std::shared_ptr<iommu::Iommufd> iommufd =
-      std::make_shared<iommu::Iommufd>(world.host.clock(), world.core->limits());
+  test::LentIommufd iommufd{world};
   std::shared_ptr<vfio::RegisteredDevice> device;
   Binding binding;
 };
 
 TEST_P(ModuleIommufd, B15_the_steps_of_a_device_by_its_own_node) {
   ASSERT_NO_FATAL_FAILURE(begin("by-helpers"));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(binding->id(), 2U);
   EXPECT_TRUE(said("step 1: bind_iommufd: 0, device 2")) << "told by the helper";
@@ -105,21 +87,21 @@ TEST_P(ModuleIommufd, B15_the_steps_of_a_device_by_its_own_node) {
   EXPECT_TRUE(close());
   EXPECT_TRUE(said("step 6: close_device"));
   EXPECT_TRUE(said("step 7: unbind_iommufd"));
-  EXPECT_FALSE(is_in_use(ioas));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_P(ModuleIommufd, B15_a_close_while_it_is_attached_detaches_in_unbind) {
   ASSERT_NO_FATAL_FAILURE(begin("by-helpers"));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   ASSERT_EQ(attach(ioas), 0);
   EXPECT_TRUE(close());
   EXPECT_TRUE(said("step 4: close_device"));
   EXPECT_TRUE(said("unmap 0 of ffffffffffffffff"));
   EXPECT_TRUE(said("step 5: unbind_iommufd"));
-  EXPECT_FALSE(is_in_use(ioas));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_P(ModuleIommufd, B15_the_steps_of_a_device_by_its_group) {
@@ -127,8 +109,8 @@ TEST_P(ModuleIommufd, B15_the_steps_of_a_device_by_its_group) {
   EXPECT_EQ(open_by_group(), ENODEV) << "no IOAS";
   EXPECT_TRUE(said("step 4: unbind_iommufd"));
   session = {};
-  const std::uint32_t ioas = add_ioas();
-  ASSERT_TRUE(iommufd->set_compatibility_ioas(ioas));
+  const std::uint32_t ioas = iommufd.add_ioas();
+  ASSERT_TRUE(iommufd.fd->set_compatibility_ioas(ioas));
   ASSERT_EQ(open_by_group(), 0);
   EXPECT_TRUE(said("step 5: bind_iommufd: 0, device 2"));
   EXPECT_TRUE(said("step 6: open_device"));
@@ -136,7 +118,7 @@ TEST_P(ModuleIommufd, B15_the_steps_of_a_device_by_its_group) {
   EXPECT_EQ(reach(*session.device, 0), 0);
   EXPECT_TRUE(close());
   EXPECT_TRUE(said("step 9: unbind_iommufd"));
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
 }
 
 TEST_P(ModuleIommufd, B15_a_bind_that_fails_is_the_users_error) {
@@ -144,7 +126,7 @@ TEST_P(ModuleIommufd, B15_a_bind_that_fails_is_the_users_error) {
   EXPECT_EQ(bind(), EDOM);
   EXPECT_FALSE(said("open_device"));
   EXPECT_FALSE(said("unbind_iommufd"));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_P(ModuleIommufd, B15_an_open_that_fails_is_unbound) {
@@ -152,43 +134,43 @@ TEST_P(ModuleIommufd, B15_an_open_that_fails_is_unbound) {
   EXPECT_EQ(bind(), EPROTO);
   EXPECT_TRUE(said("step 3: unbind_iommufd"));
   EXPECT_FALSE(said("close_device"));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_P(ModuleIommufd, B15_an_attach_that_fails_is_the_users_error) {
   ASSERT_NO_FATAL_FAILURE(begin("no-attach"));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(attach(ioas), EXDEV);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
 }
 
 TEST_P(ModuleIommufd, B15_a_driver_without_the_helpers_has_no_access) {
   ASSERT_NO_FATAL_FAILURE(begin("alone"));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(binding->id(), 0U);
   EXPECT_EQ(attach(ioas), 0);
   EXPECT_EQ(reach(*binding->file(), 0), EINVAL);
   EXPECT_EQ(reach(*binding->file(), 1), EINVAL);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
 }
 
 TEST_P(ModuleIommufd, B15_a_driver_without_the_callbacks_is_bound_and_attached_all_the_same) {
   ASSERT_NO_FATAL_FAILURE(begin(""));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(binding->id(), 2U);
   EXPECT_EQ(attach(ioas), 0);
   EXPECT_EQ(reach(*binding->file(), 0), 0);
   EXPECT_EQ(attach(ioas, 5), EOPNOTSUPP);
   EXPECT_TRUE(close());
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
 }
 
 TEST_P(ModuleIommufd, B15_an_attach_that_sleeps_faults_the_device) {
   ASSERT_NO_FATAL_FAILURE(begin("sleep"));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   std::optional<int> told;
   binding->attach(ioas, std::nullopt, [&](Result<std::uint32_t> id) { told = error_of(id); });
@@ -200,7 +182,7 @@ TEST_P(ModuleIommufd, B15_an_attach_that_sleeps_faults_the_device) {
 
 TEST_P(ModuleIommufd, B15_the_driver_attaches_and_detaches_a_pasid) {
   ASSERT_NO_FATAL_FAILURE(begin("by-helpers"));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   const bool has_pasids = std::string(GetParam()) == "reacher_7_0";
   EXPECT_EQ(attach(ioas, 5), has_pasids ? 0 : EOPNOTSUPP);
@@ -217,13 +199,13 @@ TEST_P(CrashingIommufd, a_crash_in_attach_fails_it_and_the_binding_still_ends) {
   if (has_own_heap) GTEST_SKIP() << "a crash is the sanitizer's to report";
   leaves_memory = true;
   ASSERT_NO_FATAL_FAILURE(begin_module(load_guarded(GetParam()), "crash"));
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(attach(ioas), EIO);
   EXPECT_TRUE(module().crash().value_or("").contains("attach_ioas"));
   EXPECT_TRUE(close());
-  EXPECT_TRUE(iommufd->destroy(ioas));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_TRUE(iommufd.fd->destroy(ioas));
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 INSTANTIATE_TEST_SUITE_P(Guarded, CrashingIommufd, testing::Values("reacher_crash"));
 

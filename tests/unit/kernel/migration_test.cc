@@ -32,6 +32,13 @@ class Moving : public ModuleTest {
     ASSERT_EQ(create(1, "mover", "mover-one"), 0);
     side.session = open(1);
   }
+  void begin_to_crash() {
+    leaves_memory = true;
+    ASSERT_EQ(load_guarded("mover_crash"), 0);
+    ASSERT_EQ(init(), 0);
+    ASSERT_EQ(create(1, "mover", "mover-one"), 0);
+    side.session = open(1);
+  }
   void TearDown() override {
     side = {};
     ModuleTest::TearDown();
@@ -51,12 +58,11 @@ class Moving : public ModuleTest {
     EXPECT_TRUE(write_file(*side.session.device, 0, 15, std::vector<std::byte>{std::byte(fault)}));
   }
   int feature(std::uint32_t flags) {
-    Outcome<vfio::FeatureAnswer> outcome;
-    side.session.device->feature({.flags = flags, .data = {}, .room = 64}, outcome.done());
-    EXPECT_TRUE(run_until([&] { return outcome.is_done(); }));
-    if (!outcome.succeeded()) return outcome.error();
-    answer = outcome.value()->data;
-    return 0;
+    auto result = wait_for_result<vfio::FeatureAnswer>([&](Done<vfio::FeatureAnswer> done) {
+      side.session.device->feature({.flags = flags, .data = {}, .room = 64}, std::move(done));
+    });
+    if (result) answer = std::move(result->data);
+    return test::error_of(result);
   }
   static std::vector<std::byte> drain(vfio::MigrationFile& stream) {
     std::vector<std::byte> all;
@@ -217,11 +223,7 @@ TEST_F(Moving, the_size_of_the_data_is_asked_for_since_6_2) {
 
 TEST_F(Moving, a_crash_in_a_callback_fails_the_change_and_ends_the_module) {
   if (has_own_heap) GTEST_SKIP() << "a crash is the sanitizer's to report";
-  leaves_memory = true;
-  ASSERT_EQ(load_guarded("mover_crash"), 0);
-  ASSERT_EQ(init(), 0);
-  ASSERT_EQ(create(1, "mover", "mover-one"), 0);
-  side.session = open(1);
+  ASSERT_NO_FATAL_FAILURE(begin_to_crash());
   arm(fault_crash);
   EXPECT_EQ(go(stop), EIO);
   EXPECT_TRUE(module().has_crashed());
@@ -230,11 +232,7 @@ TEST_F(Moving, a_crash_in_a_callback_fails_the_change_and_ends_the_module) {
 
 TEST_F(Moving, a_crash_in_the_stream_fails_its_reader) {
   if (has_own_heap) GTEST_SKIP() << "a crash is the sanitizer's to report";
-  leaves_memory = true;
-  ASSERT_EQ(load_guarded("mover_crash"), 0);
-  ASSERT_EQ(init(), 0);
-  ASSERT_EQ(create(1, "mover", "mover-one"), 0);
-  side.session = open(1);
+  ASSERT_NO_FATAL_FAILURE(begin_to_crash());
   ASSERT_EQ(go(stop_copy), 0);
   arm(fault_crash_stream);
   std::array<std::byte, 4> bytes{};

@@ -3,7 +3,7 @@
 
 #include "tests/support/binding_device.h"
 #include "tests/support/core_world.h"
-#include "tests/support/fake_backing.h"
+#include "tests/support/lent_iommufd.h"
 #include "tests/support/outcome.h"
 #include "umdev/vfio/iommufd_binding.h"
 #include "umdev/vfio/serialized.h"
@@ -37,7 +37,7 @@ struct Iommufd : testing::Test {
   // --- By its own node.
   // The errno, EINPROGRESS while it is not over.
   int bind() {
-    IommufdBinding::create(registered(), iommufd, [this](Result<std::shared_ptr<IommufdBinding>> made) {
+    IommufdBinding::create(registered(), iommufd.fd, [this](Result<std::shared_ptr<IommufdBinding>> made) {
       bind_error = error_of(made);
       if (made) binding = std::move(*made);
     });
@@ -57,11 +57,8 @@ struct Iommufd : testing::Test {
 
   // --- By its group, with the iommufd in a container's place.
   int open_by_group() {
-    session.container =
-        std::make_shared<Container>(std::make_shared<iommu::IoasAccess>(false), iommufd, Caller{});
-    session.group = world.core->open_group(registered()->group()->iommu_group().number()).value();
-    EXPECT_TRUE(session.group->set_container(session.container));
-    return open_again(session.device);
+    const std::uint32_t group = registered()->group()->iommu_group().number();
+    return iommufd.open(session, world.core->open_group(group).value(), "d0");
   }
   int open_again(std::shared_ptr<DeviceFile>& file) {
     auto opened = test::CoreWorld::get_device(*session.group, "d0");
@@ -70,24 +67,12 @@ struct Iommufd : testing::Test {
     return 0;
   }
 
-  // An IOAS with a page at 0.
-  std::uint32_t add_ioas() {
-    const std::uint32_t id = iommufd->add_ioas().value();
-    EXPECT_TRUE(
-        iommufd->ioas(id).value()->map({.iova = 0,
-                                        .length = iommu::page_size,
-                                        .access = iommu::Access::read_write,
-                                        .backing = std::make_shared<test::MemoryBacking>(iommu::page_size)}));
-    return id;
-  }
   int pin() {
     return error_of(script->user->pin({.iova = 0, .size = iommu::page_size}, iommu::Access::read));
   }
-  bool is_in_use(std::uint32_t object) { return error_of(iommufd->destroy(object)) == EBUSY; }
 
   test::CoreWorld world;
-  std::shared_ptr<iommu::Iommufd> iommufd =
-      std::make_shared<iommu::Iommufd>(world.host.clock(), world.core->limits());
+  test::LentIommufd iommufd{world};
   std::shared_ptr<test::DeviceScript> script = std::make_shared<test::DeviceScript>();
   std::shared_ptr<test::BindingScript> steps = std::make_shared<test::BindingScript>();
   bool serialized = false;
@@ -104,36 +89,36 @@ TEST_F(Iommufd, B15_bind_comes_before_open_and_unbind_after_close) {
   ASSERT_EQ(bind(), 0);
   binding.reset();
   EXPECT_EQ(script->seen(), (Calls{"bind", "open", "close", "unbind"}));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_F(Iommufd, B15_an_open_that_fails_is_unbound) {
   script->open_error = EPROTO;
   EXPECT_EQ(bind(), EPROTO);
   EXPECT_EQ(script->seen(), (Calls{"bind", "open", "unbind"}));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_TRUE(iommufd.fd->empty());
   EXPECT_EQ(registered()->reference_count(), 0U);
 }
 
 TEST_F(Iommufd, B15_a_device_that_is_closed_while_attached_is_unbound_only) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   ASSERT_EQ(attach(ioas), 0);
   binding.reset();
   EXPECT_EQ(script->seen(), (Calls{"bind", "open", "attach 1", "close", "unbind", "dma_unmap"}))
       << "the framework's unbind detaches it, and says what goes";
-  EXPECT_FALSE(is_in_use(ioas));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_F(Iommufd, B15_a_device_that_is_cut_off_is_unbound_and_cannot_be_attached) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   ASSERT_EQ(attach(ioas), 0);
   device.registration.unregister(RemovePolicy::force, [](Result<>) {});
   world.host.advance(world.core->limits().force_deadline);
   EXPECT_EQ(script->count("unbind"), 1U);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
   EXPECT_EQ(attach(ioas), ENODEV);
   EXPECT_EQ(detach(), ENODEV);
 }
@@ -146,7 +131,7 @@ TEST_F(Iommufd, B15_a_device_behind_a_wrapper_is_asked_as_well) {
 
 TEST_F(Iommufd, B15_for_a_device_that_is_not_asked_the_framework_does_it) {
   steps->is_asked = false;
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(binding->id(), 2U);
   ASSERT_EQ(attach(ioas), 0);
@@ -156,8 +141,8 @@ TEST_F(Iommufd, B15_for_a_device_that_is_not_asked_the_framework_does_it) {
   EXPECT_EQ(attach(77), ENOENT);
   binding.reset();
   EXPECT_EQ(script->seen(), (Calls{"open", "dma_unmap", "close"}));
-  EXPECT_FALSE(is_in_use(ioas));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 // --- What the device says is what its user hears.
@@ -166,14 +151,14 @@ TEST_F(Iommufd, B15_the_error_of_bind_is_the_users_and_nothing_is_opened) {
   steps->bind_error = EDOM;
   EXPECT_EQ(bind(), EDOM);
   EXPECT_EQ(script->seen(), Calls{"bind"});
-  EXPECT_TRUE(iommufd->empty()) << "it had bound itself before";
+  EXPECT_TRUE(iommufd.fd->empty()) << "it had bound itself before";
   steps->bind_error = 0;
   EXPECT_EQ(bind(), 0);
 }
 
 TEST_F(Iommufd, B15_the_ids_are_what_the_device_answers) {
   steps->adds_to_ids = 100;
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(binding->id(), 102U);
   EXPECT_EQ(attach(ioas), 0);
@@ -181,22 +166,22 @@ TEST_F(Iommufd, B15_the_ids_are_what_the_device_answers) {
 }
 
 TEST_F(Iommufd, B15_the_error_of_attach_is_the_users_and_nothing_is_attached) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(attach(77), ENOENT) << "the framework's own";
   steps->attach_error = EXDEV;
   EXPECT_EQ(attach(ioas), EXDEV);
   EXPECT_EQ(pin(), ENOENT);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
 }
 
 TEST_F(Iommufd, B15_attach_gives_the_memory_and_detach_takes_it) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(pin(), ENOENT);
   ASSERT_EQ(attach(ioas), 0);
   EXPECT_EQ(pin(), 0);
-  EXPECT_TRUE(is_in_use(ioas));
+  EXPECT_TRUE(iommufd.is_in_use(ioas));
   EXPECT_EQ(detach(), 0);
   EXPECT_EQ(script->count("dma_unmap"), 1U);
   EXPECT_EQ(pin(), ENOENT);
@@ -205,41 +190,41 @@ TEST_F(Iommufd, B15_attach_gives_the_memory_and_detach_takes_it) {
 }
 
 TEST_F(Iommufd, B15_attach_to_another_ioas_replaces) {
-  const std::uint32_t first = add_ioas();
-  const std::uint32_t second = add_ioas();
+  const std::uint32_t first = iommufd.add_ioas();
+  const std::uint32_t second = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   ASSERT_EQ(attach(first), 0);
   ASSERT_EQ(attach(second), 0);
   EXPECT_EQ(script->count("detach"), 0U);
-  EXPECT_FALSE(is_in_use(first));
-  EXPECT_TRUE(is_in_use(second));
+  EXPECT_FALSE(iommufd.is_in_use(first));
+  EXPECT_TRUE(iommufd.is_in_use(second));
 }
 
 TEST_F(Iommufd, B15_a_device_that_does_not_bind_itself_is_opened_and_can_pin_nothing) {
   steps->does_the_work = false;
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(binding->id(), 0U);
   EXPECT_EQ(pin(), EINVAL);
   EXPECT_EQ(attach(ioas), 0) << "as the device says";
   EXPECT_EQ(pin(), EINVAL);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
 }
 
 TEST_F(Iommufd, B15_what_a_device_does_not_give_back_is_taken) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   ASSERT_EQ(attach(ioas), 0);
   steps->does_the_work = false;
   EXPECT_EQ(detach(), 0);
-  EXPECT_TRUE(is_in_use(ioas)) << "the device has its way while it is open";
+  EXPECT_TRUE(iommufd.is_in_use(ioas)) << "the device has its way while it is open";
   binding.reset();
-  EXPECT_FALSE(is_in_use(ioas));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_F(Iommufd, B15_the_steps_make_sense_once_and_in_their_order) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(error_of(steps->use->bind()), EBUSY);
   EXPECT_EQ(error_of(steps->use->unbind()), 0);
@@ -251,7 +236,7 @@ TEST_F(Iommufd, B15_the_steps_make_sense_once_and_in_their_order) {
 }
 
 TEST_F(Iommufd, B15_pasids_are_the_devices_own) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   EXPECT_EQ(attach(ioas, 5), EOPNOTSUPP);
   EXPECT_EQ(detach(5), EOPNOTSUPP);
@@ -274,14 +259,14 @@ TEST_F(Iommufd, B15_a_bind_that_hangs_faults_the_device_and_is_nothing_when_it_e
   EXPECT_EQ(bind_error, ETIMEDOUT);
   EXPECT_TRUE(registered()->faulted());
   EXPECT_TRUE(world.host.log().contains("bind_iommufd was not completed in time"));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_TRUE(iommufd.fd->empty());
   steps->held_id(std::uint32_t{2});
   EXPECT_EQ(script->seen(), Calls{"bind"});
   EXPECT_EQ(error_of(steps->use->bind()), ENODEV);
 }
 
 TEST_F(Iommufd, B15_an_attach_that_hangs_faults_the_device_which_is_closed_all_the_same) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   steps->hold = true;
   test::Outcome<std::uint32_t> attached;
@@ -294,11 +279,11 @@ TEST_F(Iommufd, B15_an_attach_that_hangs_faults_the_device_which_is_closed_all_t
   steps->held_id(ioas);
   binding.reset();
   EXPECT_EQ(script->count("unbind"), 1U);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
 }
 
 TEST_F(Iommufd, B15_a_detach_that_hangs_is_a_detach) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   ASSERT_EQ(attach(ioas), 0);
   steps->does_the_work = false;
@@ -307,21 +292,21 @@ TEST_F(Iommufd, B15_a_detach_that_hangs_is_a_detach) {
   binding->detach(std::nullopt, detached.done());
   world.host.advance(world.core->limits().access_deadline);
   EXPECT_EQ(detached.error(), ETIMEDOUT);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
   steps->hold = false;
   steps->held();
 }
 
 TEST_F(Iommufd, B15_an_unbind_that_hangs_holds_nothing) {
-  const std::uint32_t ioas = add_ioas();
+  const std::uint32_t ioas = iommufd.add_ioas();
   ASSERT_EQ(bind(), 0);
   ASSERT_EQ(attach(ioas), 0);
   steps->does_the_work = false;
   steps->hold = true;
   binding.reset();
-  EXPECT_TRUE(is_in_use(ioas));
+  EXPECT_TRUE(iommufd.is_in_use(ioas));
   world.host.advance(world.core->limits().access_deadline);
-  EXPECT_FALSE(is_in_use(ioas));
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
   EXPECT_EQ(registered()->reference_count(), 0U);
   steps->held();
 }
@@ -329,8 +314,8 @@ TEST_F(Iommufd, B15_an_unbind_that_hangs_holds_nothing) {
 // --- By its group.
 
 TEST_F(Iommufd, B15_by_its_group_it_is_bound_opened_and_attached) {
-  const std::uint32_t ioas = add_ioas();
-  ASSERT_TRUE(iommufd->set_compatibility_ioas(ioas));
+  const std::uint32_t ioas = iommufd.add_ioas();
+  ASSERT_TRUE(iommufd.fd->set_compatibility_ioas(ioas));
   ASSERT_EQ(open_by_group(), 0);
   EXPECT_EQ(script->seen(), (Calls{"bind", "open", "attach 1"}));
   EXPECT_EQ(pin(), 0);
@@ -340,18 +325,18 @@ TEST_F(Iommufd, B15_by_its_group_it_is_bound_opened_and_attached) {
   second.reset();
   session.device.reset();
   EXPECT_EQ(script->seen(), (Calls{"bind", "open", "attach 1", "close", "unbind", "dma_unmap"}));
-  EXPECT_FALSE(is_in_use(ioas));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_FALSE(iommufd.is_in_use(ioas));
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_F(Iommufd, B15_by_its_group_without_an_ioas_it_is_closed_again) {
   EXPECT_EQ(open_by_group(), ENODEV);
   EXPECT_EQ(script->seen(), (Calls{"bind", "open", "close", "unbind"}));
-  EXPECT_TRUE(iommufd->empty());
+  EXPECT_TRUE(iommufd.fd->empty());
 }
 
 TEST_F(Iommufd, B15_by_its_group_the_error_of_attach_is_that_of_the_open) {
-  ASSERT_TRUE(iommufd->set_compatibility_ioas(add_ioas()));
+  ASSERT_TRUE(iommufd.fd->set_compatibility_ioas(iommufd.add_ioas()));
   steps->attach_error = EXDEV;
   EXPECT_EQ(open_by_group(), EXDEV);
   EXPECT_EQ(script->seen(), (Calls{"bind", "open", "attach 1", "close", "unbind"}));

@@ -10,6 +10,15 @@
     if (!(condition)) return __LINE__; \
   } while (0)
 
+/* In what is tried with a device. */
+#define FAIL_UNLESS(condition)                      \
+  do {                                              \
+    if (!(condition)) {                             \
+      pr_err("%d: not %s\n", __LINE__, #condition); \
+      return -EDOM;                                 \
+    }                                               \
+  } while (0)
+
 static inline int run_checks(int (*const checks[])(void), unsigned int count) {
   unsigned int n;
   for (n = 0; n < count; ++n) {

@@ -10,6 +10,9 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
+#include "tests/unit/kernel/modules/checks.h"
+#include "tests/unit/kernel/modules/one_region.h"
+
 #define HAS_DATA (UMDEV_KERNEL_API < UMDEV_KERNEL_5_13)
 #if HAS_DATA
 #define SELF void
@@ -36,14 +39,6 @@ static struct state* to_state(struct vfio_device* vdev) {
 #endif
 
 /* --- As an external user of its own group, at a write to 20. */
-
-#define FAIL_UNLESS(condition)                      \
-  do {                                              \
-    if (!(condition)) {                             \
-      pr_err("%d: not %s\n", __LINE__, #condition); \
-      return -EDOM;                                 \
-    }                                               \
-  } while (0)
 
 static struct kvm* const a_machine = (struct kvm*)0x1000;
 
@@ -208,17 +203,7 @@ static ssize_t emb_write(SELF* self, const char __user* buf, size_t count, loff_
 }
 static long emb_ioctl(SELF* self, unsigned int cmd, unsigned long arg) {
   (void)self;
-  if (cmd == VFIO_DEVICE_GET_INFO) {
-    struct vfio_device_info info = {
-        .argsz = 16, .flags = VFIO_DEVICE_FLAGS_PCI, .num_regions = 1, .num_irqs = 0};
-    return copy_to_user((void __user*)arg, &info, 16) ? -EFAULT : 0;
-  }
-  if (cmd == VFIO_DEVICE_GET_REGION_INFO) {
-    struct vfio_region_info info = {.argsz = sizeof(info), .size = 64};
-    info.flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
-    return copy_to_user((void __user*)arg, &info, sizeof(info)) ? -EFAULT : 0;
-  }
-  return -ENOTTY;
+  return answer_for_one_region(cmd, arg, VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE);
 }
 static void emb_request(SELF* self, unsigned int count) {
   ++to_state(self)->requests;

@@ -10,17 +10,11 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "tests/unit/kernel/modules/checks.h"
+
 static char* leave = "";
 module_param(leave, charp, 0444);
 MODULE_PARM_DESC(leave, "what is left behind at the end");
-
-#define FAIL_UNLESS(condition)                      \
-  do {                                              \
-    if (!(condition)) {                             \
-      pr_err("%d: not %s\n", __LINE__, #condition); \
-      return -EDOM;                                 \
-    }                                               \
-  } while (0)
 
 /* --- Work. */
 

@@ -7,6 +7,8 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
+#include "tests/unit/kernel/modules/one_region.h"
+
 static char* missing = "";
 module_param(missing, charp, 0444);
 static int refuse; /* what remove answers */
@@ -142,17 +144,8 @@ static ssize_t old_write(struct mdev_device* mdev, const char __user* buf, size_
 }
 static long old_ioctl(struct mdev_device* mdev, unsigned int cmd, unsigned long arg) {
   (void)mdev;
-  if (cmd == VFIO_DEVICE_GET_INFO) {
-    struct vfio_device_info info = {
-        .argsz = 16, .flags = VFIO_DEVICE_FLAGS_PCI, .num_regions = 1, .num_irqs = 0};
-    return copy_to_user((void __user*)arg, &info, 16) ? -EFAULT : 0;
-  }
-  if (cmd == VFIO_DEVICE_GET_REGION_INFO) {
-    struct vfio_region_info info = {.argsz = sizeof(info), .size = 64};
-    info.flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE | VFIO_REGION_INFO_FLAG_MMAP;
-    return copy_to_user((void __user*)arg, &info, sizeof(info)) ? -EFAULT : 0;
-  }
-  return -ENOTTY;
+  return answer_for_one_region(
+      cmd, arg, VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE | VFIO_REGION_INFO_FLAG_MMAP);
 }
 
 static struct mdev_parent_ops old_ops = {
