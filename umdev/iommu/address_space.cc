@@ -44,7 +44,7 @@ std::vector<PinnedForWriting> AddressSpace::pinned_for_writing() const {
 std::vector<StandingMapping> AddressSpace::mappings() const {
   std::vector<StandingMapping> standing;
   Lock lock(state_->mutex);
-  state_->index.visit(0, [&](Mapping& mapping) {
+  state_->visit(0, [&](Mapping& mapping) {
     if (mapping.unmap == nullptr)
       standing.push_back({.range = mapping.range(),
                           .access = mapping.access,
@@ -98,6 +98,10 @@ std::byte* AddressSpace::Mapping::ask_backing() {
   return all.data() + backing_offset;
 }
 
+DmaFile AddressSpace::Mapping::file_of(const DmaSegment& segment) const {
+  return {.fd = fd, .offset = fd_offset + static_cast<std::uint64_t>(segment.data - memory.load())};
+}
+
 Result<> AddressSpace::State::map(const MappingRequest& request) {
   const IovaRange range = request.range;
   if (!range.valid() || (range.iova | range.size) % page_size != 0) {
@@ -122,15 +126,17 @@ Result<> AddressSpace::State::map(const MappingRequest& request) {
   mapping.backing_offset = request.backing_offset;
   mapping.memory = nullptr;
   mapping.mappable = mappable != 0;
-  mapping.pinnable_for = mapping.mappable ? request.access : Access::none;
   mapping.fd = fd;
   mapping.fd_offset = fd_offset + (request.backing ? request.backing_offset : 0);
   mapping.alias_was_revoked = false;
   mapping.self = shared_from_this();
   mapping.mapped = true;
+  mapping.backing_number = mapping.mappable ? shared_backings.enter(request.backing.get()) : 0;
+  if (mapping.first_seat == nullptr) mapping.first_seat = &seat_pool_.take();
+  mapping.first_seat->describe(mapping);
   seat_first_user(mapping);
   mapping.copies.reset(PinWord::one_quota * PinWord::max_count);  // from here on it may be used
-  index.insert(range.iova, mapping);
+  index.insert(range.iova, *mapping.first_seat);
   mapping_count = static_cast<std::uint32_t>(index.size());
   return {};
 }
@@ -138,12 +144,12 @@ Result<> AddressSpace::State::map(const MappingRequest& request) {
 // --- look-up ---
 
 bool AddressSpace::State::overlaps(IovaRange range) const {
-  const Mapping* before_the_end = index.at_or_before(range.last());
+  const Mapping* before_the_end = at_or_before(range.last());
   return before_the_end != nullptr && before_the_end->range().last() >= range.iova;
 }
 
 AddressSpace::Mapping* AddressSpace::State::find(Iova iova) const {
-  Mapping* const mapping = index.at_or_before(iova);
+  Mapping* const mapping = at_or_before(iova);
   if (mapping == nullptr || mapping->range().last() < iova) return nullptr;
   return mapping->unmap == nullptr ? mapping : nullptr;
 }
@@ -151,10 +157,10 @@ AddressSpace::Mapping* AddressSpace::State::find(Iova iova) const {
 std::uint32_t AddressSpace::State::pin_count() const {
   std::uint64_t pins = 0;
   Lock lock(mutex);
-  index.visit(0, [&](Mapping& mapping) {
-    for (const Seat* seat = &mapping.seat; seat != nullptr; seat = seat->next) {
-      if (seat->in_use()) pins += PinWord::count(seat->word.get());
-    }
+  visit(0, [&](const Mapping& mapping) {
+    mapping.each_seat([&](const Seat& seat) {
+      if (seat.in_use()) pins += PinWord::count(seat.word.get());
+    });
     return true;
   });
   return static_cast<std::uint32_t>(pins);
@@ -172,11 +178,11 @@ void AddressSpace::State::set_dirty_sink(std::shared_ptr<DirtySink> sink) {
 std::vector<PinnedForWriting> AddressSpace::State::pinned_for_writing() const {
   std::vector<PinnedForWriting> found;
   Lock lock(mutex);
-  index.visit(0, [&](Mapping& mapping) {
+  visit(0, [&](const Mapping& mapping) {
     std::uint64_t pins = 0;
-    for (const Seat* seat = &mapping.seat; seat != nullptr; seat = seat->next) {
-      if (seat->in_use()) pins += PinWord::written(seat->word.get());
-    }
+    mapping.each_seat([&](const Seat& seat) {
+      if (seat.in_use()) pins += PinWord::written(seat.word.get());
+    });
     if (pins != 0) found.push_back({mapping.range(), static_cast<std::uint32_t>(pins)});
     return true;
   });

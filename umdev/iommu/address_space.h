@@ -137,6 +137,7 @@ class AddressSpace {
   class State;
   class Mapping;
   class Seat;
+  class SeatPool;
   class SpanHolder;
   class Transfer;
   struct UserRecord;

@@ -21,15 +21,18 @@
 #include "umdev/iommu/address_space.h"
 #include "umdev/iommu/iova_index.h"
 #include "umdev/iommu/pin_word.h"
+#include "umdev/iommu/seat.h"
+#include "umdev/iommu/shared_backings.h"
 #include "umdev/iommu/stable_pool.h"
 #include "umdev/support/mutex.h"
 
 namespace umdev::iommu {
 
 struct AddressSpace::UserRecord final : DmaUser::Record {
-  explicit UserRecord(State& the_space) : space(the_space) {}
+  UserRecord(State& the_space, std::uint32_t the_number) : space(the_space), number(the_number) {}
 
   State& space;
+  const std::uint32_t number;                  // among the records of the space, from 1 on
   std::atomic<const DmaUser*> user = nullptr;  // whose record it is now; null when it is spare
   std::atomic<Seat*> last_hit = nullptr;
   // Guarded by State::mutex.
@@ -41,58 +44,29 @@ struct AddressSpace::UserRecord final : DmaUser::Record {
   std::vector<std::thread::id> callers;  // threads that are inside a call to the user
 };
 
-// One user's pins in one mapping. Whose and where changes only while the word is blocked and counts nothing.
-class AddressSpace::Seat final : public DmaPin::Holder {
- public:
-  void unpin(DmaPin& pin) override;
-  bool revoked(const DmaPin&) const override { return (word.get() & PinWord::revoked) != 0; }
-  bool left_behind() const {
-    const PinWord::Value value = word.get();
-    return (value & PinWord::revoked) != 0 && PinWord::count(value) != 0;
-  }
-  bool in_use() const {
-    const PinWord::Value value = word.get();
-    return (value & PinWord::revoked) == 0 && PinWord::count(value) != 0;
-  }
-
-  PinWord word;
-  std::atomic<UserRecord*> user = nullptr;  // null: nobody's
-  std::atomic<Mapping*> place = nullptr;    // in which mapping
-  Mapping* mapping() const { return place.load(std::memory_order_relaxed); }
-  std::atomic<Seat*> next = nullptr;  // in the same mapping
-};
-
-class alignas(64) AddressSpace::Mapping {
+class AddressSpace::Mapping {
  public:
   // Why a device may not use it in this way, or nothing.
   Result<> check(Access wanted, bool pinning) const;
   bool usable(Access wanted) const {
     return allows(access, wanted) && backing != nullptr && !alias_was_revoked.load(std::memory_order_relaxed);
   }
-  // The same for a pin, in a look.
-  bool pinnable(Access wanted) const { return allows(pinnable_for.load(std::memory_order_relaxed), wanted); }
+  // What allows_pin() of its seats says.
+  Access pinnable_for() const { return mappable && usable(access) ? access : Access::none; }
   bool intact() const { return backing->intact(); }
   IovaRange range() const {
     return {.iova = iova.load(std::memory_order_relaxed), .size = size.load(std::memory_order_relaxed)};
   }
-  // Its second cache line, that comes while the first is looked at.
-  void prefetch() const { __builtin_prefetch(&self); }
   // The part of a range that lies in the mapping (they overlap), and the memory of such a part.
   IovaRange part(IovaRange wanted) const;
   // Precondition: reach() has said where it is.
   DmaSegment segment(IovaRange wanted) const {
-    const IovaRange mine = range();
-    const IovaRange inside = mine.contains(wanted) ? wanted : part(wanted);
-    return segment_of_whole(inside.iova, inside.size);
+    const IovaRange inside = part(wanted);
+    return {.data = memory.load(std::memory_order_relaxed) + (inside.iova - range().iova),
+            .length = inside.size};
   }
-  // Of a range that lies in the mapping as a whole.
-  DmaSegment segment_of_whole(Iova first, std::uint64_t length) const {
-    const std::uint64_t offset = first - iova.load(std::memory_order_relaxed);
-    return {.data = memory.load(std::memory_order_relaxed) + offset,
-            .length = length,
-            .fd = fd,
-            .fd_offset = fd_offset + offset};
-  }
+  // Of a segment whose first byte is in here.
+  DmaFile file_of(const DmaSegment& segment) const;
   // Where its first byte is; null when the memory could not be had. For whoever is counted in, without a
   // lock: the first one asks the backing.
   std::byte* reach() {
@@ -101,10 +75,13 @@ class alignas(64) AddressSpace::Mapping {
   }
   std::uint64_t backing_end() const { return backing_offset + range().size; }
 
-  // In the order in which they are needed: two cache lines for a pin, and a third for who maps and unmaps.
+  // Calls `function(seat)` for the seats of all users that have pinned here.
+  template <typename Function>
+  void each_seat(const Function& function) const {
+    for (Seat* seat = first_seat; seat != nullptr; seat = seat->next()) function(*seat);
+  }
 
-  // Seats of users that have pinned here: the first one lives in the mapping.
-  Seat seat;
+  Seat* first_seat = nullptr;  // its own for good; the index leads to it
   // Set while nobody can be counted in; the range may be looked at by anybody, who then must look again.
   std::atomic<Iova> iova = 0;
   std::atomic<std::uint64_t> size = 0;
@@ -116,10 +93,10 @@ class alignas(64) AddressSpace::Mapping {
   PinWord copies;  // reads and writes under way
   int fd = -1;
   Access access = Access::none;
-  std::atomic<Access> pinnable_for = Access::none;  // the same where usable() and mappable, else nothing
-  bool mappable = false;                            // its backing is memory here, or will be
-  std::atomic<bool> alias_was_revoked = false;      // zero pages are where its memory was
+  bool mappable = false;                        // its backing is memory here, or will be
+  std::atomic<bool> alias_was_revoked = false;  // zero pages are where its memory was
   std::uint64_t backing_offset = 0;
+  std::uint32_t backing_number = 0;  // in State::shared_backings
 
   // Guarded by State::mutex.
   bool mapped = false;      // in the index
@@ -150,7 +127,8 @@ struct AddressSpace::Unmap : std::enable_shared_from_this<Unmap> {
   std::vector<std::shared_ptr<Backing>> backings;  // that go with it, when no lock is held any more
 };
 
-class AddressSpace::State : public std::enable_shared_from_this<State> {
+// Holds the pins that lie in one mapping.
+class AddressSpace::State final : public std::enable_shared_from_this<State>, public DmaPin::Holder {
  public:
   using MappingList = std::vector<Mapping*>;
   using UnmapList = std::vector<std::shared_ptr<Unmap>>;
@@ -164,11 +142,25 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   bool overlaps(IovaRange range) const UMDEV_REQUIRES(mutex);
   // The mapping at an address that is not draining, or null.
   Mapping* find(Iova iova) const UMDEV_REQUIRES(mutex);
+  // The last mapping that begins at or before an address. Without the mutex, a hint.
+  Mapping* at_or_before(Iova iova) const {
+    const Seat* const seat = index.at_or_before(iova);
+    return seat == nullptr ? nullptr : seat->mapping();
+  }
+  // Calls `function(mapping)`, by address, from at_or_before(from) on, until it says false.
+  template <typename Function>
+  void visit(Iova from, const Function& function) const UMDEV_REQUIRES(mutex) {
+    index.visit(from, [&](Seat& seat) { return function(*seat.mapping()); });
+  }
   std::uint32_t pin_count() const;
   std::vector<PinnedForWriting> pinned_for_writing() const;
   void set_dirty_sink(std::shared_ptr<DirtySink> sink);
 
   // pins.cc
+  // ^DmaPin::Holder
+  void unpin(DmaPin& pin) override;
+  bool revoked(const DmaPin& pin) const override;
+  DmaFile file_of(const DmaPin& pin, const DmaSegment& segment) const override;
   // Two numbers rather than a range: the compiler would put that on the stack and copy it from there, before
   // its two halves have got as far as the cache, which takes as long as the rest of a pin.
   Result<DmaPin> pin(DmaUser& user, Iova iova, std::uint64_t size, Access access);
@@ -182,6 +174,7 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   // users.cc
   void register_user(DmaUser& user);
   void unregister_user(DmaUser& user);
+  UserRecord& user_of(const Seat& seat) const UMDEV_REQUIRES(mutex) { return *records.at(seat.user - 1); }
   // Its seats from an address on, at most so many.
   std::vector<Seat*> seats_of(const UserRecord& record, Iova from, std::uint64_t most) const
       UMDEV_REQUIRES(mutex);
@@ -216,8 +209,9 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   const Limits limits;
   const Options options;
 
-  // Lock-free for readers, changed with the mutex held.
-  IovaIndex<Mapping> index;
+  // Lock-free for readers, changed with the mutex held. Each mapping stands for itself by its first seat.
+  IovaIndex<Seat> index;
+  SharedBackings shared_backings;
   std::atomic<std::uint32_t> mapping_count = 0;
   std::atomic<Mapping*> last_copied = nullptr;
   // Where every pin for writing and every write passes; null while nobody keeps a log.
@@ -226,6 +220,7 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   mutable Mutex mutex;
   std::unordered_map<const DmaUser*, std::shared_ptr<UserRecord>> users UMDEV_GUARDED_BY(mutex);
   UserList spare_users UMDEV_GUARDED_BY(mutex);
+  std::vector<UserRecord*> records UMDEV_GUARDED_BY(mutex);  // all of them, by number
   UserRecord* first_user UMDEV_GUARDED_BY(mutex) =
       nullptr;                               // registered, and gets a seat in each new mapping
   UnmapList unmaps UMDEV_GUARDED_BY(mutex);  // begun and not yet gone
@@ -237,16 +232,17 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
                 Seat*& wrong) const;
   Seat* look_up_and_pin(const DmaUser& user, UserRecord& record, IovaRange range, Access access,
                         PinWord::Value step, Seat*& wrong) const;
-  static bool take(Seat& seat, const DmaUser& user, const IovaRange& range, Access access,
-                   PinWord::Value step, Seat*& wrong);
+  // The seat of a user that is not the mapping's first, or null; a hint.
+  static Seat* seat_behind(const Seat& first, const UserRecord& record);
+  static bool take(Seat& seat, const DmaUser& user, const UserRecord& record, const IovaRange& range,
+                   Access access, PinWord::Value step, Seat*& wrong);
   Result<DmaPin> pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong);
   Result<Seat*> seat_at(DmaUser& user, Iova iova, Access access, PinWord::Value step);
   Result<Seat*> pin_locked(DmaUser& user, Iova iova, Access access, PinWord::Value step)
       UMDEV_REQUIRES(mutex);
-  Result<DmaPin> finished_pin(Seat& seat, const IovaRange& range, Access access) const;
+  Result<DmaPin> finished_pin(Seat& seat, const IovaRange& range, Access access);
   Seat& seat_of(Mapping& mapping, UserRecord& record) UMDEV_REQUIRES(mutex);
-  void bind(Seat& seat, Mapping& mapping, UserRecord& record, PinWord::Value quota) UMDEV_REQUIRES(mutex);
-  void unbind(Seat& seat) UMDEV_REQUIRES(mutex);
+  static void bind(Seat& seat, const UserRecord& record, PinWord::Value quota);
   void collect(UserRecord& record) UMDEV_REQUIRES(mutex);
   static std::uint64_t take_unused(UserRecord& record, const std::vector<Seat*>& seats);
   void refund(UserRecord& record, std::uint64_t amount) UMDEV_REQUIRES(mutex);
@@ -271,7 +267,7 @@ class AddressSpace::State : public std::enable_shared_from_this<State> {
   void retire(Unmap& unmap, UnmapList& ready) UMDEV_REQUIRES(mutex);
 
   StablePool<Mapping> mapping_pool_ UMDEV_GUARDED_BY(mutex);
-  StablePool<Seat> seat_pool_ UMDEV_GUARDED_BY(mutex);
+  SeatPool seat_pool_ UMDEV_GUARDED_BY(mutex);
   std::vector<std::shared_ptr<DirtySink>> sinks_ UMDEV_GUARDED_BY(mutex);  // all, for readers that dawdle
 };
 
@@ -282,6 +278,7 @@ class AddressSpace::SpanHolder final : public DmaPin::Holder {
   void unpin(DmaPin& pin) override;
   bool revoked(const DmaPin& pin) const override;
   std::span<const DmaSegment> segments() const override { return segments_; }
+  DmaFile file_of(const DmaPin& pin, const DmaSegment& segment) const override;
   bool intact() const;
   // Is one of its mappings going already?
   bool draining() const;

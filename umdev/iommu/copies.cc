@@ -16,7 +16,7 @@ bool AddressSpace::State::take_copy(Mapping& mapping, IovaRange range, Access ac
 AddressSpace::Mapping* AddressSpace::State::try_copy(IovaRange range, Access access, Mapping*& wrong) {
   Mapping* const last = last_copied.load(std::memory_order_acquire);
   if (last != nullptr && last->range().contains(range) && take_copy(*last, range, access, wrong)) return last;
-  Mapping* const mapping = index.at_or_before(range.iova);
+  Mapping* const mapping = at_or_before(range.iova);
   if (mapping == nullptr || wrong != nullptr) return nullptr;
   if (!take_copy(*mapping, range, access, wrong)) return nullptr;
   last_copied.store(mapping, std::memory_order_release);

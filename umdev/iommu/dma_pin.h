@@ -11,12 +11,16 @@
 
 namespace umdev::iommu {
 
-// A contiguous piece of pinned memory. `fd` (or -1) and `fd_offset` name the same bytes as a file.
+// A contiguous piece of pinned memory.
 struct DmaSegment {
   std::byte* data = nullptr;
   std::size_t length = 0;
+};
+
+// The same bytes in a file; -1 where there is none.
+struct DmaFile {
   int fd = -1;
-  std::uint64_t fd_offset = 0;
+  std::uint64_t offset = 0;
 };
 
 // Move-only; dropping it unpins. The pointers stay valid while it lives, whatever the user does: after a
@@ -33,41 +37,56 @@ class DmaPin {
     virtual bool revoked(const DmaPin& pin) const = 0;
     // Where a pin is more than the one segment that it was made with.
     virtual std::span<const DmaSegment> segments() const { return {}; }
+    // One of the pin's segments.
+    virtual DmaFile file_of(const DmaPin& /*pin*/, const DmaSegment& /*segment*/) const { return {}; }
+  };
+  // Where a holder of many pins counts this one.
+  class Place {
+   protected:
+    ~Place() = default;
   };
 
   DmaPin() = default;
-  // `cookie` is the holder's own.
-  DmaPin(Holder& holder, IovaRange range, Access access, DmaSegment segment, std::uint64_t cookie)
-      : holder_(&holder), range_(range), access_(access), segment_(segment), cookie_(cookie) {}
+  // `place` and `cookie` are the holder's own.
+  DmaPin(Holder& holder, Place* place, IovaRange range, Access access, DmaSegment segment,
+         std::uint64_t cookie)
+      : holder_(&holder),
+        place_(place),
+        iova_(range.iova),
+        segment_{.data = segment.data, .length = range.size},
+        cookie_(cookie),
+        access_(access) {}
   // With a holder of its own.
   DmaPin(std::unique_ptr<Holder> holder, IovaRange range, Access access, DmaSegment segment,
          std::uint64_t cookie)
-      : DmaPin(*holder, range, access, segment, cookie) {
+      : DmaPin(*holder, nullptr, range, access, segment, cookie) {
     owned_ = std::move(holder);
   }
   DmaPin(DmaPin&& other) noexcept
       : holder_(std::exchange(other.holder_, nullptr)),
+        place_(other.place_),
         owned_(std::move(other.owned_)),
-        range_(other.range_),
-        access_(other.access_),
+        iova_(other.iova_),
         segment_(other.segment_),
-        cookie_(other.cookie_) {}
+        cookie_(other.cookie_),
+        access_(other.access_) {}
   DmaPin& operator=(DmaPin&& other) noexcept {
     if (this != &other) {
       unpin();
       holder_ = std::exchange(other.holder_, nullptr);
+      place_ = other.place_;
       owned_ = std::move(other.owned_);
-      range_ = other.range_;
-      access_ = other.access_;
+      iova_ = other.iova_;
       segment_ = other.segment_;
       cookie_ = other.cookie_;
+      access_ = other.access_;
     }
     return *this;
   }
   ~DmaPin() { unpin(); }
 
   explicit operator bool() const { return holder_ != nullptr; }
-  IovaRange range() const { return range_; }
+  IovaRange range() const { return {.iova = iova_, .size = segment_.length}; }
   Access access() const { return access_; }
   // In the order of the IOVA range; their lengths add up to range().size.
   std::span<const DmaSegment> segments() const {
@@ -75,7 +94,12 @@ class DmaPin {
     const auto several = owned_ ? owned_->segments() : std::span<const DmaSegment>();
     return several.empty() ? std::span(&segment_, 1) : several;
   }
+  // Where one of segments() lies, for devices that hand memory on.
+  DmaFile file_of(const DmaSegment& segment) const {
+    return holder_ != nullptr ? holder_->file_of(*this, segment) : DmaFile{};
+  }
   bool revoked() const { return holder_ != nullptr && holder_->revoked(*this); }
+  Place* place() const { return place_; }
   std::uint64_t cookie() const { return cookie_; }
 
   void unpin() {
@@ -86,11 +110,12 @@ class DmaPin {
 
  private:
   Holder* holder_ = nullptr;
+  Place* place_ = nullptr;
   std::unique_ptr<Holder> owned_;
-  IovaRange range_;
-  Access access_ = Access::none;
-  DmaSegment segment_;  // the only one, unless the holder says otherwise
+  Iova iova_ = 0;
+  DmaSegment segment_;  // the only one, unless the holder says otherwise; as long as the range
   std::uint64_t cookie_ = 0;
+  Access access_ = Access::none;
 };
 
 }  // namespace umdev::iommu

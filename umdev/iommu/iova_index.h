@@ -31,21 +31,27 @@ class IovaIndex {
   // exact for whoever holds the writers' lock.
   Value* at_or_before(Iova iova) const {
     const Directory& directory = *directory_.load(std::memory_order_acquire);
-    const std::size_t leaves = directory.count.load(std::memory_order_acquire);
-    const std::size_t place = count_up_to(directory.firsts.get(), leaves, iova);
+    const std::size_t place = directory.up_to(iova);
     if (place == 0) return nullptr;
     const Leaf* leaf = directory.leaves[place - 1].load(std::memory_order_acquire);
     if (leaf == nullptr) return nullptr;
-    // As a rule mappings lie at regular distances. A guess that is right needs nothing of the leaf but what
-    // it guessed, so the processor goes on to the value while what confirms the guess is still on its way.
-    const std::size_t guess = directory.guess(place - 1, iova);
-    if (leaf->is_last_up_to(iova, guess)) [[likely]]
-      return leaf->values[guess].load(std::memory_order_acquire);
     const std::size_t group = leaf->groups_up_to(iova);
     if (group == 0) return nullptr;
     __builtin_prefetch(&leaf->values[(group - 1) * group_size]);  // while the group's addresses are compared
     const std::size_t entry = leaf->up_to(iova, group);
     return entry == 0 ? nullptr : leaf->values[entry - 1].load(std::memory_order_acquire);
+  }
+
+  // The same value, if what lies near it begins at regular distances, as mappings do as a rule; else any
+  // value, or null. It looks at no addresses in the leaf, which of tens of thousands of mappings are as much
+  // again for the processor's caches as the values. From any thread.
+  Value* guess(Iova iova) const {
+    const Directory& directory = *directory_.load(std::memory_order_acquire);
+    const std::size_t place = directory.up_to(iova);
+    if (place == 0) return nullptr;
+    const Leaf* leaf = directory.leaves[place - 1].load(std::memory_order_acquire);
+    if (leaf == nullptr) return nullptr;
+    return leaf->values[directory.guess(place - 1, iova)].load(std::memory_order_acquire);
   }
 
   // --- with the writers' lock held ---
@@ -140,13 +146,6 @@ class IovaIndex {
       const std::size_t group = groups_up_to(iova);
       return group == 0 ? 0 : up_to(iova, group);
     }
-    // Is this entry the last one whose first address is not above `iova`?
-    bool is_last_up_to(Iova iova, std::size_t entry) const {
-      const bool begins = firsts[entry].load(std::memory_order_acquire) <= below_no(iova);
-      const bool ends =
-          entry + 1 == leaf_capacity || firsts[entry + 1].load(std::memory_order_acquire) > below_no(iova);
-      return begins && ends;
-    }
     void append(Iova first, Value& value) {
       values[count].store(&value, std::memory_order_release);
       firsts[count].store(first, std::memory_order_release);
@@ -185,6 +184,10 @@ class IovaIndex {
           leaf.count < 2 ? 0 : (leaf.firsts[leaf.count - 1].load() - leaf.firsts[0].load()) / page_size;
       densities[place].store(pages == 0 ? 0 : ((leaf.count - 1) << 32U) / pages + 1,
                              std::memory_order_relaxed);
+    }
+    // How many leaves begin at or before an address.
+    std::size_t up_to(Iova iova) const {
+      return count_up_to(firsts.get(), count.load(std::memory_order_acquire), iova);
     }
     // Where in its leaf an address would be, if the entries lay at regular distances.
     std::size_t guess(std::size_t place, Iova iova) const {

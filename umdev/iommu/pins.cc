@@ -18,13 +18,12 @@ PinWord::Value step_of(Access access) {
 // Counts a pin in; gives it back when the seat is not, or no longer, what the caller looked for. `wrong` is
 // the seat that could not take it back so simply.
 [[gnu::always_inline]] inline bool AddressSpace::State::take(Seat& seat, const DmaUser& user,
-                                                             const IovaRange& range, Access access,
-                                                             PinWord::Value step, Seat*& wrong) {
+                                                             const UserRecord& record, const IovaRange& range,
+                                                             Access access, PinWord::Value step,
+                                                             Seat*& wrong) {
   if (!seat.word.try_take(step)) return false;
-  const UserRecord* const record = seat.user.load(std::memory_order_relaxed);
-  const Mapping& mapping = *seat.mapping();
-  if (record != nullptr && record->user.load(std::memory_order_relaxed) == &user &&
-      mapping.range().contains(range) && mapping.pinnable(access)) [[likely]] {
+  if (seat.user.load(std::memory_order_relaxed) == record.number &&
+      record.user.load(std::memory_order_relaxed) == &user && seat.allows_pin(range, access)) [[likely]] {
     return true;
   }
   if (!seat.word.try_give(step)) wrong = &seat;
@@ -38,8 +37,8 @@ PinWord::Value step_of(Access access) {
   auto& record = static_cast<UserRecord&>(*found);
   if (&record.space != this) return nullptr;
   Seat* const last = record.last_hit.load(std::memory_order_acquire);
-  if (last != nullptr && last->mapping()->range().contains(range) &&
-      take(*last, user, range, access, step, wrong)) [[likely]] {
+  if (last != nullptr && last->allows_pin(range, access) &&
+      take(*last, user, record, range, access, step, wrong)) [[likely]] {
     return last;
   }
   return wrong == nullptr ? look_up_and_pin(user, record, range, access, step, wrong) : nullptr;
@@ -48,38 +47,44 @@ PinWord::Value step_of(Access access) {
 AddressSpace::Seat* AddressSpace::State::look_up_and_pin(const DmaUser& user, UserRecord& record,
                                                          IovaRange range, Access access, PinWord::Value step,
                                                          Seat*& wrong) const {
-  Mapping* const mapping = index.at_or_before(range.iova);
-  if (mapping == nullptr) return nullptr;
-  mapping->prefetch();
+  Seat* seat = index.guess(range.iova);
+  if (seat == nullptr || !seat->allows_pin(range, access)) seat = index.at_or_before(range.iova);
+  if (seat == nullptr) return nullptr;
+  if (seat->user.load(std::memory_order_relaxed) != record.number) seat = seat_behind(*seat, record);
+  if (seat == nullptr || !take(*seat, user, record, range, access, step, wrong)) return nullptr;
+  record.last_hit.store(seat, std::memory_order_release);
+  return seat;
+}
+
+AddressSpace::Seat* AddressSpace::State::seat_behind(const Seat& first, const UserRecord& record) {
   constexpr int seats_max = 32;  // a seat that was taken away meanwhile may lead anywhere
-  Seat* seat = &mapping->seat;
+  Seat* seat = first.next().load(std::memory_order_acquire);
   for (int looked_at = 0; seat != nullptr && looked_at != seats_max; ++looked_at) {
-    if (seat->user.load(std::memory_order_relaxed) == &record) {
-      if (!take(*seat, user, range, access, step, wrong)) return nullptr;
-      record.last_hit.store(seat, std::memory_order_release);
-      return seat;
-    }
-    seat = seat->next.load(std::memory_order_acquire);
+    if (seat->user.load(std::memory_order_relaxed) == record.number) return seat;
+    seat = seat->next().load(std::memory_order_acquire);
   }
   return nullptr;
 }
 
 [[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat,
                                                                                const IovaRange& range,
-                                                                               Access access) const {
+                                                                               Access access) {
   const Iova iova = range.iova;
   const std::uint64_t size = range.size;
-  Mapping& mapping = *seat.mapping();
   std::uint64_t cookie = 0;
   if (allows(access, Access::write)) {
     if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned({.iova = iova, .size = size});
   }
-  if (mapping.reach() == nullptr || !mapping.intact()) [[unlikely]] {
-    DmaPin(seat, {.iova = iova, .size = size}, access, {}, cookie).unpin();
-    return fail(EFAULT, "the memory went bad");
+  std::byte* const memory = seat.reach();
+  if (memory == nullptr) [[unlikely]] {
+    DmaPin(*this, &seat, {.iova = iova, .size = size}, access, {}, cookie).unpin();
+    return fail(EFAULT, "the memory could not be mapped");
   }
-  return Result<DmaPin>(std::in_place, seat, IovaRange{.iova = iova, .size = size}, access,
-                        mapping.segment_of_whole(iova, size), cookie);
+  Result<DmaPin> pin(std::in_place, *this, &seat, IovaRange{.iova = iova, .size = size}, access,
+                     DmaSegment{.data = memory + (iova - seat.begin()), .length = size}, cookie);
+  if (!seat.intact(shared_backings)) [[unlikely]]
+    pin = fail(EFAULT, "the memory went bad");
+  return pin;
 }
 
 Result<DmaPin> AddressSpace::State::pin(DmaUser& user, Iova iova, std::uint64_t size, Access access) {
@@ -92,12 +97,21 @@ Result<DmaPin> AddressSpace::State::pin(DmaUser& user, Iova iova, std::uint64_t 
   return finished_pin(*seat, range, access);
 }
 
-void AddressSpace::Seat::unpin(DmaPin& pin) {
+void AddressSpace::State::unpin(DmaPin& pin) {
   if (allows(pin.access(), Access::write)) {
-    if (DirtySink* const sink = mapping()->self->dirty_sink.load()) sink->unpinned(pin.range(), pin.cookie());
+    if (DirtySink* const sink = dirty_sink.load()) sink->unpinned(pin.range(), pin.cookie());
   }
+  Seat& seat = static_cast<Seat&>(*pin.place());
   const PinWord::Value step = step_of(pin.access());
-  if (!word.try_give(step)) mapping()->self->give_back(*this, step);
+  if (!seat.word.try_give(step)) give_back(seat, step);
+}
+
+bool AddressSpace::State::revoked(const DmaPin& pin) const {
+  return static_cast<const Seat&>(*pin.place()).revoked();
+}
+
+DmaFile AddressSpace::State::file_of(const DmaPin& pin, const DmaSegment& segment) const {
+  return static_cast<const Seat&>(*pin.place()).mapping()->file_of(segment);
 }
 
 // --- with the lock ---
@@ -186,7 +200,7 @@ void AddressSpace::State::give_back(Seat& seat, PinWord::Value step) {
     } else {
       if ((now & PinWord::tight) != 0) {
         now = seat.word.subtract(PinWord::one_quota);
-        refund(*seat.user, 1);
+        refund(user_of(seat), 1);
       }
       if ((now & PinWord::blocked) != 0 && PinWord::count(now) == 0) part_done(mapping, ready);
     }
@@ -236,50 +250,72 @@ void AddressSpace::State::refund(UserRecord& record, std::uint64_t amount) {
 void AddressSpace::State::seat_first_user(Mapping& mapping) {
   if (first_user == nullptr || first_user->tight || first_user->budget == 0) return;
   --first_user->budget;
-  bind(mapping.seat, mapping, *first_user, 1);
+  bind(*mapping.first_seat, *first_user, 1);
 }
 
 AddressSpace::Seat& AddressSpace::State::seat_of(Mapping& mapping, UserRecord& record) {
   Seat* free = nullptr;
-  for (Seat* seat = &mapping.seat; seat != nullptr; seat = seat->next) {
-    if (seat->user == &record) return *seat;
-    if (free == nullptr && seat->user == nullptr && !seat->left_behind()) free = seat;
-  }
+  Seat* mine = nullptr;
+  mapping.each_seat([&](Seat& seat) {
+    if (seat.user == record.number) mine = &seat;
+    if (free == nullptr && seat.user == Seat::nobody && !seat.left_behind()) free = &seat;
+  });
+  if (mine != nullptr) return *mine;
   if (free == nullptr) {
     free = &seat_pool_.take();
-    free->next = mapping.seat.next.load();
-    mapping.seat.next = free;
+    free->describe(mapping);
+    free->next() = mapping.first_seat->next().load();
+    mapping.first_seat->next() = free;
   }
-  bind(*free, mapping, record, 0);
+  bind(*free, record, 0);
   return *free;
 }
 
-void AddressSpace::State::bind(Seat& seat, Mapping& mapping, UserRecord& record, PinWord::Value quota) {
-  seat.place = &mapping;
-  seat.user = &record;
+void AddressSpace::Seat::describe(Mapping& of) {
+  const IovaRange range = of.range();
+  rest().mapping = &of;
+  begin_and_more_ =
+      range.iova | of.backing_number * (access_mask + 1) | static_cast<std::uint64_t>(of.pinnable_for());
+  pages_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(range.size / page_size, UINT32_MAX));
+  memory_ = of.memory.load();
+}
+
+bool AddressSpace::Seat::mapping_is_intact() const {
+  return mapping()->intact();
+}
+
+std::byte* AddressSpace::Seat::ask_mapping() {
+  std::byte* const memory = mapping()->reach();
+  memory_.store(memory, std::memory_order_release);
+  return memory;
+}
+
+void AddressSpace::State::bind(Seat& seat, const UserRecord& record, PinWord::Value quota) {
+  seat.user = record.number;
   seat.word.reset(quota * PinWord::one_quota | (record.tight ? PinWord::tight : 0));
 }
 
 // Nobody waits for its pins any more; when it has none, it is nobody's at once.
 void AddressSpace::State::leave_behind(Seat& seat) {
   const PinWord::Value before = seat.word.set_flags(PinWord::blocked | PinWord::revoked);
-  refund(*seat.user, PinWord::quota(before));
+  refund(user_of(seat), PinWord::quota(before));
   seat.word.subtract(PinWord::quota(before) * PinWord::one_quota);
-  seat.user = nullptr;
+  seat.user = Seat::nobody;
 }
 
 bool AddressSpace::State::clear_seats(Mapping& mapping) {
-  if (mapping.seat.user != nullptr && !mapping.seat.left_behind()) leave_behind(mapping.seat);
-  bool left = mapping.seat.left_behind();
-  std::atomic<Seat*>* link = &mapping.seat.next;
+  Seat& first = *mapping.first_seat;
+  if (first.user != Seat::nobody && !first.left_behind()) leave_behind(first);
+  bool left = first.left_behind();
+  std::atomic<Seat*>* link = &first.next();
   while (Seat* const seat = *link) {
     if (seat->left_behind()) {
       left = true;
-      link = &seat->next;
+      link = &seat->next();
       continue;
     }
-    if (seat->user != nullptr) leave_behind(*seat);
-    link->store(seat->next);
+    if (seat->user != Seat::nobody) leave_behind(*seat);
+    link->store(seat->next());
     seat_pool_.give_back(*seat);
   }
   return left;
@@ -312,8 +348,16 @@ void AddressSpace::SpanHolder::unpin(DmaPin& pin) {
   }
 }
 
-bool AddressSpace::SpanHolder::revoked(const DmaPin& pin) const {
-  return std::any_of(seats_.begin(), seats_.end(), [&](const Seat* seat) { return seat->revoked(pin); });
+bool AddressSpace::SpanHolder::revoked(const DmaPin&) const {
+  return std::any_of(seats_.begin(), seats_.end(), [](const Seat* seat) { return seat->revoked(); });
+}
+
+DmaFile AddressSpace::SpanHolder::file_of(const DmaPin& pin, const DmaSegment& segment) const {
+  const auto begins_in = [&](const Seat* seat) {
+    return seat->mapping()->segment(pin.range()).data == segment.data;
+  };
+  const auto first = std::find_if(seats_.begin(), seats_.end(), begins_in);
+  return first == seats_.end() ? DmaFile{} : (*first)->mapping()->file_of(segment);
 }
 
 bool AddressSpace::SpanHolder::draining() const {

@@ -46,7 +46,7 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
 Result<AddressSpace::State::MappingList> AddressSpace::State::select(IovaRange range, UnmapRule rule) const {
   MappingList found;
   bool cut = false;
-  index.visit(range.iova, [&](Mapping& mapping) {
+  visit(range.iova, [&](Mapping& mapping) {
     const IovaRange mapped = mapping.range();
     if (mapped.iova > range.last()) return false;
     if (mapped.last() < range.iova || mapping.unmap != nullptr) return true;
@@ -76,7 +76,7 @@ void AddressSpace::State::begin(Unmap& unmap, IovaRange waits_for) {
     mapping->unmap = &unmap;
     unmap.bytes += mapping->range().size;
     mapping->parts = close(mapping->copies);
-    for (Seat* seat = &mapping->seat; seat != nullptr; seat = seat->next) mapping->parts += close(seat->word);
+    mapping->each_seat([&](Seat& seat) { mapping->parts += close(seat.word); });
     if (mapping->parts != 0) ++unmap.busy;
   }
   unmaps.push_back(unmap.shared_from_this());
@@ -122,7 +122,7 @@ void AddressSpace::State::drop_all() {
   {
     Lock lock(mutex);
     const auto rest = std::make_shared<Unmap>();
-    index.visit(0, [&](Mapping& mapping) {
+    visit(0, [&](Mapping& mapping) {
       if (mapping.unmap == nullptr) rest->mappings.push_back(&mapping);
       return true;
     });
@@ -152,19 +152,19 @@ void AddressSpace::State::claim(Unmap& unmap) {
   unmap.claimed = true;
   for (Mapping* mapping : unmap.mappings) {
     bool in_use = PinWord::count(mapping->copies.get()) != 0;
-    for (Seat* seat = &mapping->seat; seat != nullptr; seat = seat->next) {
+    for (Seat* seat = mapping->first_seat; seat != nullptr; seat = seat->next()) {
       in_use = in_use || PinWord::count(seat->word.get()) != 0;
       if (!seat->in_use()) continue;
-      unmap.losers.push_back({users.at(seat->user.load()->callee), mapping->range()});
+      unmap.losers.push_back({users.at(user_of(*seat).callee), mapping->range()});
       leave_behind(*seat);
     }
     if (!in_use || !mapping->mappable) continue;
     unmap.taken.push_back(mapping);
-    index.visit(0, [&](Mapping& other) {
+    visit(0, [&](Mapping& other) {
       if (other.backing == mapping->backing && other.backing_offset < mapping->backing_end() &&
           mapping->backing_offset < other.backing_end()) {
         other.alias_was_revoked = true;
-        other.pinnable_for = Access::none;
+        other.each_seat([](Seat& seat) { seat.forbid(); });
       }
       return true;
     });
@@ -209,6 +209,7 @@ void AddressSpace::State::retire(Unmap& unmap, UnmapList& ready_now) {
 
 std::shared_ptr<Backing> AddressSpace::State::recycle(Mapping& mapping) {
   if (mapping.mapped || clear_seats(mapping) || PinWord::count(mapping.copies.get()) != 0) return nullptr;
+  shared_backings.leave(mapping.backing_number);
   mapping.self = nullptr;  // not the last: whoever calls this holds the space
   mapping_pool_.give_back(mapping);
   return std::exchange(mapping.backing, nullptr);

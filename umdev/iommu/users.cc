@@ -14,7 +14,8 @@ void AddressSpace::State::register_user(DmaUser& user) {
     record = std::move(spare_users.back());
     spare_users.pop_back();
   } else {
-    record = std::make_shared<UserRecord>(*this);
+    record = std::make_shared<UserRecord>(*this, static_cast<std::uint32_t>(records.size() + 1));
+    records.push_back(record.get());
   }
   record->user = &user;
   record->callee = &user;
@@ -30,10 +31,10 @@ void AddressSpace::State::register_user(DmaUser& user) {
 std::vector<AddressSpace::Seat*> AddressSpace::State::seats_of(const UserRecord& record, Iova from,
                                                                std::uint64_t most) const {
   std::vector<Seat*> seats;
-  index.visit(from, [&](Mapping& mapping) {
-    for (Seat* seat = &mapping.seat; seat != nullptr; seat = seat->next) {
-      if (seat->user == &record) seats.push_back(seat);
-    }
+  visit(from, [&](const Mapping& mapping) {
+    mapping.each_seat([&](Seat& seat) {
+      if (seat.user == record.number) seats.push_back(&seat);
+    });
     return seats.size() < most;
   });
   return seats;

@@ -18,6 +18,7 @@ class WriteTracker::Held final : public DmaPin::Holder {
   }
   bool revoked(const DmaPin&) const override { return pin_.revoked(); }
   std::span<const DmaSegment> segments() const override { return pin_.segments(); }
+  DmaFile file_of(const DmaPin&, const DmaSegment& segment) const override { return pin_.file_of(segment); }
 
   const DmaPin& pin() const { return pin_; }
 

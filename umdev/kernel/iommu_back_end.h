@@ -95,7 +95,8 @@ class IommuBackEnd final : public iommu::IommuInstance,
   std::shared_ptr<User> find_user(const iommu::DmaUser& user) const UMDEV_EXCLUDES(mutex_);
   std::shared_ptr<::iommu_group> find_group(std::uint32_t number) const UMDEV_EXCLUDES(mutex_);
   Result<> pin_pages(Pin& pin, int prot, ::iommu_group* group) const;
-  std::vector<iommu::DmaSegment> segments_of(const Pin& pin, iommu::IovaRange range) const;
+  static std::vector<iommu::DmaSegment> segments_of(const Pin& pin, iommu::IovaRange range);
+  iommu::DmaFile file_of(const Pin& pin, const iommu::DmaSegment& segment) const;
   void unpin(const std::shared_ptr<Pin>& pin) UMDEV_EXCLUDES(mutex_);
   void give_back(const std::shared_ptr<Pin>& pin) UMDEV_EXCLUDES(mutex_);
   // Whether there was any.

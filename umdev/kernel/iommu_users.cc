@@ -39,6 +39,9 @@ class IommuBackEnd::PinHolder final : public iommu::DmaPin::Holder {
   void unpin(iommu::DmaPin&) override { back_end_->unpin(pin_); }
   bool revoked(const iommu::DmaPin&) const override { return pin_->is_revoked.load(); }
   std::span<const iommu::DmaSegment> segments() const override { return pin_->segments; }
+  iommu::DmaFile file_of(const iommu::DmaPin&, const iommu::DmaSegment& segment) const override {
+    return back_end_->file_of(*pin_, segment);
+  }
 
  private:
   const std::shared_ptr<IommuBackEnd> back_end_;
@@ -204,27 +207,36 @@ Result<> IommuBackEnd::pin_pages(Pin& pin, int prot, ::iommu_group* group) const
   return {};
 }
 
-std::vector<iommu::DmaSegment> IommuBackEnd::segments_of(const Pin& pin, iommu::IovaRange range) const {
+std::vector<iommu::DmaSegment> IommuBackEnd::segments_of(const Pin& pin, iommu::IovaRange range) {
   std::vector<iommu::DmaSegment> segments;
   std::uint64_t skip = range.iova - pin.range.iova;
   std::uint64_t left = range.size;
+  const ::page* last = nullptr;
   for (const ::page* page : pin.pages) {
     const std::uint64_t length = std::min(page_bytes - skip, left);
-    // Its other pages may be anybody's.
-    const bool is_own = page->arena == &held_->pages;
-    const iommu::DmaSegment segment{.data = page->address + skip,
-                                    .length = length,
-                                    .fd = is_own ? held_->pages.fd() : -1,
-                                    .fd_offset = is_own ? page->index * page_bytes + skip : 0};
-    if (!segments.empty() && segments.back().fd == segment.fd &&
-        segments.back().data + segments.back().length == segment.data)
+    const bool goes_on = last != nullptr && last->arena == page->arena &&
+                         segments.back().data + segments.back().length == page->address;
+    if (goes_on)
       segments.back().length += length;
     else
-      segments.push_back(segment);
+      segments.push_back({.data = page->address + skip, .length = length});
+    last = page;
     skip = 0;
     left -= length;
   }
   return segments;
+}
+
+iommu::DmaFile IommuBackEnd::file_of(const Pin& pin, const iommu::DmaSegment& segment) const {
+  const auto begins_in = [&](const ::page* page) {
+    return page->address <= segment.data && segment.data < page->address + page_bytes;
+  };
+  const auto page = std::ranges::find_if(pin.pages, begins_in);
+  // Its other pages may be anybody's.
+  if (page == pin.pages.end() || (*page)->arena != &held_->pages) return {};
+  return {
+      .fd = held_->pages.fd(),
+      .offset = (*page)->index * page_bytes + static_cast<std::uint64_t>(segment.data - (*page)->address)};
 }
 
 void IommuBackEnd::unpin(const std::shared_ptr<Pin>& pin) {

@@ -101,8 +101,8 @@ TEST_F(Pin, C37_points_at_the_memory_and_names_the_file) {
   const DmaSegment& segment = held.segments()[0];
   EXPECT_EQ(segment.data, memory->bytes().data() + 3 * page + 5);
   EXPECT_EQ(segment.length, 100U);
-  EXPECT_EQ(segment.fd, 7);
-  EXPECT_EQ(segment.fd_offset, 0x10000 + 3 * page + 5);
+  EXPECT_EQ(held.file_of(segment).fd, 7);
+  EXPECT_EQ(held.file_of(segment).offset, 0x10000 + 3 * page + 5);
   EXPECT_EQ(held.range(), (IovaRange{9 * page + 5, 100}));
   EXPECT_FALSE(held.revoked());
 }
@@ -166,7 +166,8 @@ TEST_F(Pin, C37_spans_mappings_in_the_order_of_the_addresses) {
   EXPECT_EQ(held.segments()[0].length, page - 10);
   EXPECT_EQ(held.segments()[1].data, memory->bytes().data() + 5 * page);
   EXPECT_EQ(held.segments()[1].length, page - 10);
-  EXPECT_EQ(held.segments()[1].fd_offset, 0x10000 + 5 * page);
+  EXPECT_EQ(held.file_of(held.segments()[0]).offset, 0x10000 + 9 * page + 10);
+  EXPECT_EQ(held.file_of(held.segments()[1]).offset, 0x10000 + 5 * page);
 }
 
 TEST_F(Pin, adjoining_slices_of_one_backing_are_one_segment) {

@@ -116,6 +116,20 @@ TEST(IovaIndex, what_lies_at_regular_distances_is_found_from_its_first_address_t
   }
 }
 
+TEST(IovaIndex, what_lies_at_regular_distances_is_guessed) {
+  for (const Iova distance : {page_size, 3 * page_size, 65536UL, 1UL << 30U}) {
+    Index index;
+    EXPECT_EQ(index.guess(0), nullptr);
+    std::deque<Value> values;
+    for (Iova number = 1; number != 200; ++number) {
+      values.emplace_back(number * distance);
+      index.insert(number * distance, values.back());
+    }
+    EXPECT_EQ(index.guess(0), nullptr);
+    for (const Value& value : values) EXPECT_EQ(index.guess(value.first), &value);
+  }
+}
+
 // What stays is found at nearly every try while its neighbours come and go, and a hint is never nonsense.
 TEST(IovaIndex, readers_go_on_while_it_changes) {
   constexpr Iova count = 512;

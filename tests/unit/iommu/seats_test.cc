@@ -115,6 +115,55 @@ TEST_F(Seats, a_user_may_be_in_two_spaces) {
   second.unregister_user(user);
 }
 
+// A seat knows only so much of its mapping's size.
+TEST_F(Seats, a_mapping_may_be_larger_than_16_tib) {
+  constexpr std::uint64_t size = (std::uint64_t{1} << 44U) + 2 * page;
+  class Endless final : public Backing {
+   public:
+    explicit Endless(std::byte* first) : first_(first) {}
+    Bytes mapped() override { return {first_, size}; }
+
+   private:
+    std::byte* const first_;  // nobody looks behind it
+  };
+  std::byte first{};
+  ASSERT_EQ(map_on(std::make_shared<Endless>(&first), page, size), 0);
+  const DmaPin near = pin(page + 5, 1);
+  EXPECT_EQ(near.segments().front().data, &first + 5);
+  for (int round = 0; round != 3; ++round) {
+    const DmaPin far = pin(size - 1, page);
+    EXPECT_EQ(far.segments().front().data, &first + (size - page - 1));
+    EXPECT_EQ(far.segments().front().length, page);
+    EXPECT_EQ(space->pin_count(), 2U);
+  }
+  EXPECT_EQ(pin_error(size, 2 * page), EINVAL);
+}
+
+TEST_F(Seats, memory_that_went_bad_is_known_however_many_backings_there_are) {
+  space->unregister_user(user);
+  limits.mappings_per_container = 200;
+  space = std::make_unique<AddressSpace>(clock, limits);
+  space->register_user(user);
+  for (int round = 0; round != 2; ++round) {
+    std::vector<std::shared_ptr<MemoryBacking>> files;
+    for (Iova number = 0; number != 100; ++number) {
+      files.push_back(std::make_shared<MemoryBacking>(2 * page));
+      ASSERT_EQ(map_on(files.back(), 2 * number * page, page), 0);
+      ASSERT_EQ(map_on(files.back(), (2 * number + 1) * page, page, Access::read, page), 0);
+    }
+    for (Iova number = 0; number != 100; ++number) {
+      EXPECT_EQ(pin_error(2 * number * page, 1), 0);
+      EXPECT_EQ(pin_error((2 * number + 1) * page, 1), 0);
+      files[number]->go_bad();
+      EXPECT_EQ(pin_error(2 * number * page, 1), EFAULT) << number;
+      EXPECT_EQ(pin_error((2 * number + 1) * page, 1), EFAULT) << number;
+    }
+    Outcome<std::uint64_t> outcome;
+    unmap(outcome, 0, 0, UnmapRule::everything);
+    EXPECT_EQ(outcome.value(), 200 * page);
+  }
+}
+
 // Users that come and go, and pin, while mappings come and go.
 TEST_F(Seats, users_race_each_other_and_unmaps) {
   std::atomic<bool> stop = false;
