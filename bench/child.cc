@@ -1,7 +1,9 @@
 #include "bench/child.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +72,10 @@ int Child::end() {
   if (process_ < 0) return 0;
   input_.reset();
   std::fclose(output_);
+  // The daemon in this process may trace the program: until its end, what waitpid() took were its tracer's.
+  const os::UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, process_, 0)));
+  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+  os::retry_interrupted([&] { return ::poll(&ended, 1, -1); });
   int status = 0;
   os::retry_interrupted([&] { return ::waitpid(process_, &status, 0); });
   process_ = -1;

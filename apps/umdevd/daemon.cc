@@ -254,7 +254,10 @@ void Daemon::mount_tree() {
 // The same for programs.
 void Daemon::mount_nodes() {
   const std::string path = runtime_directory() + "/" + std::string(control::nodes_directory_name);
-  auto mounted = DeviceNodes::create(tree_, *core_, path, log_);
+  std::vector<dev_t> other_mounts;
+  if (tree_mount_)
+    if (const auto device = os::device_of(tree_mount_->path())) other_mounts.push_back(*device);
+  auto mounted = DeviceNodes::create(tree_, *core_, path, log_, std::move(other_mounts));
   if (mounted) {
     nodes_ = std::move(*mounted);
     return;
@@ -361,7 +364,7 @@ bool Daemon::stop(Duration limit) {
   metrics_link_.remove();
   if (tree_mount_) tree_mount_->detach();
   // Programs are told by every call from now on, and let go by that.
-  if (nodes_) nodes_->end();
+  if (nodes_ && !nodes_->end(limit / 4)) stuck_ = true;
   if (kept_ && definitions_) keep_states(deadline);
   if (bus_) remove_instances(deadline);
   if (loader_) remove_modules(deadline);

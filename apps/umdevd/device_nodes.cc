@@ -21,20 +21,32 @@ std::int64_t now() {
 
 }  // namespace
 
-DeviceNodes::DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core, Log& log)
+DeviceNodes::DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core, Log& log,
+                         std::unique_ptr<ProgramTracers> tracers)
     : path_(std::move(path)),
       opener_(core),
-      file_system_(tree, opener_, log, now(), {.uid = ::geteuid(), .gid = ::getegid()}) {}
+      tracers_(std::move(tracers)),
+      file_system_(tree, opener_, log, now(), {.uid = ::geteuid(), .gid = ::getegid()}, {}, tracers_.get()) {}
 
 Result<std::unique_ptr<DeviceNodes>> DeviceNodes::create(tree::Tree& tree, vfio::Core& core,
-                                                         const std::string& path, Log& log) {
+                                                         const std::string& path, Log& log,
+                                                         std::vector<dev_t> other_mounts) {
   const fuse::MountOptions options{.path = path, .name = mount_name, .readers = uapi::Limits{}.hanging_calls};
   UMDEV_TRY(fuse::detach_left_behind(options.path, options.name));
   UMDEV_TRY(os::make_directories(path, directory_mode));
-  std::unique_ptr<DeviceNodes> nodes(new DeviceNodes(path, tree, core, log));
+  auto tracers = UMDEV_TRY(ProgramTracers::create());
+  std::unique_ptr<DeviceNodes> nodes(new DeviceNodes(path, tree, core, log, std::move(tracers)));
   nodes->mount_ = UMDEV_TRY(fuse::Mount::create(nodes->file_system_, options, log));
-  nodes->file_system_.set_device(UMDEV_TRY(os::device_of(path)));
+  const dev_t device = UMDEV_TRY(os::device_of(path));
+  other_mounts.push_back(device);
+  nodes->tracers_->set_own_mounts(std::move(other_mounts));
+  nodes->file_system_.set_device(device);
   return nodes;
+}
+
+bool DeviceNodes::end(Duration limit) {
+  mount_->end();
+  return tracers_->end(limit);
 }
 
 }  // namespace umdev::daemon

@@ -19,6 +19,7 @@ inline constexpr char new_files_directory_name[] = "new";
 inline constexpr std::uint32_t supervised_ioctl = 0x5501;
 inline constexpr std::uint32_t supervised_mmap = 0x5502;
 inline constexpr std::uint32_t supervised_registers = 0x5503;
+inline constexpr std::uint32_t supervised_traced_mmap = 0x5506;
 // On a file that SupervisedRegisters has given.
 inline constexpr std::uint32_t supervised_is_open = 0x5504;  // 0 while the device is, else ENODEV
 inline constexpr std::uint32_t supervised_unknown = 0x5505;
@@ -78,6 +79,21 @@ struct SupervisedRegisters {
   std::uint64_t token;
 };
 static_assert(sizeof(SupervisedRegisters) == 16);
+
+// A program's mmap() that a filter has stopped, left to the daemon altogether: it makes the mapping and
+// answers the call, and from the first registers on it traces the program and serves its accesses, for as
+// long as the node is open on which it was asked. EPERM, or any other error: nothing has happened, the call
+// still waits.
+struct SupervisedTracedMmap {
+  std::int32_t thread;    // the caller of mmap()
+  std::int32_t listener;  // the filter's: a descriptor of the supervisor's
+  // /proc/THREAD/mem, opened for reading and writing: whom the kernel gives that, may do what is asked.
+  std::int32_t memory;
+  std::int32_t padding;
+  std::uint64_t id;  // the call's, at the listener
+  std::uint64_t arguments[6];
+};
+static_assert(sizeof(SupervisedTracedMmap) == 72);
 
 // An access that could not be made for a program, to be said in the log: its instruction is none that can be
 // carried out.

@@ -100,6 +100,14 @@ std::optional<MemoryArea> parse_area(std::string_view line) {
   return area;
 }
 
+Result<std::string> name_at(const std::string& link) {
+  std::array<char, PATH_MAX> text{};
+  const ssize_t length = ::readlink(link.c_str(), text.data(), text.size());
+  if (length < 0 && errno == ENOENT) return fail(EBADF, "the process has no such descriptor");
+  if (length < 0) return fail_errno("cannot look at the process's descriptor");
+  return std::string(text.data(), static_cast<std::size_t>(length));
+}
+
 Result<FileIdentity> identity_at(int directory, const char* path, int flags) {
   struct statx status{};
   if (::statx(directory, path, flags | AT_STATX_DONT_SYNC, STATX_INO, &status) != 0)
@@ -111,6 +119,10 @@ Result<FileIdentity> identity_at(int directory, const char* path, int flags) {
 
 Result<FileIdentity> identity_of(int fd) {
   return identity_at(fd, "", AT_EMPTY_PATH);
+}
+
+Result<std::string> name_of(int fd) {
+  return name_at("/proc/self/fd/" + std::to_string(fd));
 }
 
 Result<dev_t> device_of(const std::string& path) {
@@ -198,11 +210,7 @@ Result<FileIdentity> Process::identity_of_fd(int fd) const {
 }
 
 Result<std::string> Process::name_of_fd(int fd) const {
-  std::array<char, PATH_MAX> text{};
-  const ssize_t length = ::readlink(path("fd/" + std::to_string(fd)).c_str(), text.data(), text.size());
-  if (length < 0 && errno == ENOENT) return fail(EBADF, "the process has no such descriptor");
-  if (length < 0) return fail_errno("cannot look at the process's descriptor");
-  return std::string(text.data(), static_cast<std::size_t>(length));
+  return name_at(path("fd/" + std::to_string(fd)));
 }
 
 Result<std::vector<MemoryArea>> Process::areas(std::uint64_t begin, std::uint64_t end) const {
@@ -244,11 +252,18 @@ Result<UniqueFd> Process::open_file_of(const MemoryArea& area, bool writable) co
   return fail(ENOENT, "the file behind the memory cannot be had");
 }
 
-Result<UniqueFd> Process::open_memory() const {
-  UniqueFd fd(::open(path("mem").c_str(), O_RDONLY | O_CLOEXEC));
+Result<UniqueFd> Process::open_memory(bool for_writing) const {
+  UniqueFd fd(::open(path("mem").c_str(), (for_writing ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   if (!fd) return fail_errno("the process's memory cannot be held");
   if (!is_alive()) return fail(ESRCH, "the process has ended");
   return fd;
+}
+
+Result<uid_t> Process::owner() const {
+  struct stat status{};
+  if (::stat(path("").c_str(), &status) != 0) return fail(ESRCH, "the process has ended");
+  if (!is_alive()) return fail(ESRCH, "the process has ended");
+  return status.st_uid;
 }
 
 std::uint64_t Process::capabilities() const {

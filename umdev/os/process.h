@@ -23,6 +23,8 @@ struct FileIdentity {
 
 // Of a descriptor of ours. Never asks a server behind the file (FUSE, a network). EBADF.
 Result<FileIdentity> identity_of(int fd);
+// What /proc shows of a descriptor of ours; see Process::name_of_fd.
+Result<std::string> name_of(int fd);
 // The number of the file system that is mounted at a path, as stat shows it. ENOENT and the like.
 Result<dev_t> device_of(const std::string& path);
 // Of a descriptor of the thread that has that number at this moment. EBADF, ESRCH, EACCES.
@@ -75,8 +77,12 @@ class Process {
   // it open and we lack the privilege for /proc/PID/map_files.
   Result<UniqueFd> open_file_of(const MemoryArea& area, bool writable) const;
 
-  // Stands for the memory that it has now, for is_address_space_alive().
-  Result<UniqueFd> open_memory() const;
+  // Stands for the memory that it has now, for is_address_space_alive(). That it can be had for writing means
+  // that one may do with the process what one likes.
+  Result<UniqueFd> open_memory(bool for_writing = false) const;
+  // Who owns its files in /proc: its effective user, or root where nobody but root may look into it (a
+  // set-user-ID program).
+  Result<uid_t> owner() const;
 
   // What it may do: a bit mask as in CapEff of /proc/PID/status, none for who lives in another user
   // namespace.

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "umdev/os/system_error.h"
@@ -154,6 +155,27 @@ bool Carrier::is_file_for_kvm(const StoppedCall& call) const {
 }
 
 void Carrier::carry_mmap(const StoppedCall& call, Caller caller) {
+  caller.file.reset();
+  if (leave_to_daemon(call, *caller.process)) return;
+  auto again = look_at(call, fd_of(call));
+  if (!again) return (void)listener_.refuse(call, again.error().code);
+  map_here(call, std::move(*again));
+}
+
+bool Carrier::leave_to_daemon(const StoppedCall& call, const os::Process& process) {
+  const auto memory = process.open_memory(/*for_writing=*/true);
+  if (!memory) return false;
+  abi::SupervisedTracedMmap words{.thread = call.thread,
+                                  .listener = listener_.fd(),
+                                  .memory = memory->get(),
+                                  .padding = 0,
+                                  .id = call.id,
+                                  .arguments = {}};
+  std::ranges::copy(call.arguments, words.arguments);
+  return devices_.map_traced(words).has_value();
+}
+
+void Carrier::map_here(const StoppedCall& call, Caller caller) {
   const std::uint64_t length = call.arguments[1];
   const auto flags = static_cast<int>(call.arguments[3]);
   auto pieces = devices_.mmap(caller.file.get(), call.arguments[5], length, (flags & MAP_SHARED) != 0,
@@ -169,7 +191,11 @@ void Carrier::carry_mmap(const StoppedCall& call, Caller caller) {
   };
   auto mapping = std::make_unique<Mapping>(call, std::move(*pieces), *has_registers);
   tracer_.post([this, mapping = std::move(mapping)] {
-    map_in_place_of(listener_, mapping->call, tracer_, mapping->pieces, mapping->has_registers);
+    if (!listener_.is_waiting(mapping->call)) return;
+    if (mapping->has_registers)
+      if (const auto traced = tracer_.trace_process_of(mapping->call.thread); !traced)
+        return (void)listener_.refuse(mapping->call, traced.error().code);
+    map_in_place_of(listener_, mapping->call, tracer_, mapping->pieces);
   });
 }
 

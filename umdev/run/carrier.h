@@ -41,6 +41,10 @@ class Carrier {
                       bool goes_back);
   void carry_feature(const StoppedCall& call, Caller caller);
   void carry_mmap(const StoppedCall& call, Caller caller);
+  // The daemon makes the mapping, and serves its registers, where it may trace the program. False: it has
+  // not.
+  bool leave_to_daemon(const StoppedCall& call, const os::Process& process);
+  void map_here(const StoppedCall& call, Caller caller);
   // Gives pieces that are registers what faults in their place; are there any?
   Result<bool> prepare_registers(const os::UniqueFd& device, std::vector<CarriedPiece>& pieces);
   bool is_file_for_kvm(const StoppedCall& call) const;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "umdev/abi/supervised.h"
 #include "umdev/os/process.h"
 #include "umdev/os/system_error.h"
 #include "umdev/os/unix_socket.h"
@@ -56,6 +55,12 @@ Result<std::unique_ptr<DeviceMount>> DeviceMount::open(const std::string& path) 
   return std::unique_ptr<DeviceMount>(new DeviceMount(std::move(root), identity.device));
 }
 
+Result<os::UniqueFd> DeviceMount::open_node() const {
+  os::UniqueFd node(::openat(root_.get(), abi::supervisor_node_name, O_RDWR | O_CLOEXEC));
+  if (!node) return os::fail_errno("the daemon cannot be called");
+  return node;
+}
+
 Result<DeviceMount::Borrowed> DeviceMount::borrow() {
   {
     Lock lock(mutex_);
@@ -66,8 +71,7 @@ Result<DeviceMount::Borrowed> DeviceMount::borrow() {
     }
   }
   Desk desk;
-  desk.node = os::UniqueFd(::openat(root_.get(), abi::supervisor_node_name, O_RDWR | O_CLOEXEC));
-  if (!desk.node) return os::fail_errno("the daemon cannot be called");
+  desk.node = UMDEV_TRY(open_node());
   auto channel = UMDEV_TRY(os::make_socket_pair());
   desk.channel = std::move(channel[0]);
   desk.their_channel = std::move(channel[1]);
@@ -123,6 +127,18 @@ Result<std::vector<CarriedPiece>> DeviceMount::mmap(int fd, std::uint64_t offset
                       .length = piece.length});
   desk.mark_good();
   return pieces;
+}
+
+Result<> DeviceMount::map_traced(abi::SupervisedTracedMmap words) {
+  int node = -1;
+  {
+    Lock lock(mutex_);
+    if (!tracing_) tracing_ = UMDEV_TRY(open_node());
+    node = tracing_.get();
+  }
+  if (os::retry_interrupted([&] { return ::ioctl(node, abi::supervised_traced_mmap, &words); }) < 0)
+    return os::fail_errno("the daemon does not trace the program");
+  return {};
 }
 
 Result<CarriedRegisters> DeviceMount::registers(int fd) {

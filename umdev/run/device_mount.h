@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "umdev/abi/supervised.h"
 #include "umdev/os/unique_fd.h"
 #include "umdev/support/bytes.h"
 #include "umdev/support/mutex.h"
@@ -49,6 +50,8 @@ class DeviceMount {
   Result<CarriedAnswer> ioctl(int fd, std::uint32_t command, Bytes argument) UMDEV_EXCLUDES(mutex_);
   Result<std::vector<CarriedPiece>> mmap(int fd, std::uint64_t offset, std::uint64_t length, bool shared,
                                          bool writable) UMDEV_EXCLUDES(mutex_);
+  // Leaves a stopped mmap() to the daemon: after success it has been answered. Any error: it has not.
+  Result<> map_traced(abi::SupervisedTracedMmap words) UMDEV_EXCLUDES(mutex_);
   // EBADF, EINVAL: `fd` is no device of the mount.
   Result<CarriedRegisters> registers(int fd) UMDEV_EXCLUDES(mutex_);
 
@@ -62,6 +65,7 @@ class DeviceMount {
   class Borrowed;
 
   DeviceMount(os::UniqueFd root, dev_t device) : root_(std::move(root)), device_(device) {}
+  Result<os::UniqueFd> open_node() const;
   Result<Borrowed> borrow() UMDEV_EXCLUDES(mutex_);
   Result<os::UniqueFd> open_new(std::uint64_t token) const;
 
@@ -69,6 +73,7 @@ class DeviceMount {
   const dev_t device_;
   Mutex mutex_;
   std::vector<Desk> idle_ UMDEV_GUARDED_BY(mutex_);
+  os::UniqueFd tracing_ UMDEV_GUARDED_BY(mutex_);  // the daemon traces for as long as it is open
 };
 
 }  // namespace umdev::run

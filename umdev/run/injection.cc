@@ -64,11 +64,7 @@ class Mapper {
 }  // namespace
 
 void map_in_place_of(const Listener& listener, const StoppedCall& call, Tracer& tracer,
-                     const std::vector<CarriedPiece>& pieces, bool has_registers) {
-  if (!listener.is_waiting(call)) return;
-  if (has_registers)
-    if (const auto traced = tracer.trace_process_of(call.thread); !traced)
-      return (void)listener.refuse(call, traced.error().code);
+                     const std::vector<CarriedPiece>& pieces) {
   auto thread = StoppedThread::of(call.thread, tracer.traces(call.thread));
   if (!thread) return (void)listener.refuse(call, thread.error().code);
   const auto numbers = give_all(listener, call, pieces);

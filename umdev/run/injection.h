@@ -14,9 +14,9 @@ namespace umdev::run {
 // traced (ptrace) for a few system calls: under a debugger the program cannot map a device (EBUSY). The
 // calling thread must be the same until this returns.
 //
-// On the tracing thread. Of registers, the pieces have what faults in their place, and `has_registers` says
-// that there are such: then the program is traced from now on.
+// On the tracing thread. Of registers, the pieces have what faults in their place; then the tracer traces the
+// program already.
 void map_in_place_of(const Listener& listener, const StoppedCall& call, Tracer& tracer,
-                     const std::vector<CarriedPiece>& pieces, bool has_registers);
+                     const std::vector<CarriedPiece>& pieces);
 
 }  // namespace umdev::run

@@ -24,6 +24,8 @@ class Listener {
  public:
   explicit Listener(os::UniqueFd fd) : fd_(std::move(fd)) {}
 
+  int fd() const { return fd_.get(); }
+
   // Waits for a call; nothing once no process is left that has the filter.
   std::optional<StoppedCall> wait() const;
 

@@ -21,36 +21,30 @@ iovec other_memory(std::uint64_t address, std::size_t size) {
 // The thread's memory, of which a part is registers.
 class FaultingMemory final : public ProgramMemory {
  public:
-  FaultingMemory(pid_t thread, os::MemoryMap& map, const RegisterFiles& files)
-      : thread_(thread), map_(map), files_(files) {}
+  FaultingMemory(pid_t thread, os::MemoryMap& map, const MappedRegisters& mapped)
+      : thread_(thread), map_(map), mapped_(mapped) {}
 
-  // Registers that are mapped somewhere.
+  // An area, and the registers that are mapped there.
   struct Registers {
     os::MemoryArea area;
-    std::shared_ptr<RegisterFile> file;
+    std::shared_ptr<DeviceRegisters> device;  // null: ordinary memory
 
     bool contains(std::uint64_t address) const { return address >= area.begin && address < area.end; }
     std::uint64_t offset_of(std::uint64_t address) const { return area.offset + (address - area.begin); }
   };
   // Null: ordinary memory, or none.
   const Registers* find(std::uint64_t address) {
-    for (const Registers& known : known_)
-      if (known.contains(address)) return known.file ? &known : nullptr;
-    const auto area = map_.area_at(address);
-    if (!area) return nullptr;
-    // A string instruction goes between two places.
-    known_[next_] = {.area = *area, .file = files_.of_memory(area->file)};
-    const Registers& found = known_[next_];
-    next_ = (next_ + 1) % known_.size();
-    return found.file ? &found : nullptr;
+    const Registers* const found = find_area(address);
+    return found != nullptr && found->device ? found : nullptr;
   }
 
   // ^ProgramMemory
   Result<> load(std::uint64_t address, Bytes into) override {
     if (const Registers* registers = find(address)) {
       UMDEV_TRY(check(*registers, address, into.size(), registers->area.readable));
-      return registers->file->read(registers->offset_of(address), into);
+      return registers->device->read(registers->offset_of(address), into);
     }
+    UMDEV_TRY(check_ordinary(address, into.size()));
     const iovec here{.iov_base = into.data(), .iov_len = into.size()};
     const iovec there = other_memory(address, into.size());
     return check_copy(::process_vm_readv(thread_, &here, 1, &there, 1, 0), into.size());
@@ -58,14 +52,36 @@ class FaultingMemory final : public ProgramMemory {
   Result<> store(std::uint64_t address, ConstBytes from) override {
     if (const Registers* registers = find(address)) {
       UMDEV_TRY(check(*registers, address, from.size(), registers->area.writable));
-      return registers->file->write(registers->offset_of(address), from);
+      return registers->device->write(registers->offset_of(address), from);
     }
+    UMDEV_TRY(check_ordinary(address, from.size()));
     const iovec here{.iov_base = const_cast<std::byte*>(from.data()), .iov_len = from.size()};
     const iovec there = other_memory(address, from.size());
     return check_copy(::process_vm_writev(thread_, &here, 1, &there, 1, 0), from.size());
   }
 
  private:
+  // Null: nothing is there.
+  const Registers* find_area(std::uint64_t address) {
+    for (const Registers& known : known_)
+      if (known.contains(address)) return &known;
+    const auto area = map_.area_at(address);
+    if (!area) return nullptr;
+    // A string instruction goes between two places.
+    known_[next_] = {.area = *area, .device = mapped_.of_memory(area->file)};
+    const Registers& found = known_[next_];
+    next_ = (next_ + 1) % known_.size();
+    return &found;
+  }
+  // An access may begin in one area and end in the next.
+  Result<> check_ordinary(std::uint64_t address, std::size_t size) {
+    for (const std::uint64_t touched : {address, address + size - 1}) {
+      const Registers* const found = find_area(touched);
+      if (found == nullptr || !mapped_.may_touch(found->area.file))
+        return fail(EFAULT, "the program has no such memory");
+    }
+    return {};
+  }
   static Result<> check(const Registers& registers, std::uint64_t address, std::size_t size, bool allowed) {
     if (!allowed) return fail(EFAULT, "the registers are not mapped for that");
     if (registers.area.end - address < size) return fail(EFAULT, "the access leaves the registers");
@@ -78,7 +94,7 @@ class FaultingMemory final : public ProgramMemory {
 
   const pid_t thread_;
   os::MemoryMap& map_;
-  const RegisterFiles& files_;
+  const MappedRegisters& mapped_;
   std::array<Registers, 2> known_{};
   std::size_t next_ = 0;
 };
@@ -118,10 +134,10 @@ bool is_vector(const Instruction& instruction) {
 
 }  // namespace
 
-bool serve_fault(pid_t thread, pid_t process, os::MemoryMap& map, const RegisterFiles& files) {
+bool serve_fault(pid_t thread, pid_t process, os::MemoryMap& map, const MappedRegisters& mapped) {
   const auto address = fault_address(thread);
   if (!address) return false;
-  FaultingMemory memory(thread, map, files);
+  FaultingMemory memory(thread, map, mapped);
   const FaultingMemory::Registers* at = memory.find(*address);
   if (at == nullptr) return false;
   auto registers = ThreadRegisters::read(thread);
@@ -133,7 +149,7 @@ bool serve_fault(pid_t thread, pid_t process, os::MemoryMap& map, const Register
     const ConstBytes known = ConstBytes(code).first(read_code(thread, values.rip, code));
     instruction = decode(known);
     if (!instruction) {
-      at->file->say_unknown(process, at->offset_of(*address), known);
+      at->device->say_unknown(process, at->offset_of(*address), known);
       return false;
     }
   }

@@ -5,7 +5,7 @@
 #include <sys/types.h>
 
 #include "umdev/os/memory_map.h"
-#include "umdev/run/register_files.h"
+#include "umdev/run/mapped_registers.h"
 
 namespace umdev::run {
 
@@ -13,6 +13,6 @@ namespace umdev::run {
 // `map` is of its memory. False: the signal is the program's. So it is when its own memory faults, and when
 // the device, the mapping or this processor's part of us (see Instruction) does not allow the access; what
 // the device knows no instruction for is in the daemon's log.
-bool serve_fault(pid_t thread, pid_t process, os::MemoryMap& map, const RegisterFiles& files);
+bool serve_fault(pid_t thread, pid_t process, os::MemoryMap& map, const MappedRegisters& mapped);
 
 }  // namespace umdev::run

@@ -12,7 +12,6 @@
 
 namespace umdev::run {
 
-// What lies behind the end of a region that is no whole number of pages reads as ones, and is not written.
 Result<> RegisterFile::read(std::uint64_t offset, Bytes into) const {
   const int fd = registers_.file.get();
   const ssize_t count = os::retry_interrupted(
@@ -56,7 +55,7 @@ Result<std::shared_ptr<RegisterFile>> RegisterFiles::of_device(int fd) {
   return by_device_.try_emplace(device, Entry{.faults = faults, .file = std::move(file)}).first->second.file;
 }
 
-std::shared_ptr<RegisterFile> RegisterFiles::of_memory(const os::FileIdentity& faults) const {
+std::shared_ptr<DeviceRegisters> RegisterFiles::of_memory(const os::FileIdentity& faults) const {
   Lock lock(mutex_);
   for (const auto& [device, entry] : by_device_)
     if (entry.faults == faults) return entry.file;

@@ -49,7 +49,7 @@ bool stops_the_process(int signal) {
 
 }  // namespace
 
-Result<std::unique_ptr<Tracer>> Tracer::create(const RegisterFiles& files) {
+Result<std::unique_ptr<Tracer>> Tracer::create(const MappedRegisters& registers) {
   auto interruption = UMDEV_TRY(os::Interruption::claim());
   // Each stop would be told the process, by a signal that nobody wants, as well as the thread that waits for
   // it.
@@ -57,7 +57,7 @@ Result<std::unique_ptr<Tracer>> Tracer::create(const RegisterFiles& files) {
   untold.sa_handler = SIG_DFL;
   untold.sa_flags = SA_NOCLDSTOP;
   if (::sigaction(SIGCHLD, &untold, nullptr) != 0) return os::fail_errno("SIGCHLD cannot be turned off");
-  std::unique_ptr<Tracer> tracer(new Tracer(files, std::move(interruption)));
+  std::unique_ptr<Tracer> tracer(new Tracer(registers, std::move(interruption)));
   tracer->thread_ = UMDEV_TRY(os::start_thread("umdev-trace", [&self = *tracer] { self.run(); }));
   return tracer;
 }
@@ -105,7 +105,8 @@ void Tracer::run() {
   while (do_posted()) {
     if (threads_.empty()) continue;
     int status = 0;
-    const pid_t thread = ::waitpid(-1, &status, __WALL);
+    // Only for whom this thread traces: others of this process may trace, or have children.
+    const pid_t thread = ::waitpid(-1, &status, __WALL | __WNOTHREAD);
     if (thread > 0)
       take(thread, status);
     else if (errno == ECHILD)
@@ -115,23 +116,30 @@ void Tracer::run() {
 
 // --- Whom it traces.
 
+bool Tracer::seize(pid_t thread) {
+  if (traces(thread) || ::ptrace(PTRACE_SEIZE, thread, nullptr, as_pointer(options)) != 0) return false;
+  (void)process_of(thread);
+  return true;
+}
+
 bool Tracer::seize_all(pid_t process) {
   bool any = false;
-  for (const pid_t thread : threads_of(process)) {
-    if (traces(thread) || ::ptrace(PTRACE_SEIZE, thread, nullptr, as_pointer(options)) != 0) continue;
-    (void)process_of(thread);
-    any = true;
-  }
+  for (const pid_t thread : threads_of(process)) any = seize(thread) || any;
   return any;
 }
 
 // Threads that come up meanwhile are those of one that is not traced yet, so they are found the next time.
-Result<> Tracer::trace_process_of(pid_t thread) {
+Result<> Tracer::trace_process_of(pid_t thread, TraceCheck is_allowed) {
   if (traces(thread)) return {};
   const auto process = UMDEV_TRY(os::Process::open(thread));
+  if (!seize(thread)) return fail(EBUSY, "somebody else traces the program");
+  if (!is_allowed()) {
+    unwanted_.insert(thread);
+    ::ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr);
+    return fail(EPERM, "who asks for it must not trace this program");
+  }
   while (seize_all(process->id())) {
   }
-  if (!traces(thread)) return fail(EBUSY, "somebody else traces the program");
   return {};
 }
 
@@ -147,19 +155,21 @@ std::shared_ptr<Tracer::Process> Tracer::process_of(pid_t thread) {
   return known;
 }
 
-void Tracer::let_go(pid_t thread) {
-  ::ptrace(PTRACE_DETACH, thread, nullptr, nullptr);
+void Tracer::let_go(pid_t thread, int signal) {
+  ::ptrace(PTRACE_DETACH, thread, nullptr, as_pointer(static_cast<unsigned long>(signal)));
   threads_.erase(thread);
 }
 
 // --- What they stop for.
 
 void Tracer::take(pid_t thread, int status) {
+  const bool is_unwanted = unwanted_.erase(thread) > 0;
   if (!WIFSTOPPED(status)) {
     threads_.erase(thread);
     return;
   }
   const auto event = static_cast<int>(static_cast<unsigned>(status) >> 16U);
+  if (is_unwanted) return let_go(thread, event == 0 ? WSTOPSIG(status) : 0);
   if (event != 0) return take_event(thread, event, WSTOPSIG(status));
   take_signal(thread, WSTOPSIG(status));
 }
@@ -194,7 +204,7 @@ void Tracer::take_signal(pid_t thread, int signal) {
   const auto process = process_of(thread);
   if (!process->map)
     if (auto opened = os::MemoryMap::open(thread)) process->map = std::move(*opened);
-  const bool is_served = process->map && serve_fault(thread, process->id, *process->map, files_);
+  const bool is_served = process->map && serve_fault(thread, process->id, *process->map, registers_);
   go_on(thread, is_served ? 0 : signal);
 }
 

@@ -29,13 +29,14 @@ std::optional<std::uint64_t> number_of(std::string_view text, int base = 10) {
 }  // namespace
 
 FileSystem::FileSystem(tree::Tree& tree, Opener& opener, Log& log, std::int64_t time, Owner owner,
-                       const Limits& limits)
+                       const Limits& limits, ProgramTracers* tracers)
     : tree_(tree),
       opener_(opener),
       log_(log),
       time_(time),
       owner_(owner),
       limits_(limits),
+      tracers_(tracers),
       programs_(files_, limits) {
   Lock lock(mutex_);
   for (const Kind kind : {Kind::root, Kind::vfio_directory, Kind::devices_directory, Kind::new_directory})
@@ -190,7 +191,7 @@ Result<std::shared_ptr<fuse::File>> FileSystem::open(const fuse::Caller& caller,
                                                      bool) {
   const Name name = UMDEV_TRY(name_of(id));
   if (name.kind == Kind::supervisor)
-    return std::make_shared<Supervisor>(files_, programs_, new_files_, limits_, log_);
+    return std::make_shared<Supervisor>(files_, programs_, new_files_, limits_, log_, tracers_);
   const auto program = programs_.call_of(caller);
   UMDEV_TRY(program->check());
   auto file = UMDEV_TRY(open_node(name, program->credentials()));

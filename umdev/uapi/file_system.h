@@ -25,9 +25,9 @@ class FileSystem final : public fuse::FileSystem {
     std::uint32_t gid = 0;
   };
 
-  // `time` (seconds since 1970) is every node's.
+  // `time` (seconds since 1970) is every node's. Supervisors are lent the tracers, which outlive it.
   FileSystem(tree::Tree& tree, Opener& opener, Log& log, std::int64_t time, Owner owner,
-             const Limits& limits = {});
+             const Limits& limits = {}, ProgramTracers* tracers = nullptr);
 
   // Tells it the number that stat shows for the mount; before it no descriptor is known to be of it.
   void set_device(dev_t device) { files_.set_device(device); }
@@ -89,6 +89,7 @@ class FileSystem final : public fuse::FileSystem {
   const std::int64_t time_;
   const Owner owner_;
   const Limits limits_;
+  ProgramTracers* const tracers_;
   FileTable files_;
   Programs programs_;
   const std::shared_ptr<NewFiles> new_files_ = std::make_shared<NewFiles>();

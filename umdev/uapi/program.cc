@@ -1,5 +1,6 @@
 #include "umdev/uapi/program.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 
 #include <algorithm>
@@ -65,6 +66,28 @@ Result<os::UniqueFd> CallingProgram::take_fd(int fd) {
 Result<os::UniqueFd> CallingProgram::take_socket(int fd) {
   static constexpr std::array<std::string_view, 1> kinds{"socket:"};
   return take(fd, kinds);
+}
+
+// Which descriptor it is the caller may change while we look, so ours is looked at.
+Result<os::UniqueFd> CallingProgram::take_listener(int fd) {
+  static constexpr std::array<std::string_view, 1> kinds{"anon_inode:seccomp notify"};
+  os::UniqueFd taken = UMDEV_TRY(take(fd, kinds));
+  if (UMDEV_TRY(os::name_of(taken.get())) != kinds[0]) return fail(EINVAL, "no listener of a filter");
+  return taken;
+}
+
+// By its name as we see it, and as the file that we find there: another /proc, of which the caller is the
+// master, has files of such names, too.
+Result<os::UniqueFd> CallingProgram::take_memory_of(pid_t thread, int fd) {
+  static constexpr std::array<std::string_view, 1> kinds{"/proc/"};
+  os::UniqueFd taken = UMDEV_TRY(take(fd, kinds));
+  const auto process = UMDEV_TRY(os::Process::open(thread));
+  const os::UniqueFd known = UMDEV_TRY(process->open_memory());
+  const bool is_it = UMDEV_TRY(os::name_of(taken.get())) == UMDEV_TRY(os::name_of(known.get())) &&
+                     UMDEV_TRY(os::identity_of(taken.get())) == UMDEV_TRY(os::identity_of(known.get()));
+  if (!is_it || (::fcntl(taken.get(), F_GETFL) & O_ACCMODE) != O_RDWR)
+    return fail(EINVAL, "the descriptor does not show that the caller may touch the program");
+  return taken;
 }
 
 Result<std::shared_ptr<ioctl::File>> CallingProgram::file(int fd) {

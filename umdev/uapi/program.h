@@ -66,6 +66,11 @@ class CallingProgram final : public ioctl::Caller {
 
   // A socket of the caller's. EBADF; EINVAL.
   Result<os::UniqueFd> take_socket(int fd);
+  // What listens to a filter for system calls. EBADF; EINVAL.
+  Result<os::UniqueFd> take_listener(int fd);
+  // The memory of a thread, open for writing: whoever has that may do with the thread's program what it
+  // likes. EBADF; EINVAL for anything else, and for the memory of another one.
+  Result<os::UniqueFd> take_memory_of(pid_t thread, int fd);
 
   // ^ioctl::Caller
   Result<> read(ioctl::UserAddress address, Bytes into) override;

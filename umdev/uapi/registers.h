@@ -13,6 +13,10 @@ class Registers final : public ioctl::File {
   // EINVAL for a file that is no device.
   static Result<std::shared_ptr<Registers>> of(const std::shared_ptr<ioctl::File>& device, Log& log);
 
+  bool is_open() const { return !device_.expired(); }
+  // Says in the log that a program's instruction is none that can be carried out.
+  void say_unknown(std::int32_t process, std::uint64_t offset, ConstBytes code) const;
+
   // ^ioctl::File. The only commands are abi::supervised_is_open and abi::supervised_unknown.
   ioctl::FileKind kind() const override { return ioctl::FileKind::device; }
   void ioctl(std::uint32_t command, std::uint64_t argument, std::shared_ptr<ioctl::Caller> caller,
@@ -23,7 +27,7 @@ class Registers final : public ioctl::File {
 
  private:
   Registers(std::weak_ptr<ioctl::File> device, Log& log) : device_(std::move(device)), log_(log) {}
-  Result<ioctl::Answer> say_unknown(ioctl::Caller& caller, std::uint64_t argument) const;
+  Result<ioctl::Answer> hear_unknown(ioctl::Caller& caller, std::uint64_t argument) const;
 
   const std::weak_ptr<ioctl::File> device_;
   Log& log_;

@@ -1,11 +1,13 @@
 #include "umdev/uapi/supervisor.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 #include <vector>
 
 #include "umdev/abi/supervised.h"
-#include "umdev/os/memfd.h"
+#include "umdev/os/system_error.h"
 #include "umdev/os/unix_socket.h"
 #include "umdev/uapi/registers.h"
 
@@ -83,6 +85,8 @@ void Supervisor::ioctl(const fuse::Caller& caller, std::uint32_t command, std::u
       return done(map(*program, argument));
     case abi::supervised_registers:
       return done(give_registers(*program, argument));
+    case abi::supervised_traced_mmap:
+      return map_traced(*program, argument, caller.uid, std::move(done));
     default:
       return done(fail(ENOTTY, "no such call is supervised"));
   }
@@ -164,8 +168,7 @@ Result<std::int32_t> Supervisor::give_registers(CallingProgram& caller, std::uin
   const auto file = UMDEV_TRY(caller.file(words.fd));
   if (!file) return fail(EBADF, "the descriptor is none of this mount's files");
   auto registers = UMDEV_TRY(Registers::of(file, log_));
-  const os::UniqueFd faults = UMDEV_TRY(os::create_memfd("umdev-registers", 0));
-  files_.add_device_memory(UMDEV_TRY(os::identity_of(faults.get())));
+  const os::UniqueFd faults = UMDEV_TRY(make_faults(files_));
   const int fd = faults.get();
   UMDEV_TRY(send_to(caller, words.channel, std::span(&fd, 1)));
   words.token = UMDEV_TRY(new_files_->add(*this, std::move(registers), limits_.new_files_per_supervisor));
@@ -174,6 +177,63 @@ Result<std::int32_t> Supervisor::give_registers(CallingProgram& caller, std::uin
     return std::unexpected(written.error());
   }
   return 0;
+}
+
+// --- Tracing.
+
+Result<ProgramTracer*> Supervisor::tracer() {
+  if (tracers_ == nullptr) return fail(EPERM, "nobody is traced here");
+  Lock lock(mutex_);
+  if (!tracer_) tracer_ = UMDEV_TRY(tracers_->create_tracer());
+  return tracer_.get();
+}
+
+void Supervisor::map_traced(CallingProgram& caller, std::uint64_t argument, uid_t user,
+                            Done<std::int32_t> done) {
+  auto mapping = look_at_stopped(caller, argument);
+  if (!mapping) return done(std::unexpected(mapping.error()));
+  mapping->user = user;
+  const auto tracer = this->tracer();
+  if (!tracer) return done(std::unexpected(tracer.error()));
+  auto answered = std::make_shared<Done<std::int32_t>>(std::move(done));
+  (*tracer)->map(std::move(*mapping), [self = shared_from_this(), answered](Result<> mapped) {
+    if (!mapped) return (*answered)(std::unexpected(mapped.error()));
+    (*answered)(0);
+  });
+}
+
+// The device is whatever the program itself has open; the supervisor says only which call it is.
+Result<StoppedMapping> Supervisor::look_at_stopped(CallingProgram& caller, std::uint64_t argument) {
+  const auto words = UMDEV_TRY(read_struct<abi::SupervisedTracedMmap>(caller, argument));
+  StoppedMapping mapping{.thread = words.thread, .id = words.id};
+  std::ranges::copy(words.arguments, mapping.arguments.begin());
+  mapping.memory = UMDEV_TRY(caller.take_memory_of(words.thread, words.memory));
+  mapping.listener = UMDEV_TRY(caller.take_listener(words.listener));
+  const auto& [address, length, protection, flags, fd, offset] = mapping.arguments;
+  const auto file = files_.find(UMDEV_TRY(os::identity_of_fd_of(words.thread, static_cast<int>(fd))));
+  if (!file) return fail(EPERM, "the program has not opened a device there");
+  const auto pieces = UMDEV_TRY(file->mmap({.offset = offset,
+                                            .length = length,
+                                            .shared = (flags & MAP_SHARED) != 0,
+                                            .writable = (protection & PROT_WRITE) != 0}));
+  for (const ioctl::MappedPiece& piece : pieces) {
+    int source = piece.fd;
+    if (source < 0) {
+      const auto traced = UMDEV_TRY(traced_.of(file));
+      mapping.registers = traced->registers;
+      mapping.faults = traced->identity;
+      source = traced->faults.get();
+    } else {
+      files_.add_device_memory(UMDEV_TRY(os::identity_of(source)));
+    }
+    os::UniqueFd own(::fcntl(source, F_DUPFD_CLOEXEC, 0));
+    if (!own) return os::fail_errno("no descriptor is left");
+    mapping.pieces.push_back({.position = piece.position,
+                              .fd = std::move(own),
+                              .fd_offset = piece.fd_offset,
+                              .length = piece.length});
+  }
+  return mapping;
 }
 
 }  // namespace umdev::uapi

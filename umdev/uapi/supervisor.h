@@ -8,6 +8,8 @@
 #include "umdev/uapi/file_table.h"
 #include "umdev/uapi/limits.h"
 #include "umdev/uapi/program.h"
+#include "umdev/uapi/program_tracer.h"
+#include "umdev/uapi/traced_devices.h"
 
 namespace umdev::uapi {
 
@@ -37,9 +39,16 @@ class NewFiles {
 // to hold a descriptor of the file that is called, and the memory is its own. Thread-safe.
 class Supervisor final : public fuse::File, public std::enable_shared_from_this<Supervisor> {
  public:
+  // Without `tracers` it traces nobody.
   Supervisor(FileTable& files, Programs& programs, std::shared_ptr<NewFiles> new_files, const Limits& limits,
-             Log& log)
-      : files_(files), programs_(programs), new_files_(std::move(new_files)), limits_(limits), log_(log) {}
+             Log& log, ProgramTracers* tracers)
+      : files_(files),
+        programs_(programs),
+        new_files_(std::move(new_files)),
+        limits_(limits),
+        log_(log),
+        tracers_(tracers),
+        traced_(files, log) {}
   ~Supervisor() override { new_files_->drop_all_of(*this); }
 
   // ^fuse::File
@@ -58,12 +67,19 @@ class Supervisor final : public fuse::File, public std::enable_shared_from_this<
   Result<std::int32_t> answer(Call& call, ioctl::Answer answer);
   Result<std::int32_t> map(CallingProgram& caller, std::uint64_t argument);
   Result<std::int32_t> give_registers(CallingProgram& caller, std::uint64_t argument);
+  void map_traced(CallingProgram& caller, std::uint64_t argument, uid_t user, Done<std::int32_t> done);
+  Result<StoppedMapping> look_at_stopped(CallingProgram& caller, std::uint64_t argument);
+  Result<ProgramTracer*> tracer() UMDEV_EXCLUDES(mutex_);
 
   FileTable& files_;
   Programs& programs_;
   const std::shared_ptr<NewFiles> new_files_;
   const Limits limits_;
   Log& log_;
+  ProgramTracers* const tracers_;
+  TracedDevices traced_;
+  Mutex mutex_;
+  std::unique_ptr<ProgramTracer> tracer_ UMDEV_GUARDED_BY(mutex_);  // made when it is needed, kept to the end
 };
 
 }  // namespace umdev::uapi

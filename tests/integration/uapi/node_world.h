@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -160,6 +162,8 @@ class SilentLog final : public Log {
 // Groups 4 and 9, and device vfio2.
 class NodeWorld : public testing::Test {
  protected:
+  explicit NodeWorld(uapi::ProgramTracers* tracers = nullptr) : tracers_(tracers) {}
+
   void SetUp() override {
     mount_directory_ = scratch_ / "dev";
     std::filesystem::create_directory(mount_directory_);
@@ -178,14 +182,25 @@ class NodeWorld : public testing::Test {
 
   std::string node(const std::string& name) const { return mount_directory_ + "/" + name; }
 
+  // waitpid(), but for what only happens at the end: a child that another thread of this process traces
+  // would tell this one of its stops.
+  static int wait_for_end(pid_t child) {
+    const os::UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+    while (::poll(&ended, 1, -1) < 0) {
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return status;
+  }
+
   // Runs in a child, which fails where a call is not what it should be: by the number of the line.
   // (Never in this process: who serves a file system must not wait for it.)
   template <typename Body>
   static int in_child(Body body) {
     const pid_t child = ::fork();
     if (child == 0) ::_exit(body());
-    int status = 0;
-    ::waitpid(child, &status, 0);
+    const int status = wait_for_end(child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
   }
 
@@ -201,8 +216,9 @@ class NodeWorld : public testing::Test {
   PlainWorld plain_;
   PlainOpener opener_{plain_};
   SilentLog log_;
-  uapi::FileSystem file_system_{
-      tree_, opener_, log_, 1'700'000'000, {.uid = ::geteuid(), .gid = ::getegid()}};
+  uapi::ProgramTracers* const tracers_;
+  uapi::FileSystem file_system_{tree_, opener_, log_, 1'700'000'000, {.uid = ::geteuid(), .gid = ::getegid()},
+                                {},    tracers_};
   std::unique_ptr<fuse::Mount> mount_;
 
  private:
