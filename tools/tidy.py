@@ -7,6 +7,7 @@ clang-tidy itself has changed. What was clean is kept in .cache/tidy.
   tools/tidy.py -p build/clang             every file of the compile database
   tools/tidy.py -p build/clang --changed   only what git says has changed, or includes something that has
   tools/tidy.py -p build/clang umdev/vfio  only these files or folders
+  tools/tidy.py -p build/clang --minutes 9 as many as it can begin in so long, what changed last first
 """
 
 from __future__ import annotations
@@ -100,6 +101,15 @@ def checks_for(path: str) -> list[str]:
     return [f"--checks={','.join('-' + check for check in NOT_FOR_C)}"] if path.endswith(".c") else []
 
 
+def latest_first(paths: list[str]) -> list[str]:
+    """By when git last saw them changed; what it does not know is new."""
+    log = subprocess.run(["git", "-C", str(ROOT), "log", "--format=", "--name-only", "-n", "200"],
+                         capture_output=True, text=True, check=True)
+    age = {path: number for number, path in reversed(list(enumerate(log.stdout.split())))}
+    new = changed_files("HEAD")
+    return sorted(paths, key=lambda path: (path not in new, age.get(path, len(age)), path))
+
+
 def lint(tidy: str, database: Path, path: str) -> tuple[bool, str]:
     command = [tidy, "-p", str(database), "--quiet", *checks_for(path), path]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -131,6 +141,7 @@ def main() -> int:
     parser.add_argument("-j", dest="jobs", type=int, default=2, help="how many at once")
     parser.add_argument("--tidy", default="clang-tidy-19")
     parser.add_argument("--changed", nargs="?", const="HEAD", metavar="REF", help="only what differs from REF")
+    parser.add_argument("--minutes", type=float, metavar="N", help="begin no file after so long")
     parser.add_argument("paths", nargs="*", help="files or folders (default: all)")
     arguments = parser.parse_args()
 
@@ -141,10 +152,20 @@ def main() -> int:
     waiting = [path for path in paths if not (CACHE / digests[path]).exists()]
     print(f"clang-tidy: {len(paths)} files, {len(paths) - len(waiting)} known to be clean", flush=True)
 
-    bad, began = 0, time.monotonic()
+    bad, left, began = 0, 0, time.monotonic()
+    if arguments.minutes is not None:
+        waiting = latest_first(waiting)
+
+    def lint_in_time(path: str) -> tuple[str, tuple[bool, str] | None]:
+        late = arguments.minutes is not None and time.monotonic() - began > arguments.minutes * 60
+        return path, None if late else lint(arguments.tidy, arguments.database, path)
+
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        results = pool.map(lambda path: (path, lint(arguments.tidy, arguments.database, path)), waiting)
-        for number, (path, (clean, said)) in enumerate(results, 1):
+        for number, (path, outcome) in enumerate(pool.map(lint_in_time, waiting), 1):
+            if outcome is None:
+                left += 1
+                continue
+            clean, said = outcome
             if clean:
                 (CACHE / digests[path]).touch()
             else:
@@ -152,7 +173,9 @@ def main() -> int:
                 print(f"{path}:\n{said}", flush=True)
             if number % 20 == 0:
                 print(f"clang-tidy: {number} of {len(waiting)}, {time.monotonic() - began:.0f} s", flush=True)
-    if not arguments.paths and arguments.changed is None and not bad:
+    if left:
+        print(f"clang-tidy: {left} files were not looked at: the {arguments.minutes:g} minutes are over")
+    if not arguments.paths and arguments.changed is None and not bad and not left:
         forget_unused(set(digests.values()))
     print(f"clang-tidy: {bad} files with findings" if bad else "clang-tidy: clean")
     return 1 if bad else 0
