@@ -257,7 +257,7 @@ void Daemon::mount_nodes() {
   std::vector<dev_t> other_mounts;
   if (tree_mount_)
     if (const auto device = os::device_of(tree_mount_->path())) other_mounts.push_back(*device);
-  auto mounted = DeviceNodes::create(tree_, *core_, path, log_, std::move(other_mounts));
+  auto mounted = DeviceNodes::create(tree_, *core_, path, log_, *device_work_, std::move(other_mounts));
   if (mounted) {
     nodes_ = std::move(*mounted);
     return;

@@ -7,6 +7,7 @@
 
 #include "apps/umdevd/program_tracers.h"
 #include "umdev/fuse/mount.h"
+#include "umdev/support/host.h"
 #include "umdev/support/log.h"
 #include "umdev/tree/tree.h"
 #include "umdev/uapi/file_system.h"
@@ -17,10 +18,11 @@ namespace umdev::daemon {
 // A mount of its own: what waits in the tree's never delays a program's call. Any one thread.
 class DeviceNodes {
  public:
-  // Makes the directory when it is missing. Errors as those of fuse::Mount::create. The core, the tree and
-  // the log outlive it. `other_mounts` are those that this process serves besides.
+  // Makes the directory when it is missing. Errors as those of fuse::Mount::create. The core, the tree, the
+  // log and the executor, which helps with large copies, outlive it. `other_mounts` are those that this
+  // process serves besides.
   static Result<std::unique_ptr<DeviceNodes>> create(tree::Tree& tree, vfio::Core& core,
-                                                     const std::string& path, Log& log,
+                                                     const std::string& path, Log& log, Executor& copiers,
                                                      std::vector<dev_t> other_mounts = {});
 
   const std::string& path() const { return path_; }
@@ -32,7 +34,7 @@ class DeviceNodes {
   [[nodiscard]] bool end(Duration limit);
 
  private:
-  DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core, Log& log,
+  DeviceNodes(std::string path, tree::Tree& tree, vfio::Core& core, Log& log, Executor& copiers,
               std::unique_ptr<ProgramTracers> tracers);
 
   const std::string path_;

@@ -2,10 +2,12 @@
 
 namespace umdev::uapi {
 
-Result<std::shared_ptr<CopiedMemory>> CopiedMemory::create(std::shared_ptr<os::Process> process,
+Result<std::shared_ptr<CopiedMemory>> CopiedMemory::create(std::shared_ptr<MemoryCopier> copier,
+                                                           std::shared_ptr<os::Process> process,
                                                            std::uint64_t base) {
   os::UniqueFd memory = UMDEV_TRY(process->open_memory());
-  return std::shared_ptr<CopiedMemory>(new CopiedMemory(std::move(process), base, std::move(memory)));
+  return std::shared_ptr<CopiedMemory>(
+      new CopiedMemory(std::move(copier), std::move(process), base, std::move(memory)));
 }
 
 // The copies themselves go by the process, which is faster and heeds its page protections; the descriptor
@@ -26,12 +28,12 @@ Result<> as_fault(Result<> result) {
 
 void CopiedMemory::read(std::uint64_t offset, Bytes into, Done<> done) {
   if (auto alive = check_life(); !alive) return done(alive);
-  done(as_fault(process_->read(base_ + offset, into)));
+  done(as_fault(copier_->read(process_, base_ + offset, into)));
 }
 
 void CopiedMemory::write(std::uint64_t offset, ConstBytes from, Done<> done) {
   if (auto alive = check_life(); !alive) return done(alive);
-  done(as_fault(process_->write(base_ + offset, from)));
+  done(as_fault(copier_->write(process_, base_ + offset, from)));
 }
 
 }  // namespace umdev::uapi

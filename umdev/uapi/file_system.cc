@@ -29,7 +29,7 @@ std::optional<std::uint64_t> number_of(std::string_view text, int base = 10) {
 }  // namespace
 
 FileSystem::FileSystem(tree::Tree& tree, Opener& opener, Log& log, std::int64_t time, Owner owner,
-                       const Limits& limits, ProgramTracers* tracers)
+                       const Limits& limits, ProgramTracers* tracers, Executor* second_copier)
     : tree_(tree),
       opener_(opener),
       log_(log),
@@ -37,7 +37,7 @@ FileSystem::FileSystem(tree::Tree& tree, Opener& opener, Log& log, std::int64_t 
       owner_(owner),
       limits_(limits),
       tracers_(tracers),
-      programs_(files_, limits) {
+      programs_(files_, limits, second_copier) {
   Lock lock(mutex_);
   for (const Kind kind : {Kind::root, Kind::vfio_directory, Kind::devices_directory, Kind::new_directory})
     inodes_.emplace(static_cast<fuse::NodeId>(kind) + fuse::root_id,

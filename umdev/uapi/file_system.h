@@ -25,9 +25,10 @@ class FileSystem final : public fuse::FileSystem {
     std::uint32_t gid = 0;
   };
 
-  // `time` (seconds since 1970) is every node's. Supervisors are lent the tracers, which outlive it.
+  // `time` (seconds since 1970) is every node's. Supervisors are lent the tracers, which outlive it; large
+  // copies of programs' memory `second_copier`, which outlives that memory (MemoryCopier).
   FileSystem(tree::Tree& tree, Opener& opener, Log& log, std::int64_t time, Owner owner,
-             const Limits& limits = {}, ProgramTracers* tracers = nullptr);
+             const Limits& limits = {}, ProgramTracers* tracers = nullptr, Executor* second_copier = nullptr);
 
   // Tells it the number that stat shows for the mount; before it no descriptor is known to be of it.
   void set_device(dev_t device) { files_.set_device(device); }

@@ -143,8 +143,8 @@ Result<ioctl::Memory> Program::lend(const std::shared_ptr<os::Process>& process,
   }
   // Of the whole process, for the thread that lends it may end before; or of the thread, where it has
   // survived the first one.
-  auto copied = CopiedMemory::create(leader_, request.address);
-  if (!copied) copied = CopiedMemory::create(process, request.address);
+  auto copied = CopiedMemory::create(copier_, leader_, request.address);
+  if (!copied) copied = CopiedMemory::create(copier_, process, request.address);
   return ioctl::Memory{.backing = UMDEV_TRY(std::move(copied)), .offset = 0};
 }
 
@@ -155,10 +155,11 @@ Result<ioctl::Memory> Program::lend_file(os::UniqueFd fd, std::uint64_t offset, 
   return ioctl::Memory{.backing = std::move(slice.backing), .offset = slice.offset};
 }
 
-Programs::Programs(const FileTable& files, const Limits& limits)
+Programs::Programs(const FileTable& files, const Limits& limits, Executor* second_copier)
     : files_(files),
       limits_(limits),
-      budget_(std::make_shared<iommu::MappingBudget>(limits.file_mappings, limits.mapped_bytes)) {}
+      budget_(std::make_shared<iommu::MappingBudget>(limits.file_mappings, limits.mapped_bytes)),
+      copier_(std::make_shared<MemoryCopier>(second_copier)) {}
 
 Result<CallingThread> Programs::find(const fuse::Caller& caller) {
   CallingThread found;
@@ -191,7 +192,7 @@ Result<CallingThread> Programs::remember(pid_t thread) {
   made.program = known.lock();
   if (!made.program || !made.program->leader().is_alive()) {
     made.program =
-        std::make_shared<Program>(std::move(leader),
+        std::make_shared<Program>(std::move(leader), copier_,
                                   iommu::ClientMemoryLimits{.mappings = limits_.file_mappings_per_program,
                                                             .bytes = limits_.mapped_bytes_per_program,
                                                             .whole_file = limits_.whole_file},

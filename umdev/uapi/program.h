@@ -16,6 +16,7 @@
 #include "umdev/support/mutex.h"
 #include "umdev/uapi/file_table.h"
 #include "umdev/uapi/limits.h"
+#include "umdev/uapi/memory_copier.h"
 
 namespace umdev::uapi {
 
@@ -23,9 +24,9 @@ namespace umdev::uapi {
 // Thread-safe.
 class Program {
  public:
-  Program(std::shared_ptr<os::Process> leader, const iommu::ClientMemoryLimits& limits,
-          std::shared_ptr<iommu::MappingBudget> budget)
-      : leader_(std::move(leader)), memory_(limits, std::move(budget)) {}
+  Program(std::shared_ptr<os::Process> leader, std::shared_ptr<MemoryCopier> copier,
+          const iommu::ClientMemoryLimits& limits, std::shared_ptr<iommu::MappingBudget> budget)
+      : leader_(std::move(leader)), copier_(std::move(copier)), memory_(limits, std::move(budget)) {}
 
   const os::Process& leader() const { return *leader_; }
   const std::shared_ptr<ioctl::LockedMemory>& locked_memory() const { return locked_memory_; }
@@ -39,6 +40,7 @@ class Program {
 
  private:
   const std::shared_ptr<os::Process> leader_;
+  const std::shared_ptr<MemoryCopier> copier_;
   const std::shared_ptr<ioctl::LockedMemory> locked_memory_ = std::make_shared<ioctl::LockedMemory>();
   Mutex mutex_;
   iommu::ClientMemory memory_ UMDEV_GUARDED_BY(mutex_);
@@ -95,7 +97,8 @@ class CallingProgram final : public ioctl::Caller {
 // Finds who makes a call. Thread-safe; the lock is a leaf.
 class Programs {
  public:
-  Programs(const FileTable& files, const Limits& limits);
+  // `second_copier`: MemoryCopier's.
+  Programs(const FileTable& files, const Limits& limits, Executor* second_copier);
 
   // CallingProgram::check's errors.
   Result<CallingThread> find(const fuse::Caller& caller) UMDEV_EXCLUDES(mutex_);
@@ -113,6 +116,7 @@ class Programs {
   const FileTable& files_;
   const Limits limits_;
   const std::shared_ptr<iommu::MappingBudget> budget_;
+  const std::shared_ptr<MemoryCopier> copier_;
   Mutex mutex_;
   std::size_t forget_at_ UMDEV_GUARDED_BY(mutex_) = 8;
   std::unordered_map<pid_t, CallingThread> threads_ UMDEV_GUARDED_BY(mutex_);
