@@ -2,34 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+
+#include "umdev/support/awaited.h"
 
 namespace umdev::daemon {
 namespace {
 
 // An access under way. The buffer is the driver's for as long as it wants, which may be after the answer.
-class Access {
- public:
-  static constexpr std::size_t size_max = 8;
-
-  Bytes buffer(std::size_t size) { return Bytes(buffer_).first(size); }
-
-  void answer(Result<std::size_t> count) UMDEV_EXCLUDES(mutex_) {
-    Lock lock(mutex_);
-    count_ = count;
-    answered_.notify_all();
-  }
-  Result<std::size_t> wait() UMDEV_EXCLUDES(mutex_) {
-    Lock lock(mutex_);
-    while (!count_) answered_.wait(mutex_);
-    return *count_;
-  }
-
- private:
-  std::array<std::byte, size_max> buffer_{};
-  Mutex mutex_;
-  Condition answered_;
-  std::optional<Result<std::size_t>> count_ UMDEV_GUARDED_BY(mutex_);
+struct Access {
+  std::array<std::byte, 8> buffer{};
+  Awaited<std::size_t> count;
 };
 
 }  // namespace
@@ -42,22 +24,22 @@ class TracedRegisters::Waited final : public run::DeviceRegisters {
 
   // ^run::DeviceRegisters
   Result<> read(std::uint64_t offset, Bytes into) const override {
-    UMDEV_TRY(check(into.size()));
-    const auto access = std::make_shared<Access>();
-    const Bytes buffer = access->buffer(into.size());
-    registers_->read(offset, buffer, access, [access](Result<std::size_t> count) { access->answer(count); });
-    const std::size_t count = UMDEV_TRY(access->wait());
+    const auto access = UMDEV_TRY(make_access(into.size()));
+    const Bytes buffer = Bytes(access->buffer).first(into.size());
+    registers_->read(offset, buffer, access,
+                     [access](Result<std::size_t> count) { access->count.complete(count); });
+    const std::size_t count = UMDEV_TRY(access->count.wait());
     std::ranges::fill(into, std::byte{0xff});
     std::ranges::copy(buffer.first(std::min(count, buffer.size())), into.begin());
     return {};
   }
   Result<> write(std::uint64_t offset, ConstBytes from) const override {
-    UMDEV_TRY(check(from.size()));
-    const auto access = std::make_shared<Access>();
-    const Bytes buffer = access->buffer(from.size());
+    const auto access = UMDEV_TRY(make_access(from.size()));
+    const Bytes buffer = Bytes(access->buffer).first(from.size());
     std::ranges::copy(from, buffer.begin());
-    registers_->write(offset, buffer, access, [access](Result<std::size_t> count) { access->answer(count); });
-    UMDEV_TRY(access->wait());
+    registers_->write(offset, buffer, access,
+                      [access](Result<std::size_t> count) { access->count.complete(count); });
+    UMDEV_TRY(access->count.wait());
     return {};
   }
   void say_unknown(std::int32_t process, std::uint64_t offset, ConstBytes code) const override {
@@ -65,9 +47,10 @@ class TracedRegisters::Waited final : public run::DeviceRegisters {
   }
 
  private:
-  static Result<> check(std::size_t size) {
-    if (size > Access::size_max) return fail(EINVAL, "no access to a register is so large");
-    return {};
+  static Result<std::shared_ptr<Access>> make_access(std::size_t size) {
+    auto access = std::make_shared<Access>();
+    if (size > access->buffer.size()) return fail(EINVAL, "no access to a register is so large");
+    return access;
   }
 
   const std::shared_ptr<uapi::Registers> registers_;

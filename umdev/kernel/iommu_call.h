@@ -59,25 +59,26 @@ void start_call(const std::shared_ptr<IommuRegistration>& registration, const ch
 // How long an answer may take that the core needs at once.
 constexpr Duration iommu_answer_limit = std::chrono::seconds(5);
 
+// Waits for the answer; a call that may be made here is one with no lock held.
+template <typename T, typename Body>
+Result<T> ask(const std::shared_ptr<IommuRegistration>& registration, const char* callback, CallPlace place,
+              Body body) {
+  return wait_for<T>(
+      [&](Done<T> done) { start_call<T>(registration, callback, place, std::move(body), std::move(done)); },
+      {.limit = iommu_answer_limit, .leaves_thread = place == CallPlace::here});
+}
+
 // For what the core asks with its locks held.
 template <typename T = void, typename Body>
 Result<T> ask_elsewhere(const std::shared_ptr<IommuRegistration>& registration, const char* callback,
                         Body body) {
-  return wait_for<T>(
-      [&](Done<T> done) {
-        start_call<T>(registration, callback, CallPlace::elsewhere, std::move(body), std::move(done));
-      },
-      {.limit = iommu_answer_limit, .leaves_thread = false});
+  return ask<T>(registration, callback, CallPlace::elsewhere, std::move(body));
 }
 
 // For what is asked with no lock held.
 template <typename T = void, typename Body>
 Result<T> ask_here(const std::shared_ptr<IommuRegistration>& registration, const char* callback, Body body) {
-  return wait_for<T>(
-      [&](Done<T> done) {
-        start_call<T>(registration, callback, CallPlace::here, std::move(body), std::move(done));
-      },
-      {.limit = iommu_answer_limit});
+  return ask<T>(registration, callback, CallPlace::here, std::move(body));
 }
 
 }  // namespace umdev::kernel

@@ -41,6 +41,12 @@ Result<std::uint32_t> to_id(int answer, umdev_u32 id, std::string_view what) {
   return id;
 }
 
+// Null but in the callbacks between bind_iommufd and unbind_iommufd.
+std::shared_ptr<vfio::IommufdUse> use_of(::vfio_device* object) {
+  const auto record = VfioRecord::of(object);
+  return record ? record->iommufd_use() : nullptr;
+}
+
 }  // namespace
 
 // --- The callbacks.
@@ -140,12 +146,6 @@ void ModuleDevice::detach_pasid(std::uint32_t pasid, Done<> done) {
 
 void vfio_on_iommufd(::vfio_device* object, const ::umdev_iommufd_ops* ops) {
   if (const auto record = VfioRecord::of(object)) record->set_iommufd_ops(*ops);
-}
-
-// Null but in the callbacks between bind_iommufd and unbind_iommufd.
-static std::shared_ptr<vfio::IommufdUse> use_of(::vfio_device* object) {
-  const auto record = VfioRecord::of(object);
-  return record ? record->iommufd_use() : nullptr;
 }
 
 int vfio_iommufd_bind(::vfio_device* object, ::iommufd_ctx* context, umdev_u32* device_id) {

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "umdev/kernel/calls.h"
+#include "umdev/support/awaited.h"
 #include "umdev/support/done.h"
-#include "umdev/support/mutex.h"
 
 namespace umdev::kernel {
 
@@ -20,30 +20,12 @@ struct Patience {
 // Calls `begin` with a Done<T> and returns what that was completed with.
 template <typename T = void, typename Begin>
 Result<T> wait_for(Begin begin, Patience patience = {}) {
-  struct Waiting {
-    Mutex mutex;
-    Condition over;
-    std::optional<Result<T>> result UMDEV_GUARDED_BY(mutex);
-  };
-  auto waiting = std::make_shared<Waiting>();
-  begin(Done<T>([waiting](Result<T> result) {
-    Lock lock(waiting->mutex);
-    waiting->result = std::move(result);
-    waiting->over.notify_all();
-  }));
-  {
-    Lock lock(waiting->mutex);
-    if (waiting->result) return std::move(*waiting->result);
-  }
-  if (patience.leaves_thread) Calls::about_to_wait();
-  Lock lock(waiting->mutex);
-  while (!waiting->result) {
-    if (!patience.limit)
-      waiting->over.wait(waiting->mutex);
-    else if (!waiting->over.wait_for(waiting->mutex, *patience.limit) && !waiting->result)
-      return fail(ETIMEDOUT, "the module does not answer");
-  }
-  return std::move(*waiting->result);
+  const auto awaited = std::make_shared<Awaited<T>>();
+  begin(Done<T>([awaited](Result<T> outcome) { awaited->complete(std::move(outcome)); }));
+  if (patience.leaves_thread && !awaited->is_over()) Calls::about_to_wait();
+  if (!patience.limit) return awaited->wait();
+  if (auto outcome = awaited->wait_for(*patience.limit)) return std::move(*outcome);
+  return fail(ETIMEDOUT, "the module does not answer");
 }
 
 }  // namespace umdev::kernel

@@ -5,29 +5,19 @@
 #include <set>
 
 #include "umdev/os/random_uuid.h"
+#include "umdev/support/awaited.h"
 
 namespace umdev::manage {
 namespace {
 
 constexpr std::size_t side_by_side = 16;
 
-// The outcome of something that ends later, for a thread that may wait.
+// The outcome of what `begin` begins, for a thread that may wait.
 template <typename Begin>
 Result<> wait_for(Begin begin) {
-  struct Waiter {
-    Mutex mutex;
-    Condition ended;
-    std::optional<Result<>> result UMDEV_GUARDED_BY(mutex);
-  };
-  const auto waiter = std::make_shared<Waiter>();
-  begin(Done<>([waiter](Result<> result) {
-    Lock lock(waiter->mutex);
-    waiter->result = std::move(result);
-    waiter->ended.notify_all();
-  }));
-  Lock lock(waiter->mutex);
-  while (!waiter->result) waiter->ended.wait(waiter->mutex);
-  return *waiter->result;
+  const auto awaited = std::make_shared<Awaited<>>();
+  begin(Done<>([awaited](Result<> outcome) { awaited->complete(outcome); }));
+  return awaited->wait();
 }
 
 std::string explain(const Error& error) {

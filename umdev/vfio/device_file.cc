@@ -265,9 +265,7 @@ void DeviceFile::reset_in_turn(Done<> done) {
     resetting->file.reset();
   });
   if (const auto usable_now = usable(); !usable_now) return finished(std::unexpected(usable_now.error()));
-  Done<> bounded =
-      with_deadline<void>(device_->host().clock(), device_->limits().access_deadline, std::move(finished),
-                          [device = device_] { device->fault("a reset was not completed in time"); });
+  Done<> bounded = device_->in_time(std::move(finished), "a reset was not completed in time");
   driver_call([&] { device_->device().reset(*user_, std::move(bounded)); });
 }
 

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "umdev/support/deadline.h"
 #include "umdev/vfio/device_user.h"
 #include "umdev/vfio/driver_call.h"
 #include "umdev/vfio/iommufd_steps.h"
@@ -11,20 +10,13 @@
 namespace umdev::vfio {
 namespace {
 
-// A completion that faults the device when it is late.
-Done<> in_time(DeviceUser& user, Done<> done, std::string_view too_long) {
-  RegisteredDevice& device = user.device();
-  return with_deadline<void>(device.host().clock(), device.limits().access_deadline, std::move(done),
-                             [self = device.shared_from_this(), too_long] { self->fault(too_long); });
-}
-
 void open_device(DeviceUser& user, Done<> done) {
-  Done<> bounded = in_time(user, std::move(done), "open_device was not completed in time");
+  Done<> bounded = user.device().in_time(std::move(done), "open_device was not completed in time");
   driver_call([&] { user.device().device().open_device(user, std::move(bounded)); });
 }
 
 void close_device(DeviceUser& user, Done<> done) {
-  Done<> bounded = in_time(user, std::move(done), "close_device was not completed in time");
+  Done<> bounded = user.device().in_time(std::move(done), "close_device was not completed in time");
   driver_call([&] { user.device().device().close_device(user, std::move(bounded)); });
 }
 

@@ -27,44 +27,41 @@ void IommufdBinding::create(std::shared_ptr<RegisteredDevice> device, std::share
                    });
 }
 
-void IommufdBinding::attach(std::uint32_t object, Pasid pasid, Done<std::uint32_t> done) {
-  struct Attaching {
+// One after another with opens, closes and resets of the device.
+template <typename T, typename Step>
+void IommufdBinding::in_turn(Step step, Done<T> done) {
+  struct Turn {
     std::shared_ptr<IommufdSteps> steps;
-    std::uint32_t object;
-    Pasid pasid;
-    Done<std::uint32_t> done;
+    Step step;
+    Done<T> done;
     Done<> next;
   };
-  auto attaching = std::make_shared<Attaching>(steps_, object, pasid, std::move(done));
-  file_->device().device_set().queue().post([attaching](Done<> next) {
-    attaching->next = std::move(next);
-    Done<std::uint32_t> attached([attaching](Result<std::uint32_t> id) {
-      attaching->done(std::move(id));
-      attaching->next();
-    });
-    if (attaching->pasid)
-      return attaching->steps->attach_pasid(*attaching->pasid, attaching->object, std::move(attached));
-    attaching->steps->attach(attaching->object, std::move(attached));
+  auto turn = std::make_shared<Turn>(steps_, std::move(step), std::move(done));
+  file_->device().device_set().queue().post([turn](Done<> next) {
+    turn->next = std::move(next);
+    turn->step(*turn->steps, Done<T>([turn](Result<T> result) {
+      turn->done(std::move(result));
+      turn->next();
+    }));
   });
 }
 
+void IommufdBinding::attach(std::uint32_t object, Pasid pasid, Done<std::uint32_t> done) {
+  in_turn<std::uint32_t>(
+      [object, pasid](IommufdSteps& steps, Done<std::uint32_t> attached) {
+        if (pasid) return steps.attach_pasid(*pasid, object, std::move(attached));
+        steps.attach(object, std::move(attached));
+      },
+      std::move(done));
+}
+
 void IommufdBinding::detach(Pasid pasid, Done<> done) {
-  struct Detaching {
-    std::shared_ptr<IommufdSteps> steps;
-    Pasid pasid;
-    Done<> done;
-    Done<> next;
-  };
-  auto detaching = std::make_shared<Detaching>(steps_, pasid, std::move(done));
-  file_->device().device_set().queue().post([detaching](Done<> next) {
-    detaching->next = std::move(next);
-    Done<> detached([detaching](Result<> result) {
-      detaching->done(std::move(result));
-      detaching->next();
-    });
-    if (detaching->pasid) return detaching->steps->detach_pasid(*detaching->pasid, std::move(detached));
-    detaching->steps->detach(std::move(detached));
-  });
+  in_turn<void>(
+      [pasid](IommufdSteps& steps, Done<> detached) {
+        if (pasid) return steps.detach_pasid(*pasid, std::move(detached));
+        steps.detach(std::move(detached));
+      },
+      std::move(done));
 }
 
 }  // namespace umdev::vfio

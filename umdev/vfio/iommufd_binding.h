@@ -39,6 +39,8 @@ class IommufdBinding {
  private:
   IommufdBinding(std::shared_ptr<IommufdSteps> steps, std::shared_ptr<DeviceFile> file)
       : steps_(std::move(steps)), file_(std::move(file)) {}
+  template <typename T, typename Step>
+  void in_turn(Step step, Done<T> done);
 
   const std::shared_ptr<IommufdSteps> steps_;
   const std::shared_ptr<DeviceFile> file_;

@@ -3,7 +3,6 @@
 #include <string>
 #include <utility>
 
-#include "umdev/support/deadline.h"
 #include "umdev/vfio/device_wrapper.h"
 #include "umdev/vfio/driver_call.h"
 #include "umdev/vfio/group.h"
@@ -33,9 +32,8 @@ void IommufdSteps::ask(std::string_view too_long, Begin begin, Done<T> done) {
     Done<T> done;
   };
   auto asking = std::make_shared<Asking>(device_->enter(), std::move(done));
-  Done<T> bounded = with_deadline<T>(device_->host().clock(), device_->limits().access_deadline,
-                                     Done<T>([asking](Result<T> result) { asking->done(std::move(result)); }),
-                                     [device = device_, too_long] { device->fault(too_long); });
+  Done<T> bounded =
+      device_->in_time<T>([asking](Result<T> result) { asking->done(std::move(result)); }, too_long);
   driver_call([&] { begin(std::move(bounded)); });
 }
 

@@ -144,9 +144,7 @@ void RegisteredDevice::open_again(std::shared_ptr<DeviceUser> user, Done<std::sh
   });
   auto* const each_file = facet_of<EachFile>(*device_);
   if (each_file == nullptr) return opened();
-  Done<> bounded = with_deadline<void>(
-      host().clock(), limits().access_deadline, std::move(opened),
-      [self = shared_from_this()] { self->fault("open_file was not completed in time"); });
+  Done<> bounded = in_time(std::move(opened), "open_file was not completed in time");
   driver_call([&] { each_file->open_file(*opening->user, std::move(bounded)); });
 }
 
@@ -158,9 +156,7 @@ void RegisteredDevice::close_user(DeviceUser& user, Done<> done) {
   if (--known->files > 0) {
     auto* const each_file = facet_of<EachFile>(*device_);
     if (each_file == nullptr) return done();
-    Done<> bounded = with_deadline<void>(
-        host().clock(), limits().access_deadline, std::move(done),
-        [self = shared_from_this()] { self->fault("close_file was not completed in time"); });
+    Done<> bounded = in_time(std::move(done), "close_file was not completed in time");
     return driver_call([&] { each_file->close_file(user, std::move(bounded)); });
   }
   struct Closing {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "umdev/os/event_fd.h"
+#include "umdev/support/deadline.h"
 #include "umdev/support/done.h"
 #include "umdev/support/host.h"
 #include "umdev/support/limits.h"
@@ -105,6 +106,13 @@ class RegisteredDevice : public std::enable_shared_from_this<RegisteredDevice> {
   // A faulted device answers EIO to everything from now on; said once in the log.
   void fault(std::string_view why);
   bool faulted() const { return faulted_.load(std::memory_order_acquire); }
+  // For a call into the driver: `done`, which comes at the latest after Limits::access_deadline, with
+  // ETIMEDOUT, the device being faulted for the reason `too_long` then (of static lifetime).
+  template <typename T = void>
+  Done<T> in_time(Done<T> done, std::string_view too_long) {
+    return with_deadline<T>(host().clock(), limits().access_deadline, std::move(done),
+                            [self = shared_from_this(), too_long] { self->fault(too_long); });
+  }
 
   // Opens and closes, called from the device set's queue only.
   void open_user(std::shared_ptr<DeviceUser> user, Done<std::shared_ptr<DeviceUser>> done);
