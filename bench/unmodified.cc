@@ -1,5 +1,5 @@
 // VFIO programs, unmodified, under `umdev run`: the daemon is here, the program is a process of its own
-// (bench/program), all on one processor.
+// (bench/program).
 #include <fmt/format.h>
 
 #include <charconv>
@@ -98,8 +98,9 @@ void measure_calls(const Programs& programs, Report& report, const std::string& 
   });
 }
 
-void measure_dma(const Programs& programs, Report& report, const std::string& device) {
-  report.section("copies by a DMA engine in the memory of such a program, by the size of a descriptor");
+void measure_dma(const Programs& programs, Report& report, const std::string& device, const char* where) {
+  report.section(fmt::format(
+      "copies by a DMA engine in the memory of such a program, by the size of a descriptor, {}", where));
   programs.for_each_row({"dma", device}, [&](const Said& said) {
     report.add({.name = said.name,
                 .unit = Unit::bytes_per_second,
@@ -130,33 +131,50 @@ void measure_untouched(const Effort& effort, const Programs& programs, Report& r
     report.add(cost_row(name + ", limit: without umdev run", medians[name][0], medians[name].data() + 1));
 }
 
+// A daemon with a DMA engine, on the processors of whoever makes it: who starts threads and programs hands
+// its own on.
+class EngineWorld {
+ public:
+  explicit EngineWorld(const Effort& effort)
+      : daemon_(start_engine_daemon(directory_.path() + "/run", log_)), programs_(effort, *daemon_) {
+    const mdev::CreateRequest request{
+        .parent = "ioat", .type = "ioat-1", .uuid = uuid_of(1), .owner = {}, .attributes = {}};
+    wait_for([&](Done<> done) { daemon_->bus().create(request, std::move(done)); }, "creating a DMA engine");
+  }
+  ~EngineWorld() {
+    wait_for([&](Done<> done) { daemon_->bus().remove(uuid_of(1), RemovePolicy::wait, std::move(done)); },
+             "removing a DMA engine");
+  }
+
+  const Programs& programs() const { return programs_; }
+  std::string device() const { return uuid_of(1).to_string(); }
+  bool works() const { return daemon_->tree_mount() != nullptr && programs_.work(); }
+
+ private:
+  const ScratchDirectory directory_;
+  NullLog log_;
+  const std::unique_ptr<daemon::Daemon> daemon_;
+  const Programs programs_;
+};
+
 }  // namespace
 
 void measure_unmodified(const Effort& effort, Report& report) {
-  // Who starts threads and programs hands its processor on.
-  const Pin pin(processors().back());
-  const ScratchDirectory directory;
-  NullLog log;
-  const auto daemon = start_engine_daemon(directory.path() + "/run", log);
-  const Programs programs(effort, *daemon);
-  if (daemon->tree_mount() == nullptr || !programs.work()) {
-    report.section("VFIO programs under umdev run");
-    report.remark("FUSE, or namespaces, cannot be had here: nothing to measure");
-    return;
+  {
+    const Pin pin(processors().back());
+    const EngineWorld world(effort);
+    if (!world.works()) {
+      report.section("VFIO programs under umdev run");
+      report.remark("FUSE, or namespaces, cannot be had here: nothing to measure");
+      return;
+    }
+    measure_calls(world.programs(), report, world.device());
+    measure_untouched(effort, world.programs(), report);
+    measure_dma(world.programs(), report, world.device(), "on one processor");
   }
-  wait_for(
-      [&](Done<> done) {
-        daemon->bus().create(
-            {.parent = "ioat", .type = "ioat-1", .uuid = uuid_of(1), .owner = {}, .attributes = {}},
-            std::move(done));
-      },
-      "creating a DMA engine");
-  const std::string device = uuid_of(1).to_string();
-  measure_calls(programs, report, device);
-  measure_dma(programs, report, device);
-  measure_untouched(effort, programs, report);
-  wait_for([&](Done<> done) { daemon->bus().remove(uuid_of(1), RemovePolicy::wait, std::move(done)); },
-           "removing a DMA engine");
+  if (processors().size() == 1) return;
+  const EngineWorld world(effort);
+  measure_dma(world.programs(), report, world.device(), "on all processors");
 }
 
 }  // namespace umdev::bench

@@ -59,15 +59,25 @@ std::uint32_t memory_error(const Error& error, std::uint32_t address_bit, std::u
 
 void Mover::move(vfio::User& user, const Descriptor& descriptor, Moved done) {
   if (descriptor.is_null()) return done(0);
-  std::uint32_t error = 0;
-  if (move_in_place(user, descriptor, error)) return done(error);
   descriptor_ = descriptor;
   done_ = std::move(done);
-  buffer_ = take_buffer(descriptor.size);
-  if (descriptor.is_fill())
-    fill_by_buffer(user);
-  else
-    copy_by_buffer(user);
+  std::uint32_t error = 0;
+  switch (descriptor.is_fill() ? try_fill(user, error) : try_copy(user, error)) {
+    case Way::in_place:
+      return end(error);
+    case Way::from_pin: {
+      const iommu::DmaSegment from = pin_.segments().front();
+      return write(user, {from.data, from.length});
+    }
+    case Way::into_pin: {
+      const iommu::DmaSegment into = pin_.segments().front();
+      return user.dma_read(descriptor_.source, {into.data, into.length},
+                           [this](Result<> read) { end(read ? 0 : source_error(read.error())); });
+    }
+    case Way::by_buffer:
+      buffer_ = take_buffer(descriptor.size);
+      return descriptor.is_fill() ? fill_by_buffer(user) : copy_by_buffer(user);
+  }
 }
 
 // New memory costs as much as a copy does, so it is kept; what it holds is always overwritten first.
@@ -79,52 +89,69 @@ Bytes Mover::take_buffer(std::size_t size) {
   return {storage_.get(), size};
 }
 
-// False when it cannot be done by pins.
-bool Mover::move_in_place(vfio::User& user, const Descriptor& descriptor, std::uint32_t& error) {
-  if (!descriptor.is_fill() && descriptor.overlaps()) return false;
-  Result<iommu::DmaPin> source = iommu::DmaPin();
-  if (!descriptor.is_fill()) {
-    source = user.pin({descriptor.source, descriptor.size}, iommu::Access::read);
-    if (!source) {
-      error = source_error(source.error());
-      return !goes_unpinned(source.error());
-    }
-  }
-  const auto destination = user.pin({descriptor.destination, descriptor.size}, iommu::Access::write);
+Mover::Way Mover::try_fill(vfio::User& user, std::uint32_t& error) {
+  const auto destination = user.pin({descriptor_.destination, descriptor_.size}, iommu::Access::write);
   if (!destination) {
     error = destination_error(destination.error());
-    return !goes_unpinned(destination.error());
+    return goes_unpinned(destination.error()) ? Way::by_buffer : Way::in_place;
   }
-  if (descriptor.is_fill()) {
-    std::size_t position = 0;
-    for (const iommu::DmaSegment& segment : destination->segments()) {
-      fill(descriptor.source, position, {segment.data, segment.length});
-      position += segment.length;
-    }
-  } else {
+  std::size_t position = 0;
+  for (const iommu::DmaSegment& segment : destination->segments()) {
+    fill(descriptor_.source, position, {segment.data, segment.length});
+    position += segment.length;
+  }
+  return Way::in_place;
+}
+
+// A pin is held over an access to the other side only where that is over at once: an unmap waits for it.
+Mover::Way Mover::try_copy(vfio::User& user, std::uint32_t& error) {
+  const iommu::IovaRange from{descriptor_.source, descriptor_.size};
+  const iommu::IovaRange to{descriptor_.destination, descriptor_.size};
+  if (descriptor_.overlaps()) return Way::by_buffer;
+  auto source = user.pin(from, iommu::Access::read);
+  if (!source && !goes_unpinned(source.error())) {
+    error = source_error(source.error());
+    return Way::in_place;
+  }
+  auto destination = user.pin(to, iommu::Access::write);
+  if (!destination && !goes_unpinned(destination.error())) {
+    error = destination_error(destination.error());
+    return Way::in_place;
+  }
+  if (source && destination) {
     copy(*source, *destination);
+    return Way::in_place;
   }
-  return true;
+  if (source && source->segments().size() == 1 && user.copies_at_once(to)) {
+    pin_ = std::move(*source);
+    return Way::from_pin;
+  }
+  if (destination && destination->segments().size() == 1 && user.copies_at_once(from)) {
+    pin_ = std::move(*destination);
+    return Way::into_pin;
+  }
+  return Way::by_buffer;
 }
 
 void Mover::fill_by_buffer(vfio::User& user) {
   fill(descriptor_.source, 0, buffer_);
-  write_buffer(user);
+  write(user, buffer_);
 }
 
 void Mover::copy_by_buffer(vfio::User& user) {
   user.dma_read(descriptor_.source, buffer_, [this, &user](Result<> read) {
     if (!read) return end(source_error(read.error()));
-    write_buffer(user);
+    write(user, buffer_);
   });
 }
 
-void Mover::write_buffer(vfio::User& user) {
-  user.dma_write(descriptor_.destination, buffer_,
+void Mover::write(vfio::User& user, ConstBytes from) {
+  user.dma_write(descriptor_.destination, from,
                  [this](Result<> written) { end(written ? 0 : destination_error(written.error())); });
 }
 
 void Mover::end(std::uint32_t error) {
+  pin_.unpin();
   Moved done = std::move(done_);
   done(error);
 }

@@ -10,9 +10,11 @@
 
 namespace umdev::ioat {
 
-// Memory that can be pinned is copied in place, in one step. Everything else, and two ranges that overlap,
-// goes by a buffer of the descriptor's size, which is at most spec::transfer_max: so a copy is always as if
-// all of the source was read before the first byte was written.
+// Memory that can be pinned is copied in place, in one step; where only one side can be, and the other is
+// reached at once (a program's own memory), in one step as well. Everything else, and two ranges that
+// overlap, goes by a buffer of the descriptor's size, which is at most spec::transfer_max: so a copy within
+// one range is always as if all of the source was read before the first byte was written. After an error a
+// part may have been written.
 //
 // One descriptor at a time. No pin is held when `done` is called. The object must stay until then.
 class Mover {
@@ -27,17 +29,25 @@ class Mover {
   void forget() { storage_.reset(), capacity_ = 0; }
 
  private:
-  bool move_in_place(vfio::User& user, const Descriptor& descriptor, std::uint32_t& error);
+  enum class Way : std::uint8_t {
+    in_place,   // it has ended, in success or with an error
+    from_pin,   // to write what `pin_` holds
+    into_pin,   // to read to where `pin_` is
+    by_buffer,  // nothing has been done
+  };
+  Way try_fill(vfio::User& user, std::uint32_t& error);
+  Way try_copy(vfio::User& user, std::uint32_t& error);
   void fill_by_buffer(vfio::User& user);
   void copy_by_buffer(vfio::User& user);
-  void write_buffer(vfio::User& user);
+  void write(vfio::User& user, ConstBytes from);
   void end(std::uint32_t error);
   Bytes take_buffer(std::size_t size);
 
   Descriptor descriptor_;
   std::unique_ptr<std::byte[]> storage_;
   std::size_t capacity_ = 0;
-  Bytes buffer_;  // what the descriptor uses of it
+  Bytes buffer_;       // what the descriptor uses of it
+  iommu::DmaPin pin_;  // of its one side
   Moved done_;
 };
 

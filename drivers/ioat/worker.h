@@ -39,7 +39,7 @@ class Worker {
  public:
   // Per turn. A descriptor may be as large as spec::transfer_max.
   static constexpr unsigned descriptors_per_turn = 256;
-  static constexpr std::uint64_t bytes_per_turn = 4U << 20;
+  static constexpr std::uint64_t bytes_per_turn = 16U << 20;
 
   Worker(WorkSource& source, DeviceHost& host, unsigned channel)
       : source_(source), host_(host), channel_(channel) {}

@@ -61,6 +61,16 @@ class FakeUser final : public vfio::User {
     Lock lock(memory_->mutex);
     by_message_ = true;
   }
+  // From now on pins of what was mapped at `iova` are EOPNOTSUPP: private memory of a program.
+  void use_copies(iommu::Iova iova) {
+    Lock lock(memory_->mutex);
+    memory_->mappings.at(iova).copied = true;
+  }
+  // Where the device's bytes were at the last dma_read or dma_write that succeeded.
+  const std::byte* last_buffer() const {
+    Lock lock(memory_->mutex);
+    return last_buffer_;
+  }
   // Completes the accesses that wait, and those that they make; how many.
   std::size_t run_dma() {
     for (std::size_t ran = 0;; ++ran) {
@@ -85,6 +95,7 @@ class FakeUser final : public vfio::User {
     Lock lock(memory_->mutex);
     if (by_message_) return fail(EOPNOTSUPP, "this memory is reached by messages");
     const Bytes bytes = UMDEV_TRY(memory_->find(range, access));
+    if (memory_->is_copied(range.iova)) return fail(EOPNOTSUPP, "this memory is copied");
     ++memory_->pins;
     return iommu::DmaPin(std::make_unique<Pinned>(memory_), range, access,
                          {.data = bytes.data(), .length = bytes.size()}, 0);
@@ -95,12 +106,17 @@ class FakeUser final : public vfio::User {
   void dma_write(iommu::Iova iova, ConstBytes from, Done<> done) override {
     transfer({.iova = iova, .into = {}, .from = from, .done = std::move(done)});
   }
+  bool copies_at_once(iommu::IovaRange range) const override {
+    Lock lock(memory_->mutex);
+    return !by_message_ && memory_->find(range, iommu::Access::none);
+  }
   vfio::IrqSet& irqs() override { return irqs_; }
   std::uint64_t id() const override { return id_; }
 
  private:
   struct Mapping {
     iommu::Access access = iommu::Access::none;
+    bool copied = false;
     std::vector<std::byte> bytes;
   };
   struct Memory {
@@ -114,6 +130,9 @@ class FakeUser final : public vfio::User {
         return fail(EINVAL, "not mapped");
       if (!iommu::allows(mapping.access, access)) return fail(EPERM, "not mapped for this access");
       return Bytes(mapping.bytes).subspan(range.iova - start, range.size);
+    }
+    bool is_copied(iommu::Iova iova) const UMDEV_REQUIRES(mutex) {
+      return std::prev(mappings.upper_bound(iova))->second.copied;
     }
 
     mutable Mutex mutex;
@@ -172,6 +191,7 @@ class FakeUser final : public vfio::User {
       std::ranges::copy(bytes, transfer.into.begin());
     else
       std::ranges::copy(transfer.from, bytes.begin());
+    last_buffer_ = reads ? transfer.into.data() : transfer.from.data();
     return {};
   }
 
@@ -179,6 +199,7 @@ class FakeUser final : public vfio::User {
   const std::uint64_t id_ = next_id.fetch_add(1);
   const std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
   bool by_message_ UMDEV_GUARDED_BY(memory_->mutex) = false;
+  const std::byte* last_buffer_ UMDEV_GUARDED_BY(memory_->mutex) = nullptr;
   std::deque<Transfer> waiting_ UMDEV_GUARDED_BY(memory_->mutex);
   FakeWatcher watcher_;
   vfio::IrqSet irqs_;

@@ -71,6 +71,18 @@ std::uint32_t AddressSpace::mapping_count() const {
 std::uint32_t AddressSpace::mappings_available() const {
   return state_->limits.mappings_per_container - mapping_count();
 }
+bool AddressSpace::copies_at_once(IovaRange range) const {
+  std::shared_ptr<Backing> backing;
+  {
+    Lock lock(state_->mutex);
+    const Mapping* const mapping = state_->find(range.iova);
+    if (mapping == nullptr || !mapping->range().contains(range)) return false;
+    if (mapping->mappable) return true;
+    backing = mapping->backing;
+  }
+  return backing != nullptr && backing->copies_at_once();
+}
+
 std::uint32_t AddressSpace::pin_count() const {
   return state_->pin_count();
 }

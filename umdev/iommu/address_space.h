@@ -102,6 +102,9 @@ class AddressSpace {
   // wraps; EPERM not mapped for this access; EFAULT.
   void read(Iova iova, Bytes into, Done<> done);
   void write(Iova iova, ConstBytes from, Done<> done);
+  // Would they be over when they return? Says so of one mapping at a time: false of a range that several
+  // hold.
+  bool copies_at_once(IovaRange range) const;
 
   // A user may pin from its registration on, and is told of every unmap. Registering one twice is an
   // assertion.

@@ -37,6 +37,8 @@ class Backing {
   virtual void write(std::uint64_t /*offset*/, ConstBytes /*from*/, Done<> done) {
     done(fail(EOPNOTSUPP, "no such access"));
   }
+  // Are read() and write() over when they return?
+  virtual bool copies_at_once() const { return false; }
 
   // Puts zero pages in the place of [offset, offset + size) of mapped(), in this process only: pointers into
   // it stay valid, what they point to is no longer the user's. Page aligned. Whoever keeps backings to make

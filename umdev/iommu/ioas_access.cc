@@ -106,6 +106,11 @@ void IoasAccess::dma_write(DmaUser&, Iova iova, ConstBytes from, Done<> done) {
   ioas->space().write(iova, from, as_iommufd_says(std::move(done)));
 }
 
+bool IoasAccess::copies_at_once(IovaRange range) const {
+  const auto ioas = this->ioas();
+  return ioas && ioas->space().copies_at_once(range);
+}
+
 void IoasAccess::register_user(DmaUser& user) {
   std::shared_ptr<Ioas> ioas;
   {

@@ -41,6 +41,7 @@ class IoasAccess : public IommuInstance {
   Result<DmaPin> pin(DmaUser& user, IovaRange range, Access access) override;
   void dma_read(DmaUser& user, Iova iova, Bytes into, Done<> done) override;
   void dma_write(DmaUser& user, Iova iova, ConstBytes from, Done<> done) override;
+  bool copies_at_once(IovaRange range) const override;
   void register_user(DmaUser& user) override UMDEV_EXCLUDES(mutex_);
   void unregister_user(DmaUser& user) override UMDEV_EXCLUDES(mutex_);
   std::uint32_t mapping_count() const override;

@@ -128,6 +128,8 @@ class IommuInstance {
   virtual void dma_write(DmaUser&, Iova, ConstBytes, Done<> done) {
     done(fail(ENOTTY, "this IOMMU driver has no dma_rw"));
   }
+  // Are these two over when they return, in that range?
+  virtual bool copies_at_once(IovaRange) const { return false; }
   // Every device that is open in the container, from before open_device to after close_device. After
   // unregister_user() has returned, the user is not called again, and pins it left behind are revoked.
   virtual void register_user(DmaUser&) {}

@@ -193,6 +193,7 @@ class Type1Instance final : public IommuInstance, public std::enable_shared_from
   void dma_write(DmaUser&, Iova iova, ConstBytes from, Done<> done) override {
     space_.write(iova, from, std::move(done));
   }
+  bool copies_at_once(IovaRange range) const override { return space_.copies_at_once(range); }
 
   void register_user(DmaUser& user) override {
     space_.register_user(user);

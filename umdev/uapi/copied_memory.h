@@ -22,6 +22,7 @@ class CopiedMemory final : public iommu::Backing {
   Bytes mapped() override { return {}; }
   void read(std::uint64_t offset, Bytes into, Done<> done) override;
   void write(std::uint64_t offset, ConstBytes from, Done<> done) override;
+  bool copies_at_once() const override { return true; }
 
  private:
   CopiedMemory(std::shared_ptr<MemoryCopier> copier, std::shared_ptr<os::Process> process, std::uint64_t base,

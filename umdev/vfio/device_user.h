@@ -29,6 +29,7 @@ class DeviceUser final : public User, public iommu::DmaUser {
   Result<iommu::DmaPin> pin(iommu::IovaRange range, iommu::Access access) override;
   void dma_read(iommu::Iova iova, Bytes into, Done<> done) override;
   void dma_write(iommu::Iova iova, ConstBytes from, Done<> done) override;
+  bool copies_at_once(iommu::IovaRange range) const override { return iommu_->copies_at_once(range); }
   IrqSet& irqs() override { return irqs_; }
   std::uint64_t id() const override { return id_; }
   std::shared_ptr<VirtualMachine> virtual_machine() const override { return virtual_machine_; }

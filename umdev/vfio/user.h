@@ -30,6 +30,9 @@ class User {
   // messages EDEADLK (an answer that the user waits for seems to wait for it), EAGAIN, ETIMEDOUT, ENODEV.
   virtual void dma_read(iommu::Iova iova, Bytes into, Done<> done) = 0;
   virtual void dma_write(iommu::Iova iova, ConstBytes from, Done<> done) = 0;
+  // Would both be over when they return? For whoever holds a pin meanwhile, which memory behind messages
+  // might take long to let go. False, too, of a range that is not mapped, or not at once.
+  virtual bool copies_at_once(iommu::IovaRange /*range*/) const { return false; }
 
   // The user's interrupts: raise() and lower() are the device's, masks and eventfds the framework's.
   virtual IrqSet& irqs() = 0;

@@ -192,6 +192,37 @@ TEST(Ioat, an_error_of_memory_is_that_of_its_side) {
   }
 }
 
+// A program's own memory on one side: no byte goes by a buffer of the engine's.
+TEST(Ioat, memory_that_is_copied_at_once_is_copied_to_and_from_the_other_side) {
+  constexpr std::uint64_t own = 0x60000000;
+  constexpr std::uint64_t more = 0x68000000;
+  constexpr std::uint32_t size = 100000;
+  Rig rig;
+  const Bytes own_bytes = rig.user.map(own, 2 * size);
+  rig.user.use_copies(own);
+  rig.user.map(more, size, iommu::Access::read);
+  rig.user.use_copies(more);
+  std::iota(reinterpret_cast<unsigned char*>(rig.data_bytes.data()),
+            reinterpret_cast<unsigned char*>(rig.data_bytes.data()) + size, 3);
+  rig.arm();
+  std::uint16_t count = 0;
+  const auto copy = [&](std::uint64_t source, std::uint64_t destination) {
+    rig.put(count, {.size = size, .source = source, .destination = destination});
+    rig.queue(++count);
+    rig.run();
+    EXPECT_EQ(rig.user.pin_count(), 0U);
+    return rig.error();
+  };
+  EXPECT_EQ(copy(data, own), 0U);
+  EXPECT_EQ(rig.user.last_buffer(), rig.data_bytes.data());
+  EXPECT_EQ(copy(own, own + size), 0U) << "both sides: by a buffer";
+  EXPECT_EQ(copy(own + size, data + size), 0U);
+  EXPECT_EQ(rig.user.last_buffer(), rig.data_bytes.data() + size);
+  EXPECT_TRUE(std::ranges::equal(rig.data_bytes.first(size), rig.data_bytes.subspan(size, size)));
+  EXPECT_TRUE(std::ranges::equal(rig.data_bytes.first(size), own_bytes.first(size)));
+  EXPECT_EQ(copy(data, more), spec::chanerr_dest_addr);
+}
+
 TEST(Ioat, a_descriptor_that_cannot_be_read_is_an_error) {
   const struct {
     std::uint64_t next;

@@ -287,6 +287,22 @@ TEST_F(Copy, C37_errors_come_before_a_byte_moves) {
   EXPECT_EQ(memory->bytes()[2 * page - 1], std::byte{0});
 }
 
+TEST_F(Copy, says_which_memory_is_copied_at_once) {
+  struct AtOnce final : Backing {
+    Bytes mapped() override { return {}; }
+    bool copies_at_once() const override { return true; }
+  };
+  ASSERT_EQ(map(0, page), 0);
+  ASSERT_EQ(map_on(messages, page, page), 0);
+  ASSERT_EQ(map_on(std::make_shared<AtOnce>(), 2 * page, page), 0);
+  EXPECT_TRUE(space->copies_at_once({0, page}));
+  EXPECT_FALSE(space->copies_at_once({page, 1}));
+  EXPECT_TRUE(space->copies_at_once({2 * page + 1, 7}));
+  EXPECT_FALSE(space->copies_at_once({0, page + 1})) << "of one mapping at a time";
+  EXPECT_FALSE(space->copies_at_once({3 * page, 1})) << "nothing there";
+  EXPECT_FALSE(space->copies_at_once({UINT64_MAX, 2}));
+}
+
 TEST_F(Copy, crosses_mappings_of_every_kind_in_order) {
   ASSERT_EQ(map(0, page), 0);
   ASSERT_EQ(map_on(messages, page, page), 0);
