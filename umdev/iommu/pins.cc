@@ -76,15 +76,13 @@ AddressSpace::Seat* AddressSpace::State::seat_behind(const Seat& first, const Us
     if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned({.iova = iova, .size = size});
   }
   std::byte* const memory = seat.reach();
-  if (memory == nullptr) [[unlikely]] {
+  if (memory == nullptr || !seat.intact(shared_backings)) [[unlikely]] {
     DmaPin(*this, &seat, {.iova = iova, .size = size}, access, {}, cookie).unpin();
-    return fail(EFAULT, "the memory could not be mapped");
+    return fail(EFAULT, memory == nullptr ? "the memory could not be mapped" : "the memory went bad");
   }
-  Result<DmaPin> pin(std::in_place, *this, &seat, IovaRange{.iova = iova, .size = size}, access,
-                     DmaSegment{.data = memory + (iova - seat.begin()), .length = size}, cookie);
-  if (!seat.intact(shared_backings)) [[unlikely]]
-    pin = fail(EFAULT, "the memory went bad");
-  return pin;
+  // Made where the caller wants it: a copy would be read before its parts have got as far as the cache.
+  return Result<DmaPin>(std::in_place, *this, &seat, IovaRange{.iova = iova, .size = size}, access,
+                        DmaSegment{.data = memory + (iova - seat.begin()), .length = size}, cookie);
 }
 
 Result<DmaPin> AddressSpace::State::pin(DmaUser& user, Iova iova, std::uint64_t size, Access access) {
