@@ -66,17 +66,24 @@ Operation pinning(vfio::User& user, std::size_t places) {
           .times = pins_per_sample};
 }
 
+// A pin that stays where it was made.
+struct Kept {
+  Kept(vfio::User& user, iommu::IovaRange range) : pin(user.pin(range, iommu::Access::read_write)) {}
+
+  Result<iommu::DmaPin> pin;
+};
+
 // The same without the end of the pin.
 Operation only_pinning(vfio::User& user, std::size_t places) {
-  const auto kept = std::make_shared<std::vector<iommu::DmaPin>>();
+  const auto kept = std::make_shared<std::vector<Kept>>();
   kept->reserve(pins_kept);
   return {.run =
               [&user, kept, walk = Walk(places)](std::size_t times) mutable {
                 for (std::size_t i = 0; i < times; ++i) {
-                  auto pin = user.pin({.iova = walk.next() * mapping_stride, .size = iommu::page_size},
-                                      iommu::Access::read_write);
-                  if (!pin) give_up("a pin", pin.error());
-                  kept->push_back(std::move(*pin));
+                  const iommu::IovaRange range{.iova = walk.next() * mapping_stride,
+                                               .size = iommu::page_size};
+                  const Kept& last = kept->emplace_back(user, range);
+                  if (!last.pin) give_up("a pin", last.pin.error());
                 }
               },
           .times = pins_kept,
