@@ -59,6 +59,7 @@ class MessageBacking final : public iommu::Backing {
 
   Bytes mapped() override { return {}; }
   bool intact() const override { return intact_; }
+  bool copies_at_once() const override { return at_once_; }
   void read(std::uint64_t offset, Bytes into, Done<> done) override {
     take({offset, into, {}, std::move(done)});
   }

@@ -21,6 +21,7 @@ class ChargedBacking final : public iommu::Backing {
   void write(std::uint64_t offset, ConstBytes from, Done<> done) override {
     backing_->write(offset, from, std::move(done));
   }
+  bool copies_at_once() const override { return backing_->copies_at_once(); }
   void revoke(std::uint64_t offset, std::uint64_t size) override { backing_->revoke(offset, size); }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/fake_backing.h"
 #include "tests/support/fake_caller.h"
 #include "tests/support/outcome.h"
 
@@ -37,6 +38,37 @@ TEST(LockedMemory, a_charged_backing_gives_back_when_the_last_mapping_goes) {
   EXPECT_EQ(memory->bytes(), 4096U);
   held.reset();
   EXPECT_EQ(memory->bytes(), 0U);
+}
+
+TEST(LockedMemory, a_charged_backing_is_in_all_else_the_one_that_is_charged_for) {
+  auto memory = std::make_shared<LockedMemory>();
+  auto plain = std::make_shared<test::MemoryBacking>(4096, 7, 8192);
+  auto held = charged(plain, memory->charge(4096, {}).value());
+  EXPECT_EQ(held->mapped_size(), 4096U);
+  EXPECT_EQ(held->fd(), 7);
+  EXPECT_EQ(held->fd_offset(), 8192U);
+  EXPECT_FALSE(held->copies_at_once());
+  held->revoke(1, 2);
+  EXPECT_EQ(plain->revoked(), std::vector({test::BackingSlice{1, 2}}));
+  EXPECT_TRUE(held->intact());
+  plain->go_bad();
+  EXPECT_FALSE(held->intact());
+}
+
+TEST(LockedMemory, a_charged_backing_copies_as_the_one_that_is_charged_for) {
+  auto memory = std::make_shared<LockedMemory>();
+  auto messages = std::make_shared<test::MessageBacking>(4096);
+  auto held = charged(messages, memory->charge(4096, {}).value());
+  messages->answer_at_once();
+  EXPECT_TRUE(held->copies_at_once());
+  std::array<std::byte, 2> bytes{std::byte{1}, std::byte{2}};
+  Result<> written = fail(EIO, "no answer");
+  held->write(5, bytes, [&](Result<> result) { written = result; });
+  EXPECT_TRUE(written);
+  std::array<std::byte, 2> read{};
+  held->read(5, read, [&](Result<> result) { written = result; });
+  EXPECT_TRUE(written);
+  EXPECT_EQ(read, bytes);
 }
 
 TEST(FakeCaller, answers_efault_outside_of_its_memory_and_for_writes_of_read_only_memory) {
