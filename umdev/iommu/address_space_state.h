@@ -234,13 +234,22 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
                         PinWord::Value step, Seat*& wrong) const;
   // The seat of a user that is not the mapping's first, or null; a hint.
   static Seat* seat_behind(const Seat& first, const UserRecord& record);
+  // Null for a user that was never registered here.
+  UserRecord* record_of(const DmaUser& user) const;
+  static bool serves(const Seat& seat, const DmaUser& user, const UserRecord& record, const IovaRange& range,
+                     Access access);
   static bool take(Seat& seat, const DmaUser& user, const UserRecord& record, const IovaRange& range,
                    Access access, PinWord::Value step, Seat*& wrong);
+  Result<DmaPin> pin_elsewhere(DmaUser& user, IovaRange range, Access access);
   Result<DmaPin> pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong);
   Result<Seat*> seat_at(DmaUser& user, Iova iova, Access access, PinWord::Value step);
   Result<Seat*> pin_locked(DmaUser& user, Iova iova, Access access, PinWord::Value step)
       UMDEV_REQUIRES(mutex);
+  // What is left to do once it is counted in.
   Result<DmaPin> finished_pin(Seat& seat, const IovaRange& range, Access access);
+  Result<DmaPin> first_or_logged_pin(Seat& seat, IovaRange range, Access access);
+  Result<DmaPin> made_pin(Seat& seat, const IovaRange& range, Access access, std::byte* memory,
+                          std::uint64_t cookie);
   Seat& seat_of(Mapping& mapping, UserRecord& record) UMDEV_REQUIRES(mutex);
   static void bind(Seat& seat, const UserRecord& record, PinWord::Value quota);
   void collect(UserRecord& record) UMDEV_REQUIRES(mutex);

@@ -15,6 +15,20 @@ PinWord::Value step_of(Access access) {
 
 // --- without a lock ---
 
+[[gnu::always_inline]] inline AddressSpace::UserRecord* AddressSpace::State::record_of(
+    const DmaUser& user) const {
+  auto* const record = static_cast<UserRecord*>(user.record_.load(std::memory_order_acquire));
+  return record != nullptr && &record->space == this ? record : nullptr;
+}
+
+// For whoever is counted in.
+[[gnu::always_inline]] inline bool AddressSpace::State::serves(const Seat& seat, const DmaUser& user,
+                                                               const UserRecord& record,
+                                                               const IovaRange& range, Access access) {
+  return seat.user.load(std::memory_order_relaxed) == record.number &&
+         record.user.load(std::memory_order_relaxed) == &user && seat.allows_pin(range, access);
+}
+
 // Counts a pin in; gives it back when the seat is not, or no longer, what the caller looked for. `wrong` is
 // the seat that could not take it back so simply.
 [[gnu::always_inline]] inline bool AddressSpace::State::take(Seat& seat, const DmaUser& user,
@@ -22,26 +36,16 @@ PinWord::Value step_of(Access access) {
                                                              Access access, PinWord::Value step,
                                                              Seat*& wrong) {
   if (!seat.word.try_take(step)) return false;
-  if (seat.user.load(std::memory_order_relaxed) == record.number &&
-      record.user.load(std::memory_order_relaxed) == &user && seat.allows_pin(range, access)) [[likely]] {
+  if (serves(seat, user, record, range, access)) [[likely]]
     return true;
-  }
   if (!seat.word.try_give(step)) wrong = &seat;
   return false;
 }
 
-[[gnu::always_inline]] inline AddressSpace::Seat* AddressSpace::State::try_pin(
-    const DmaUser& user, const IovaRange& range, Access access, PinWord::Value step, Seat*& wrong) const {
-  DmaUser::Record* const found = user.record_.load(std::memory_order_acquire);
-  if (found == nullptr) return nullptr;
-  auto& record = static_cast<UserRecord&>(*found);
-  if (&record.space != this) return nullptr;
-  Seat* const last = record.last_hit.load(std::memory_order_acquire);
-  if (last != nullptr && last->allows_pin(range, access) &&
-      take(*last, user, record, range, access, step, wrong)) [[likely]] {
-    return last;
-  }
-  return wrong == nullptr ? look_up_and_pin(user, record, range, access, step, wrong) : nullptr;
+AddressSpace::Seat* AddressSpace::State::try_pin(const DmaUser& user, const IovaRange& range, Access access,
+                                                 PinWord::Value step, Seat*& wrong) const {
+  UserRecord* const record = record_of(user);
+  return record != nullptr ? look_up_and_pin(user, *record, range, access, step, wrong) : nullptr;
 }
 
 AddressSpace::Seat* AddressSpace::State::look_up_and_pin(const DmaUser& user, UserRecord& record,
@@ -66,33 +70,60 @@ AddressSpace::Seat* AddressSpace::State::seat_behind(const Seat& first, const Us
   return nullptr;
 }
 
-[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat,
-                                                                               const IovaRange& range,
-                                                                               Access access) {
-  const Iova iova = range.iova;
-  const std::uint64_t size = range.size;
-  std::uint64_t cookie = 0;
-  if (allows(access, Access::write)) {
-    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned({.iova = iova, .size = size});
-  }
-  std::byte* const memory = seat.reach();
-  if (memory == nullptr || !seat.intact(shared_backings)) [[unlikely]] {
-    DmaPin(*this, &seat, {.iova = iova, .size = size}, access, {}, cookie).unpin();
-    return fail(EFAULT, memory == nullptr ? "the memory could not be mapped" : "the memory went bad");
-  }
-  // Made where the caller wants it: a copy would be read before its parts have got as far as the cache.
-  return Result<DmaPin>(std::in_place, *this, &seat, IovaRange{.iova = iova, .size = size}, access,
-                        DmaSegment{.data = memory + (iova - seat.begin()), .length = size}, cookie);
-}
-
+// As a rule a device pins where it has pinned before, memory that it has used before and that nobody keeps a
+// log of. This is that way and no more: what else there may be would cost it registers, and so time.
 Result<DmaPin> AddressSpace::State::pin(DmaUser& user, Iova iova, std::uint64_t size, Access access) {
   const IovaRange range{.iova = iova, .size = size};
+  const PinWord::Value step = step_of(access);
+  const UserRecord* const record = record_of(user);
+  Seat* const seat = record == nullptr ? nullptr : record->last_hit.load(std::memory_order_acquire);
+  if (seat == nullptr || size == 0 || !seat->allows_pin(range, access) || !seat->word.try_take(step))
+    return pin_elsewhere(user, range, access);
+  if (!serves(*seat, user, *record, range, access)) [[unlikely]] {
+    if (seat->word.try_give(step)) return pin_elsewhere(user, range, access);
+    return pin_slowly(user, range, access, seat);
+  }
+  return finished_pin(*seat, range, access);
+}
+
+Result<DmaPin> AddressSpace::State::pin_elsewhere(DmaUser& user, IovaRange range, Access access) {
   if (range.size == 0) return fail(EINVAL, "nothing to pin");
   if (!range.valid()) return fail(EOVERFLOW, "the range wraps");
   Seat* wrong = nullptr;
   Seat* const seat = try_pin(user, range, access, step_of(access), wrong);
   if (seat == nullptr) return pin_slowly(user, range, access, wrong);
   return finished_pin(*seat, range, access);
+}
+
+[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::finished_pin(Seat& seat,
+                                                                               const IovaRange& range,
+                                                                               Access access) {
+  const bool logged = allows(access, Access::write) && dirty_sink.load() != nullptr;
+  std::byte* const memory = seat.known_memory();
+  if (logged || memory == nullptr) [[unlikely]]
+    return first_or_logged_pin(seat, range, access);
+  return made_pin(seat, range, access, memory, 0);
+}
+
+// Made where the caller wants it: a copy would be read before its parts have got as far as the cache.
+[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::made_pin(Seat& seat, const IovaRange& range,
+                                                                           Access access, std::byte* memory,
+                                                                           std::uint64_t cookie) {
+  Result<DmaPin> pin(std::in_place, *this, &seat, range, access,
+                     DmaSegment{.data = memory + (range.iova - seat.begin()), .length = range.size}, cookie);
+  if (!seat.intact(shared_backings)) [[unlikely]]
+    pin = fail(EFAULT, "the memory went bad");
+  return pin;
+}
+
+Result<DmaPin> AddressSpace::State::first_or_logged_pin(Seat& seat, IovaRange range, Access access) {
+  std::uint64_t cookie = 0;
+  if (allows(access, Access::write)) {
+    if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
+  }
+  if (std::byte* const memory = seat.reach()) return made_pin(seat, range, access, memory, cookie);
+  DmaPin(*this, &seat, range, access, {}, cookie).unpin();
+  return fail(EFAULT, "the memory could not be mapped");
 }
 
 void AddressSpace::State::unpin(DmaPin& pin) {

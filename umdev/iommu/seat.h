@@ -57,11 +57,12 @@ class alignas(32) AddressSpace::Seat final : public DmaPin::Place {
     return offset < size && range.size <= size - offset &&
            allows(static_cast<Access>(begin_and_more & access_mask), wanted);
   }
-  // For whoever is counted in: Mapping::reach() and Mapping::intact().
+  // For whoever is counted in: Mapping::reach(), what it said before if it did, and Mapping::intact().
   std::byte* reach() {
-    std::byte* const known = memory_.load(std::memory_order_acquire);
+    std::byte* const known = known_memory();
     return known != nullptr ? known : ask_mapping();
   }
+  std::byte* known_memory() const { return memory_.load(std::memory_order_acquire); }
   bool intact(const SharedBackings& backings) const {
     const std::uint64_t begin_and_more = begin_and_more_.load(std::memory_order_relaxed);
     const Backing* const backing = backings.at(begin_and_more % page_size / (access_mask + 1));

@@ -85,11 +85,18 @@ DeviceUser::~DeviceUser() {
 }
 
 Result<iommu::DmaPin> DeviceUser::pin(iommu::IovaRange range, iommu::Access access) {
+  const bool allowed = pins_memory_ && range.size <= pin_size_max && iommu_group_.device_count() <= 1;
+  if (allowed && !tracker_) [[likely]]
+    return iommu_->pin(*this, range, access);
+  return pin_with_care(range, access);
+}
+
+Result<iommu::DmaPin> DeviceUser::pin_with_care(iommu::IovaRange range, iommu::Access access) {
   if (!pins_memory_) return fail(EINVAL, "a device without dma_unmap cannot pin");
   if (range.size > pin_size_max) return fail(E2BIG, "more than 512 pages in one pin");
   if (iommu_group_.device_count() > 1) return fail(EINVAL, "a group of more than one device cannot pin");
-  if (!tracker_) return iommu_->pin(*this, range, access);
-  return tracker_->hold(UMDEV_TRY(iommu_->pin(*this, range, access)));
+  auto pin = UMDEV_TRY(iommu_->pin(*this, range, access));
+  return tracker_ ? tracker_->hold(std::move(pin)) : std::move(pin);
 }
 
 void DeviceUser::dma_read(iommu::Iova iova, Bytes into, Done<> done) {

@@ -58,6 +58,9 @@ class DeviceUser final : public User, public iommu::DmaUser {
   void detach();
 
  private:
+  // For one that is refused, or logged.
+  Result<iommu::DmaPin> pin_with_care(iommu::IovaRange range, iommu::Access access);
+
   bool attached_ = false;  // the device set's queue only
   const std::shared_ptr<RegisteredDevice> device_;
   const bool pins_memory_;
