@@ -58,7 +58,8 @@ Result<> Readers::add_reader() {
 void Readers::read(Reader& self) {
   source_.begin();
   fuse_buf buffer = {};
-  while (!self.replaced && source_.receive(buffer)) {
+  bool more = true;
+  while (!self.replaced && (more = source_.receive(buffer))) {
     if (buffer.size == 0) continue;
     self.closes = source_.closes(buffer);
     ++self.steps;
@@ -70,6 +71,7 @@ void Readers::read(Reader& self) {
   std::free(buffer.mem);
   Lock lock(mutex_);
   self.ended = true;
+  if (!more) over_ = true;
   changed_.notify_all();
 }
 
@@ -112,23 +114,31 @@ void Readers::watch() {
     }
     changed_.wait_for(mutex_, patience);
     std::erase_if(readers_, [](const auto& reader) {
-      if (!reader->replaced || !reader->ended) return false;
+      if (!reader->ended) return false;
       reader->thread.join();
       return true;
     });
+    while (over_ && !stopping_) changed_.wait(mutex_);
+    if (stopping_ || (readers_.empty() && !add_reader())) continue;
     Reader& reader = *readers_.back();
     const std::uint64_t steps = reader.steps;
     quiet = steps == before ? quiet + 1 : 0;
     const bool hangs = steps == before && steps % 2 != 0;
     before = steps;
-    if (hangs && !stopping_) take_over(reader);
+    if (hangs) take_over(reader, steps);
   }
 }
 
-// With no thread left, whoever comes now waits.
-void Readers::take_over(Reader& late) {
+// Two that read would not know which of them has what came first: one that has received a close, and not said
+// so yet, is not waited for. So the next one starts when it is sure that the late one reads no more. With no
+// thread to be had, whoever comes now waits.
+void Readers::take_over(Reader& late, std::uint64_t steps) {
   if (readers_.size() >= most_) return;
-  if (add_reader()) late.replaced = true;
+  late.replaced = true;
+  // It is back: it may have seen that, or wait for one more request. When it has ended, watch() starts
+  // another.
+  if (late.steps != steps) return;
+  if (!add_reader()) late.replaced = false;
 }
 
 }  // namespace umdev::fuse

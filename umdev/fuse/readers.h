@@ -69,7 +69,8 @@ class Readers {
   void wake(Reader& reader) UMDEV_EXCLUDES(mutex_);
   void watch() UMDEV_EXCLUDES(mutex_);
   void wake_watcher();
-  void take_over(Reader& late) UMDEV_REQUIRES(mutex_);
+  // From one that is late with a request, with `steps` since before it.
+  void take_over(Reader& late, std::uint64_t steps) UMDEV_REQUIRES(mutex_);
 
   RequestSource& source_;
   const std::string name_;
@@ -80,6 +81,7 @@ class Readers {
   Condition changed_;
   bool stopping_ UMDEV_GUARDED_BY(mutex_) = false;
   bool something_came_ UMDEV_GUARDED_BY(mutex_) = false;
+  bool over_ UMDEV_GUARDED_BY(mutex_) = false;  // the source has said that there will be no more
   std::vector<std::unique_ptr<Reader>> readers_ UMDEV_GUARDED_BY(mutex_);  // the last one reads
   std::thread watcher_;
 };

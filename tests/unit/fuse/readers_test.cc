@@ -51,21 +51,38 @@ class Requests final : public RequestSource {
     waiting_.pop_front();
     ++received_;
     changed_.notify_all();
+    if (closes(buffer)) pass(after_close_);
     return true;
   }
   void wake(std::thread&) override {}
   void process(const fuse_buf& buffer) override {
     Lock lock(mutex_);
     while (closes(buffer) && !may_close_) changed_.wait(mutex_);
+    if (buffer.pos == 's') pass(slow_);
     processed_ += static_cast<char>(buffer.pos);
     changed_.notify_all();
   }
   bool closes(const fuse_buf& buffer) const override { return buffer.pos == 'c'; }
   bool opens(const fuse_buf& buffer) const override { return buffer.pos == 'o'; }
 
+  // How long a slow request takes, and how long whoever has received a close is without a processor.
+  void take_long(std::chrono::microseconds slow, std::chrono::microseconds after_close) {
+    Lock lock(mutex_);
+    slow_ = slow;
+    after_close_ = after_close;
+  }
+
  private:
+  void pass(std::chrono::microseconds time) UMDEV_REQUIRES(mutex_) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    for (auto now = end - time; now < end; now = std::chrono::steady_clock::now())
+      changed_.wait_for(mutex_, end - now);
+  }
+
   Mutex mutex_;
   Condition changed_;
+  std::chrono::microseconds slow_ UMDEV_GUARDED_BY(mutex_){0};
+  std::chrono::microseconds after_close_ UMDEV_GUARDED_BY(mutex_){0};
   std::deque<char> waiting_ UMDEV_GUARDED_BY(mutex_);
   std::string processed_ UMDEV_GUARDED_BY(mutex_);
   std::size_t received_ UMDEV_GUARDED_BY(mutex_) = 0;
@@ -104,6 +121,25 @@ TEST(Readers, who_opens_comes_after_a_close_that_is_late) {
   EXPECT_EQ(requests.wait_for_processed(1), "x") << "a third reader, while the second waits";
   requests.let_close();
   EXPECT_EQ(requests.wait_for_processed(3), "xco");
+  requests.end();
+}
+
+// Requests that end just when another reader is to take over.
+TEST(Readers, who_opens_comes_after_a_close_however_readers_change) {
+  constexpr int rounds = 40;
+  Requests requests;
+  requests.let_close();
+  auto readers = Readers::start(requests, "test", 4, std::chrono::hours(1)).value();
+  std::string kinds;
+  for (int round = 0; round != rounds; ++round) {
+    requests.take_long(Readers::patience + std::chrono::microseconds(500 * round),
+                       std::chrono::milliseconds(1));
+    for (const char kind : {'s', 'c', 'o'}) requests.add(kind);
+    const std::string processed = requests.wait_for_processed(kinds.size() + 3);
+    const std::string last = processed.substr(kinds.size());
+    EXPECT_LT(last.find('c'), last.find('o')) << "round " << round << ": " << last;
+    kinds = processed;
+  }
   requests.end();
 }
 
