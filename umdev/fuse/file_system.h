@@ -104,6 +104,9 @@ class FileSystem {
   virtual Result<std::shared_ptr<File>> open(const Caller& caller, NodeId id, bool for_reading,
                                              bool for_writing) = 0;
   virtual Result<std::shared_ptr<Directory>> open_directory(NodeId id) = 0;
+  // Whether what an ioctl answers depends on which files are open (EBUSY): it is then answered after those
+  // that were closed before it have been destroyed, as open() is.
+  virtual bool depends_on_closes(std::uint32_t /*command*/) const { return false; }
   // Why no file can be made in it. (Directories, links and nodes, removal and renaming are all EPERM.)
   virtual Error refuse_creation(NodeId directory) = 0;
 };

@@ -47,13 +47,22 @@ Result<os::UniqueFd> mount_directly(const MountOptions& options) {
   return fd;
 }
 
-// Of a request as the kernel has given it; 0 for one whose bytes are not in memory, which are those of a
-// write.
+// A piece of a request as the kernel has given it; zeros for one whose bytes are not in memory, which are
+// those of a write.
+template <typename T>
+T piece_of(const fuse_buf& buffer, std::size_t offset) {
+  T piece{};
+  if ((buffer.flags & FUSE_BUF_IS_FD) == 0 && buffer.size >= offset + sizeof piece)
+    std::memcpy(&piece, static_cast<const std::byte*>(buffer.mem) + offset, sizeof piece);
+  return piece;
+}
+
 std::uint32_t operation_of(const fuse_buf& buffer) {
-  fuse_in_header header{};
-  if ((buffer.flags & FUSE_BUF_IS_FD) != 0 || buffer.size < sizeof header) return 0;
-  std::memcpy(&header, buffer.mem, sizeof header);
-  return header.opcode;
+  return piece_of<fuse_in_header>(buffer, 0).opcode;
+}
+
+std::uint32_t command_of(const fuse_buf& buffer) {
+  return piece_of<fuse_ioctl_in>(buffer, sizeof(fuse_in_header)).cmd;
 }
 
 }  // namespace
@@ -80,7 +89,7 @@ class Mount::Server final : public RequestSource {
   void wake(std::thread& reader) override;
   void process(const fuse_buf& buffer) override { fuse_session_process_buf(session_, &buffer); }
   bool closes(const fuse_buf& buffer) const override { return operation_of(buffer) == FUSE_RELEASE; }
-  bool opens(const fuse_buf& buffer) const override { return operation_of(buffer) == FUSE_OPEN; }
+  bool awaits_closes(const fuse_buf& buffer) const override;
 
   ServerState state_;
   Log& log_;
@@ -169,6 +178,17 @@ bool Mount::Server::receive(fuse_buf& buffer) {
   if (size == -EINTR || size == -EAGAIN) return true;
   if (attached_) log_.warning("the mount is gone: somebody has unmounted it");
   return false;
+}
+
+bool Mount::Server::awaits_closes(const fuse_buf& buffer) const {
+  switch (operation_of(buffer)) {
+    case FUSE_OPEN:
+      return true;
+    case FUSE_IOCTL:
+      return state_.file_system.depends_on_closes(command_of(buffer));
+    default:
+      return false;
+  }
 }
 
 void Mount::Server::wake(std::thread& reader) {

@@ -64,7 +64,7 @@ void Readers::read(Reader& self) {
     self.closes = source_.closes(buffer);
     ++self.steps;
     if (watcher_sleeps_.load()) wake_watcher();
-    if (source_.opens(buffer)) await_closes(self);
+    if (source_.awaits_closes(buffer)) await_closes(self);
     source_.process(buffer);
     ++self.steps;
   }

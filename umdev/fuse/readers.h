@@ -29,10 +29,10 @@ class RequestSource {
   virtual void process(const fuse_buf& buffer) = 0;
 
   // Whoever has closed a file, or has ended, counts on it when the next one opens it, and a kernel does not
-  // wait for our answer to a close. So a request that `opens` is not processed before those that `closes` and
-  // came earlier have been.
+  // wait for our answer to a close. So a request that `awaits_closes` is not processed before those that
+  // `closes` and came earlier have been.
   virtual bool closes(const fuse_buf& buffer) const = 0;
-  virtual bool opens(const fuse_buf& buffer) const = 0;
+  virtual bool awaits_closes(const fuse_buf& buffer) const = 0;
 };
 
 // One thread that does everything is the fastest: the one who asks and the one who answers then share a

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cstring>
+#include <limits>
 #include <string>
 
 namespace umdev::fuse {
@@ -56,6 +57,10 @@ void on_init(void*, fuse_conn_info* connection) {
   connection->want &=
       ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ |
                              FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
+  // Closes are the only requests that nobody waits for. The kernel holds them back beyond this number, and
+  // what is asked later overtakes those: an open then finds open what a program that has ended had. (A user's
+  // mount is given less of it, as much as /sys/module/fuse/parameters/max_user_bgreq says.)
+  connection->max_background = std::numeric_limits<std::uint16_t>::max();
   // A link leads to the same place for as long as it is the same link.
   connection->want |= connection->capable & static_cast<unsigned>(FUSE_CAP_CACHE_SYMLINKS);
 }

@@ -7,7 +7,9 @@
 #include <charconv>
 #include <optional>
 
+#include "umdev/abi/iommufd.h"
 #include "umdev/abi/supervised.h"
+#include "umdev/abi/vfio_ioctl.h"
 #include "umdev/uapi/open_file.h"
 
 namespace umdev::uapi {
@@ -164,6 +166,26 @@ Result<std::string> FileSystem::read_link(fuse::NodeId) {
 
 Error FileSystem::refuse_creation(fuse::NodeId) {
   return {EACCES, "nodes are made by the devices"};
+}
+
+bool FileSystem::depends_on_closes(std::uint32_t command) const {
+  switch (command) {
+    case abi::vfio_group_set_container:
+    case abi::vfio_group_unset_container:
+    case abi::vfio_group_get_device_fd:
+    case abi::vfio_device_bind_iommufd:
+    case abi::iommu_destroy:
+    // What it may charge to its user depends on what a closed file had charged. (Its number is that of
+    // VFIO_DEVICE_PCI_HOT_RESET, too, which asks who has the other functions open.)
+    case abi::vfio_iommu_map_dma:
+    case abi::iommu_ioas_map:
+    case abi::iommu_ioas_map_file:
+    // Carries any of these.
+    case abi::supervised_ioctl:
+      return true;
+    default:
+      return false;
+  }
 }
 
 // --- Opening.

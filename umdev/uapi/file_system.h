@@ -43,6 +43,7 @@ class FileSystem final : public fuse::FileSystem {
   Result<std::shared_ptr<fuse::File>> open(const fuse::Caller& caller, fuse::NodeId id, bool for_reading,
                                            bool for_writing) override;
   Result<std::shared_ptr<fuse::Directory>> open_directory(fuse::NodeId id) override;
+  bool depends_on_closes(std::uint32_t command) const override;
   Error refuse_creation(fuse::NodeId directory) override;
 
  private:

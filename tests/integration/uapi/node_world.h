@@ -32,13 +32,16 @@ enum PlainCommand : unsigned {
   plain_kind_of = 0x3b66,  // of the file behind the descriptor in the argument, from 1 on; 0: none of ours
   plain_signal = 0x3b67,   // writes to the eventfd in the argument
   plain_give = 0x3b6a,     // a new device file
+  plain_count = 0x3b76,    // the open files; it is VFIO_DEVICE_BIND_IOMMUFD
   plain_hang = 0x3b6b,     // is answered by the world
-  plain_block = 0x3b6c,    // keeps the thread that serves it until the world lets it go
-  plain_lend = 0x3b71,     // memory: {address, size} at the argument; what is read from it later
+  plain_slow_closes = 0x3b6d,  // from now on
+  plain_block = 0x3b6c,        // keeps the thread that serves it until the world lets it go
+  plain_lend = 0x3b71,         // memory: {address, size} at the argument; what is read from it later
 };
 
 struct PlainWorld {
   std::atomic<int> open_files = 0;
+  std::atomic<bool> slow_closes = false;
   std::atomic<int> blocked = 0;
   std::atomic<bool> released = false;
   std::mutex mutex;
@@ -55,7 +58,10 @@ struct PlainWorld {
 class PlainFile final : public ioctl::File {
  public:
   PlainFile(PlainWorld& world, ioctl::FileKind kind) : world_(world), kind_(kind) { ++world_.open_files; }
-  ~PlainFile() override { --world_.open_files; }
+  ~PlainFile() override {
+    if (world_.slow_closes) ::usleep(200'000);  // so that another thread goes on
+    --world_.open_files;
+  }
 
   ioctl::FileKind kind() const override { return kind_; }
 
@@ -112,6 +118,11 @@ class PlainFile final : public ioctl::File {
         while (!world_.released) ::usleep(1000);
         return ioctl::Answer{.value = 1};
       }
+      case plain_count:
+        return ioctl::Answer{.value = world_.open_files};
+      case plain_slow_closes:
+        world_.slow_closes = true;
+        return ioctl::Answer{};
       case plain_give:
         return ioctl::Answer{.file = std::make_shared<PlainFile>(world_, ioctl::FileKind::device)};
       case plain_lend: {

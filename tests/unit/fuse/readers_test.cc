@@ -63,7 +63,7 @@ class Requests final : public RequestSource {
     changed_.notify_all();
   }
   bool closes(const fuse_buf& buffer) const override { return buffer.pos == 'c'; }
-  bool opens(const fuse_buf& buffer) const override { return buffer.pos == 'o'; }
+  bool awaits_closes(const fuse_buf& buffer) const override { return buffer.pos == 'o'; }
 
   // How long a slow request takes, and how long whoever has received a close is without a processor.
   void take_long(std::chrono::microseconds slow, std::chrono::microseconds after_close) {
