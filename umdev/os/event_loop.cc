@@ -56,16 +56,28 @@ int look_for_events(int epoll, std::span<epoll_event> events, std::optional<Dura
 
 }  // namespace
 
-// What other threads reach.
+// What other threads reach. The loop takes the lock only when somebody has called it since it last did.
 struct EventLoop::Shared {
-  // Does the caller have to wake the loop? Once per sleep, whoever comes first.
-  bool has_to_wake() UMDEV_REQUIRES(mutex) { return std::exchange(sleeping, false); }
+  enum class State : std::uint8_t { awake, asleep, called };
 
+  // After something has changed that the loop has to see. Does the caller have to wake it? Once per sleep,
+  // whoever comes first.
+  bool call() { return state.exchange(State::called) == State::asleep; }
+  // The same where the loop need not hear of it before it wakes.
+  void call_unless_asleep() {
+    State awake = State::awake;
+    state.compare_exchange_strong(awake, State::called);
+  }
+
+  // At the timers: when to do so again.
+  Time look() UMDEV_REQUIRES(mutex) { return looks_at = timers.empty() ? Time::max() : timers.first().when; }
+
+  std::atomic<State> state = State::awake;
   Mutex mutex;
   std::vector<Work> posted UMDEV_GUARDED_BY(mutex);
   TimerQueue timers UMDEV_GUARDED_BY(mutex);
-  bool sleeping UMDEV_GUARDED_BY(mutex) = false;
-  Time wakes_at UMDEV_GUARDED_BY(mutex);  // by itself, while it sleeps
+  // When the loop looks at the timers though nobody calls: no later than the first of them is due.
+  Time looks_at UMDEV_GUARDED_BY(mutex) = Time::max();
   EventFd waker;
 };
 
@@ -76,6 +88,8 @@ struct EventLoop::Batch {
 
   bool has_work() const { return next < work.size(); }
 
+  bool has_posted = false;      // Shared has
+  Time looks_at = Time::max();  // as Shared::looks_at
   std::array<epoll_event, 64> events;
   std::vector<Work> work;
   std::size_t next = 0;
@@ -90,8 +104,7 @@ class EventLoop::LoopTimer final : public Timer::Pending {
     {
       Lock lock(shared_->mutex);
       shared_->timers.add(entry_);
-      // It may sleep for a timer that has been cancelled since: then it need not hear of a later one.
-      wakes = when < shared_->wakes_at && &shared_->timers.first() == &entry_ && shared_->has_to_wake();
+      wakes = when < shared_->looks_at && shared_->call();
     }
     if (wakes) shared_->waker.signal();
   }
@@ -100,7 +113,9 @@ class EventLoop::LoopTimer final : public Timer::Pending {
   // The work is destroyed with the entry, outside the lock, since it may complete something.
   ~LoopTimer() override {
     Lock lock(shared_->mutex);
-    if (entry_.is_queued()) shared_->timers.remove(entry_);
+    if (!entry_.is_queued()) return;
+    if (entry_.when == shared_->looks_at) shared_->call_unless_asleep();
+    shared_->timers.remove(entry_);
   }
 
  private:
@@ -136,7 +151,8 @@ void EventLoop::post(Work work) {
   {
     Lock lock(shared_->mutex);
     shared_->posted.push_back(std::move(work));
-    if (shared_->has_to_wake()) woken = shared_;
+    // Who found others' work there need not call again.
+    if (shared_->posted.size() == 1 && shared_->call()) woken = shared_;
   }
   // Not under the lock, which is the first thing that the loop wants.
   if (woken) woken->waker.signal();
@@ -152,8 +168,8 @@ Timer EventLoop::at(Time when, Work work) {
 
 void EventLoop::stop() {
   stopping_ = true;
-  Lock lock(shared_->mutex);
-  if (shared_->has_to_wake()) shared_->waker.signal();
+  const std::shared_ptr<Shared> shared = shared_;  // the loop may end as soon as it is called
+  if (shared->call()) shared->waker.signal();
 }
 
 bool EventLoop::on_loop_thread() const {
@@ -195,24 +211,31 @@ std::size_t EventLoop::turn(std::optional<Duration> wait) {
   return ran;
 }
 
+void EventLoop::hear_calls() {
+  if (shared_->state.load() != Shared::State::called) return;
+  // Before the look: whoever changes something after it calls again.
+  shared_->state = Shared::State::awake;
+  Lock lock(shared_->mutex);
+  batch_->has_posted = !shared_->posted.empty();
+  batch_->looks_at = shared_->look();
+}
+
 int EventLoop::wait_for_events(std::optional<Duration> wait) {
-  {
-    Lock lock(shared_->mutex);
-    shared_->wakes_at = shared_->timers.empty() ? Time::max() : shared_->timers.first().when;
-    if (batch_->has_work() || !shared_->posted.empty() || stopping_) {
-      wait = Duration::zero();
-    } else if (!shared_->timers.empty()) {
-      const Duration due = time_until(shared_->timers.first().when);
-      wait = wait ? std::min(*wait, due) : due;
-    }
-    shared_->sleeping = wait != Duration::zero();
+  hear_calls();
+  if (batch_->has_work() || batch_->has_posted || stopping_) {
+    wait = Duration::zero();
+  } else if (batch_->looks_at != Time::max()) {
+    const Duration due = time_until(batch_->looks_at);
+    wait = wait ? std::min(*wait, due) : due;
   }
-  if (wait == Duration::zero()) return take_events(epoll_.get(), batch_->events, wait);
-  // Whoever posts meanwhile signals the waker, which a look finds as well as a sleeper.
+  Shared::State state = Shared::State::awake;
+  if (wait == Duration::zero() || !shared_->state.compare_exchange_strong(state, Shared::State::asleep))
+    return take_events(epoll_.get(), batch_->events, Duration::zero());
+  // Whoever calls meanwhile signals the waker, which a look finds as well as a sleeper.
   int count = look_for_events(epoll_.get(), batch_->events, wait);
   if (count == 0) count = take_events(epoll_.get(), batch_->events, wait);
-  Lock lock(shared_->mutex);
-  shared_->sleeping = false;
+  state = Shared::State::asleep;
+  shared_->state.compare_exchange_strong(state, Shared::State::awake);
   return count;
 }
 
@@ -236,17 +259,18 @@ std::size_t EventLoop::dispatch(int count) {
 }
 
 std::size_t EventLoop::run_due_timers() {
-  std::size_t ran = 0;
+  hear_calls();
+  if (batch_->looks_at == Time::max()) return 0;
   // Measured once: a timer that sets itself again at once does not keep the loop from its descriptors.
-  std::optional<Time> due_before;
-  for (;; ++ran) {
+  const Time due_before = now();
+  if (batch_->looks_at > due_before) return 0;
+  for (std::size_t ran = 0;; ++ran) {
     Work work;
     {
       Lock lock(shared_->mutex);
-      if (shared_->timers.empty() || stopping_) return ran;
-      if (!due_before) due_before = now();
+      batch_->looks_at = shared_->look();
+      if (batch_->looks_at > due_before || stopping_) return ran;
       QueuedTimer& first = shared_->timers.first();
-      if (first.when > *due_before) return ran;
       shared_->timers.remove(first);
       work = std::move(first.work);
     }
@@ -255,7 +279,9 @@ std::size_t EventLoop::run_due_timers() {
 }
 
 std::size_t EventLoop::run_posted() {
+  hear_calls();
   if (!batch_->has_work()) {
+    if (!std::exchange(batch_->has_posted, false)) return 0;
     if (batch_->work.capacity() > Batch::kept_capacity) std::vector<Work>().swap(batch_->work);
     batch_->work.clear();
     batch_->next = 0;

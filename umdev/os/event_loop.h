@@ -45,8 +45,8 @@ class [[nodiscard]] Watch {
 };
 
 // An Executor that runs posted work in the order in which it came, and a Clock (CLOCK_MONOTONIC). The loop's
-// thread is the one inside run() or run_once(). Serving an event allocates nothing and takes a lock once per
-// batch of events. While nothing happens it sleeps in the kernel.
+// thread is the one inside run() or run_once(). Serving an event allocates nothing and takes no lock, but for
+// work and timers that came meanwhile. While nothing happens it sleeps in the kernel.
 //
 // In one turn: the descriptors that were ready, then the timers that were due, then the work that was posted.
 class EventLoop final : public Executor, public Clock {
@@ -99,6 +99,7 @@ class EventLoop final : public Executor, public Clock {
   void enter();
   void leave();
   std::size_t turn(std::optional<Duration> wait);
+  void hear_calls();
   int wait_for_events(std::optional<Duration> wait);
   std::size_t dispatch(int count);
   std::size_t run_due_timers();
