@@ -160,7 +160,6 @@ bool Connection::receive(std::uint32_t events) {
     world_.counters->bytes_received.add(*count);
     assembler_.commit(*count);
     drained_ = false;
-    session_->begin_batch();
   }
   return true;
 }

@@ -15,6 +15,12 @@ bool takes_descriptors(std::uint16_t command) {
   return command == abi::vfio_user_dma_map || command == abi::vfio_user_device_set_irqs;
 }
 
+// The commands of which there may be a million in a second.
+bool is_access(std::uint16_t command) {
+  return command == abi::vfio_user_region_read || command == abi::vfio_user_region_write ||
+         command == abi::vfio_user_region_write_multi;
+}
+
 }  // namespace
 
 std::shared_ptr<Session> Session::create(SessionWorld world, DeviceAddress device, Outbox& outbox,
@@ -167,9 +173,14 @@ Result<> Session::dispatch(const Frame& frame) {
 // --- How long it took.
 
 void Session::begin_timing() {
-  is_timed_ = wants_reply(request_) && until_timed_ == 0;
-  if (is_timed_) begun_ = world_.clock->now();
-  until_timed_ = is_timed_ ? timed_every - 1 : until_timed_ - (until_timed_ > 0 ? 1 : 0);
+  is_timed_ = false;
+  if (!wants_reply(request_)) return;
+  if (is_access(request_.command)) {
+    if (until_timed_ != 0) return void(--until_timed_);
+    until_timed_ = timed_every - 1;
+  }
+  is_timed_ = true;
+  begun_ = world_.clock->now();
 }
 
 void Session::end_timing() {

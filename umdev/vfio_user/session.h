@@ -138,11 +138,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void offer(FrameAssembler& assembler) {
     if (dma_ != nullptr) dma_->offer(assembler);
   }
-  // The next message is the first of those that came together. Of them only this one is timed for certain,
-  // and one in `timed_every` of all: two looks at the clock are nothing beside a receive and a send, and much
-  // beside a message among many. Timed are messages that want a reply, from here to the reply in the outbox.
-  void begin_batch() { until_timed_ = 0; }
-
   // How many messages of the usual size the last one was worth, for whoever shares out turns.
   std::uint32_t last_cost() const { return last_cost_; }
 
@@ -163,7 +158,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   friend class Mailbox;
-  // A prime, so that it does not fall in step with what a client repeats.
+  // Messages that want a reply are timed, from their turn to the reply in the outbox; of accesses the first
+  // and one in so many, for two looks at the clock are much beside one. A prime, so that it does not fall in
+  // step with what a client repeats.
   static constexpr std::uint32_t timed_every = 17;
   enum class State : std::uint8_t { silent, opening, open, ended };
   enum class Pending : std::uint8_t {
@@ -288,8 +285,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::size_t feature_size_ = 0;   // of a DEVICE_FEATURE's payload
   VersionMessage version_answer_;  // while the device is being opened
   std::shared_ptr<Operation> operation_;
-  std::uint32_t until_timed_ = 0;
-  bool is_timed_ = false;  // the message that is being answered, since begun_
+  std::uint32_t until_timed_ = 0;  // accesses
+  bool is_timed_ = false;          // the message that is being answered, since begun_
   Time begun_{};
 
   Time opening_since_{};
