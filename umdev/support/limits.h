@@ -28,7 +28,7 @@ struct Limits {
   // iommu: ranges of one dirty log (as many as the kernel takes), and the bitmap of one report.
   std::uint32_t dirty_ranges = 256;
   std::uint64_t dirty_bitmap_bytes = 256ULL << 20;
-  // vfio: accesses of one device file that may be under way at once.
+  // vfio: accesses of one device file that wait for their driver at once.
   std::uint32_t accesses_per_file = 64;
   // vfio: eventfds of one IRQ index.
   std::uint32_t vectors_per_index = 2048;

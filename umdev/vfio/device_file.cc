@@ -27,11 +27,10 @@ Result<std::vector<IrqInfo>> irq_infos(const RegisteredDevice& device) {
 }  // namespace
 
 DeviceFile::DeviceFile(std::shared_ptr<RegisteredDevice> device, std::shared_ptr<DeviceUser> user)
-    : device_(std::move(device)), user_(std::move(user)) {}
+    : device_(std::move(device)), user_(std::move(user)), spare_(std::make_unique<FileAccess>()) {}
 
 DeviceFile::~DeviceFile() {
   close_once();
-  const std::unique_ptr<FileAccess> spare(spare_.exchange(nullptr));
 }
 
 void DeviceFile::open(std::shared_ptr<RegisteredDevice> device, DeviceClaim claim,
@@ -176,11 +175,8 @@ void DeviceFile::access(std::uint32_t region, std::uint64_t offset, Bytes data, 
   if (const auto fits = check_range(region, offset, data.size(), needed); !fits) [[unlikely]]
     return asker.answer(std::unexpected(fits.error()));
   if (data.empty()) return asker.answer(std::size_t{0});
-  if (in_flight_.fetch_add(1, std::memory_order_relaxed) >= device_->limits().accesses_per_file)
-      [[unlikely]] {
-    in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  if (waiting_.load(std::memory_order_relaxed) >= device_->limits().accesses_per_file) [[unlikely]]
     return asker.answer(fail(EAGAIN, "too many accesses are under way"));
-  }
   FileAccess& access = FileAccess::begin(*this, region, offset, data);
   asker.waits_for(access);
   driver_call([&] { start(device_->device(), Request(access)); });

@@ -137,9 +137,11 @@ class DeviceFile : public std::enable_shared_from_this<DeviceFile> {
   std::atomic<bool> cut_ = false;
   std::atomic<bool> closed_ = false;
   std::atomic<bool> revoked_ = false;
-  std::atomic<std::uint32_t> in_flight_ = 0;
-  // One slot kept for the next access, so that a session that has one access at a time never allocates.
-  std::atomic<FileAccess*> spare_ = nullptr;
+  // Accesses that outlast the calls of the driver; an atomic operation less for each that does not.
+  std::atomic<std::uint32_t> waiting_ = 0;
+  // One access of its own, so that a session that has one at a time never allocates.
+  const std::unique_ptr<FileAccess> spare_;
+  std::atomic<bool> spare_taken_ = false;
   mutable Mutex mutex_;
   std::shared_ptr<DeviceFileEvents> events_ UMDEV_GUARDED_BY(mutex_);
   // Accesses that the driver did not complete inline.

@@ -8,9 +8,9 @@ namespace umdev::vfio {
 
 // The target is made in its place: to copy one that has just been made elsewhere, the processor waits.
 FileAccess& FileAccess::begin(DeviceFile& file, std::uint32_t region, std::uint64_t offset, Bytes data) {
-  FileAccess* access = file.spare_.exchange(nullptr, std::memory_order_acq_rel);
-  if (access == nullptr)
-    access = std::make_unique<FileAccess>().release();  // its last user deletes it, or the file
+  FileAccess* access = file.spare_.get();
+  if (file.spare_taken_.exchange(true, std::memory_order_acquire)) [[unlikely]]
+    access = std::make_unique<FileAccess>().release();  // until give_back()
   access->target_.user = file.user_.get();
   access->target_.region = region;
   access->target_.offset = offset;
@@ -24,8 +24,15 @@ FileAccess& FileAccess::begin(DeviceFile& file, std::uint32_t region, std::uint6
 bool FileAccess::ended_with_the_call() {
   if (references_.load(std::memory_order_acquire) != 1) [[unlikely]]
     return false;
-  const std::unique_ptr<FileAccess> surplus(file_->spare_.exchange(this, std::memory_order_acq_rel));
+  give_back();
   return true;
+}
+
+// To the file, or to nobody; not touched after that.
+void FileAccess::give_back() {
+  if (this == file_->spare_.get()) [[likely]]
+    return file_->spare_taken_.store(false, std::memory_order_release);
+  const std::unique_ptr<FileAccess> surplus(this);
 }
 
 // Whoever drops the last reference sees what is kept.
@@ -38,9 +45,13 @@ void FileAccess::keep(RegisteredDevice::Stay stay, std::shared_ptr<void> owner) 
 }
 
 void FileAccess::run_deadline() {
-  State expected = State::inside_call;
-  if (!state_.compare_exchange_strong(expected, State::waiting)) return;
   DeviceFile& file = *file_;
+  State expected = State::inside_call;
+  file.waiting_.fetch_add(1, std::memory_order_relaxed);
+  if (!state_.compare_exchange_strong(expected, State::waiting)) {
+    file.waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
   Timer timer = file.device_->host().clock().after(
       file.device_->limits().access_deadline, [self = Ref(*this)]() mutable {
         self->file_->device_->fault("an access was not completed in time");
@@ -59,6 +70,7 @@ bool FileAccess::win_answer(bool only_if_waiting) {
   while (state != State::answered && !(only_if_waiting && state != State::waiting)) {
     if (!state_.compare_exchange_weak(state, State::answered)) continue;
     if (state == State::waiting) {
+      file_->waiting_.fetch_sub(1, std::memory_order_relaxed);
       Timer deadline;  // cancelled after the lock is dropped: its work holds a reference on this
       Lock lock(file_->mutex_);
       deadline = std::move(deadline_);
@@ -74,7 +86,6 @@ void FileAccess::answer(Result<std::size_t>& result) {
     file_->device_->fault("it answered an access with more bytes than were asked for");
     result = fail(EIO, "the device answered with more bytes than were asked for");
   }
-  file_->in_flight_.fetch_sub(1, std::memory_order_relaxed);
   if (AccessOwner* const waiter = std::exchange(waiter_, nullptr); waiter != nullptr)
     return waiter->access_completed(result);
   Done<std::size_t> done = std::move(done_);
@@ -95,8 +106,7 @@ void FileAccess::drop_reference() {
   owner_.reset();
   stay_.reset();
   const std::shared_ptr<DeviceFile> file = std::move(kept_file_);
-  // Becomes the file's spare; what was there before goes.
-  const std::unique_ptr<FileAccess> surplus(file->spare_.exchange(this, std::memory_order_acq_rel));
+  give_back();
 }
 
 }  // namespace umdev::vfio

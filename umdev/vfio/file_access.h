@@ -64,6 +64,7 @@ class FileAccess final : public AccessSlot {
   bool win_answer(bool only_if_waiting);
   void answer(Result<std::size_t>& result);
   void drop_reference();
+  void give_back();
 
   std::atomic<std::uint32_t> references_ = 0;
   std::atomic<State> state_ = State::answered;

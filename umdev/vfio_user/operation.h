@@ -53,7 +53,10 @@ class Operation final : public vfio::AccessOwner {
 
   // Session's thread.
   void begin() { state_.store(State::inside_call, std::memory_order_relaxed); }
-  bool call_returned() { return state_.exchange(State::waiting) == State::answered; }
+  bool call_returned() {
+    return state_.load(std::memory_order_acquire) == State::answered ||
+           state_.exchange(State::waiting) == State::answered;
+  }
   bool is_answered() const { return state_.load() == State::answered; }
 
   // Any thread, once for each begin().
