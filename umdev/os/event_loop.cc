@@ -206,8 +206,12 @@ std::size_t EventLoop::run_once(Duration wait) {
 
 std::size_t EventLoop::turn(std::optional<Duration> wait) {
   std::size_t ran = dispatch(wait_for_events(wait));
-  ran += run_due_timers();
-  ran += run_posted();
+  hear_calls();
+  if (batch_->looks_at != Time::max()) {
+    ran += run_due_timers();
+    hear_calls();
+  }
+  if (batch_->has_work() || batch_->has_posted) ran += run_posted();
   return ran;
 }
 
@@ -253,14 +257,12 @@ std::size_t EventLoop::dispatch(int count) {
     state->callback(event.events);
     ++ran;
   }
-  free_ended_watches();
+  if (ended_watches_ != nullptr) free_ended_watches();
   dispatching_ = false;
   return ran;
 }
 
 std::size_t EventLoop::run_due_timers() {
-  hear_calls();
-  if (batch_->looks_at == Time::max()) return 0;
   // Measured once: a timer that sets itself again at once does not keep the loop from its descriptors.
   const Time due_before = now();
   if (batch_->looks_at > due_before) return 0;
@@ -279,9 +281,8 @@ std::size_t EventLoop::run_due_timers() {
 }
 
 std::size_t EventLoop::run_posted() {
-  hear_calls();
   if (!batch_->has_work()) {
-    if (!std::exchange(batch_->has_posted, false)) return 0;
+    batch_->has_posted = false;
     if (batch_->work.capacity() > Batch::kept_capacity) std::vector<Work>().swap(batch_->work);
     batch_->work.clear();
     batch_->next = 0;
@@ -352,8 +353,8 @@ void EventLoop::end_watch(Watch::State* state) {
 
 void Watch::set_events(std::uint32_t events) {
   UMDEV_ASSERT(state_ != nullptr, "the watch has ended");
-  loop_->assert_on_loop_thread();
   if (state_->events == events) return;
+  loop_->assert_on_loop_thread();
   state_->events = events;
   epoll_event event{};
   event.events = events;

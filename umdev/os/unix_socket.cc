@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "umdev/os/system_call.h"
@@ -30,10 +29,6 @@ void collect_fds(msghdr& message, FdBatch& received) {
       received.push(UniqueFd(fd));
     }
   }
-}
-
-bool is_empty(const iovec& piece) {
-  return piece.iov_len == 0;
 }
 
 // One piece and no descriptors, as nearly every batch of replies is: the kernel has less to look at.
@@ -82,9 +77,10 @@ Result<std::size_t> send(int socket, std::span<const iovec> pieces, std::span<co
   if (pieces.size() > max_pieces) return fail(EMSGSIZE, "more pieces than one call takes");
   if (fds.size() > max_fds_per_message) return fail(EINVAL, "more descriptors than one message carries");
   // Descriptors that come with no byte would be lost on a stream.
-  if (std::ranges::all_of(pieces, is_empty)) return fail(EINVAL, "nothing to send");
-  if (fds.empty() && std::ranges::all_of(pieces.subspan(1), is_empty))
-    return send_plain(socket, pieces.front());
+  std::size_t size = 0;
+  for (const iovec& piece : pieces) size += piece.iov_len;
+  if (size == 0) return fail(EINVAL, "nothing to send");
+  if (fds.empty() && size == pieces.front().iov_len) return send_plain(socket, pieces.front());
   ControlBuffer control;
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg() only reads them
@@ -107,6 +103,7 @@ Result<std::size_t> send(int socket, std::span<const iovec> pieces, std::span<co
 
 Result<std::size_t> send(int socket, ConstBytes bytes, std::span<const int> fds) {
   const iovec piece = to_iovec(bytes);
+  if (fds.empty() && !bytes.empty()) return send_plain(socket, piece);
   return send(socket, std::span(&piece, 1), fds);
 }
 

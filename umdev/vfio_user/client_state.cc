@@ -42,8 +42,8 @@ Result<bool> Client::State::exchange(int bell) {
 
 Result<> Client::State::handle(ClientStream& stream) {
   for (;;) {
-    const auto frame = UMDEV_TRY(stream.next());
-    if (!frame) break;
+    const Frame* const frame = UMDEV_TRY(stream.next());
+    if (frame == nullptr) break;
     if (is_command(frame->header))
       dma.serve(*frame, stream);
     else

@@ -1,9 +1,8 @@
 #include "umdev/vfio_user/client_stream.h"
 
-#include <array>
-
 #include "umdev/os/unix_socket.h"
 #include "umdev/vfio_user/limits.h"
+#include "umdev/vfio_user/send_waiting.h"
 
 namespace umdev::vfio_user {
 
@@ -11,14 +10,7 @@ ClientStream::ClientStream(os::UniqueFd socket)
     : socket_(std::move(socket)), assembler_(Limits{}.message(), Limits{}.receive_buffer) {}
 
 Result<> ClientStream::flush() {
-  while (!outbox_.empty()) {
-    const Outbox::Piece piece = outbox_.front();
-    const std::array parts{os::to_iovec(piece.bytes), os::to_iovec(piece.body)};
-    const auto count = os::send(socket_.get(), parts, piece.fds);
-    if (!count && count.error().code == EAGAIN) return {};
-    if (!count) return std::unexpected(count.error());
-    outbox_.sent(*count);
-  }
+  UMDEV_TRY(send_waiting(socket_.get(), outbox_));
   return {};
 }
 

@@ -1,8 +1,6 @@
 // A client's socket: frames in, messages out, never waiting.
 #pragma once
 
-#include <optional>
-
 #include "umdev/os/unique_fd.h"
 #include "umdev/vfio_user/frame_assembler.h"
 #include "umdev/vfio_user/outbox.h"
@@ -24,7 +22,7 @@ class ClientStream {
   // Receives once; false when nothing is there. Precondition: next() had nothing.
   Result<bool> receive();
   // See FrameAssembler::next(); EBADMSG, EMSGSIZE for a message of an impossible size.
-  Result<std::optional<Frame>> next() { return assembler_.next(); }
+  Result<const Frame*> next() { return assembler_.next(); }
 
  private:
   os::UniqueFd socket_;

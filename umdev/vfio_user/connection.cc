@@ -3,9 +3,9 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 
 #include "umdev/os/unix_socket.h"
+#include "umdev/vfio_user/send_waiting.h"
 
 namespace umdev::vfio_user {
 
@@ -45,7 +45,8 @@ void Connection::expect_version() {
 void Connection::end(std::string_view reason) {
   if (ended_) return;
   ended_ = true;
-  const auto self = shared_from_this();
+  // Whoever calls may be inside another function of it.
+  loop_.post([self = shared_from_this()] {});
   watch_.cancel();
   version_deadline_.cancel();
   session_->end(reason);
@@ -64,7 +65,6 @@ void Connection::pause(Done<> done) {
 
 void Connection::resume() {
   if (ended_ || !session_->is_paused()) return;
-  const auto self = shared_from_this();
   frozen_ = false;
   session_->go_on();
   if (twin_) twin_->thaw();
@@ -86,7 +86,6 @@ Result<SessionState> Connection::take() {
 }
 
 void Connection::adopt(SessionState state, Done<> done) {
-  const auto self = shared_from_this();
   frozen_ = true;
   if (const auto restored = restore(state); !restored) {
     end("a session from another place could not be taken in");
@@ -114,14 +113,12 @@ void Connection::stood() {
 }
 
 void Connection::session_changed() {
-  const auto self = shared_from_this();
   if (!ended_) serve();
 }
 
 Outbox* Connection::open_twin(os::UniqueFd socket) {
   auto twin =
       TwinStream::create(std::move(socket), loop_, world_, *session_, [this](std::string_view reason) {
-        const auto self = shared_from_this();
         if (!ended_) reason.empty() ? serve() : end(reason);
       });
   if (!twin) return nullptr;
@@ -130,13 +127,12 @@ Outbox* Connection::open_twin(os::UniqueFd socket) {
 }
 
 void Connection::ready(std::uint32_t events) {
-  const auto self = shared_from_this();
   if (frozen_) return end("the client went away");
   const bool reading = (waits_for_ & EPOLLIN) != 0;
-  const bool own_turn = outbox_.empty() && may_handle_more();
   // Nobody is left to take the replies. What it sent behind an operation that is under way goes with it, as
   // the rest of a killed program's work does.
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && !reading && !own_turn) return end("the client went away");
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0 && !reading && !(outbox_.empty() && may_handle_more()))
+    return end("the client went away");
   if (reading && (events & ~std::uint32_t{EPOLLOUT}) != 0 && !receive(events)) return;
   serve();
 }
@@ -190,15 +186,18 @@ void Connection::serve() {
 // False for a broken frame.
 bool Connection::handle_messages() {
   while (session_->takes_messages() && turn_left_ > 0) {
+    drained_ = assembler_.is_idle();
+    if (drained_) return true;
     const auto next = assembler_.next();
     if (!next) return false;
-    drained_ = !next->has_value();
+    drained_ = *next == nullptr;
     if (drained_) {
       session_->offer(assembler_);
       return true;
     }
     const Frame& frame = **next;
-    world_.tap.message(/*from_client=*/true, {bytes_of(frame.header), frame.payload}, frame.fds->size());
+    if (world_.tap.is_on()) [[unlikely]]
+      world_.tap.message(/*from_client=*/true, {bytes_of(frame.header), frame.payload}, frame.fds->size());
     session_->handle(frame);
     turn_left_ -= std::min(turn_left_, session_->last_cost());
   }
@@ -211,26 +210,20 @@ bool Connection::may_handle_more() const {
 
 // False when nobody takes the replies any more.
 bool Connection::flush() {
-  while (!outbox_.empty()) {
-    const Outbox::Piece piece = outbox_.front();
-    const std::array parts{os::to_iovec(piece.bytes), os::to_iovec(piece.body)};
-    const auto count = os::send(socket_.get(), parts, piece.fds);
-    if (!count) return count.error().code == EAGAIN;
-    world_.counters->bytes_sent.add(*count);
-    const bool all = *count == piece.size();
-    outbox_.sent(*count);
-    if (!all) return true;
-  }
+  const auto count = send_waiting(socket_.get(), outbox_);
+  if (!count) return false;
+  world_.counters->bytes_sent.add(*count);
   return true;
 }
 
 void Connection::wait_for_events() {
   // Whose turn has ended takes its next one when the others on this loop have had theirs: its socket is
   // writable, so the loop comes back to it at once.
+  const bool sends = !outbox_.empty();
+  const bool takes = session_->takes_messages();
   waits_for_ = 0;
-  if (!outbox_.empty() || may_handle_more()) waits_for_ |= EPOLLOUT;
-  if (drained_ && !at_end_ && session_->takes_messages() && (outbox_.empty() || session_->expects_replies()))
-    waits_for_ |= EPOLLIN;
+  if (sends || (takes && !drained_)) waits_for_ |= EPOLLOUT;
+  if (takes && drained_ && !at_end_ && (!sends || session_->expects_replies())) waits_for_ |= EPOLLIN;
   watch_.set_events(waits_for_ == EPOLLIN ? trigger_.events() : waits_for_);
   if (session_->has_spoken()) version_deadline_.cancel();
   if (session_->stands()) stood();

@@ -1,8 +1,8 @@
 // One socket and the session behind it: bytes in, bytes out, never waiting.
 //
 // Threads. Everything is for the thread of its loop, except what says otherwise.
-// Lifetimes. Shared: the loop's callbacks hold it while they run. Its owner keeps it, and it keeps its owner,
-// until connection_ended().
+// Lifetimes. Shared. Its owner keeps it, and it keeps its owner, until connection_ended(). It lives until the
+// loop's next work at least, so whatever ends it may do so from inside any function of it.
 #pragma once
 
 #include <sys/types.h>

@@ -18,7 +18,7 @@ FrameAssembler::FrameAssembler(std::size_t max_message, std::size_t buffer)
 Bytes FrameAssembler::space() {
   const std::size_t held = end_ - begin_;
   if (begin_ > 0) {
-    std::memmove(buffer_.get(), buffer_.get() + begin_, held);
+    if (held != 0) std::memmove(buffer_.get(), buffer_.get() + begin_, held);
     base_ += begin_;
     begin_ = 0;
     end_ = held;
@@ -47,19 +47,22 @@ void FrameAssembler::commit(std::size_t count) {
     return;
   }
   UMDEV_ASSERT(count <= capacity_ - end_, "more bytes than there was space");
-  const std::uint64_t from = base_ + end_;
+  const std::size_t from = end_;
   end_ += count;
-  const std::uint64_t to = base_ + end_;
-  std::optional<std::uint64_t> last_start;
-  for (;;) {
-    if (scan_ >= from && scan_ < to) last_start = scan_;
-    if (scan_ > to || to - scan_ < sizeof(VfioUserHeader)) break;
-    const auto size =
-        load_le<std::uint32_t>({buffer_.get(), end_}, scan_ - base_ + offsetof(VfioUserHeader, size));
-    if (!size || !check_size(*size)) break;  // next() says so when it comes there
-    scan_ += *size;
+  if (!incoming_.empty() || incoming_.lost()) [[unlikely]]
+    attach(last_start(from));
+}
+
+// The position of the last message that begins in what came from `from` on.
+std::optional<std::uint64_t> FrameAssembler::last_start(std::size_t from) const {
+  std::optional<std::uint64_t> last;
+  for (std::size_t at = begin_; at < end_;) {
+    if (at >= from) last = base_ + at;
+    const auto size = load_le<std::uint32_t>({buffer_.get(), end_}, at + offsetof(VfioUserHeader, size));
+    if (end_ - at < sizeof(VfioUserHeader) || !check_size(*size)) break;  // next() says so when it is there
+    at += *size;
   }
-  if (!incoming_.empty() || incoming_.lost()) attach(last_start);
+  return last;
 }
 
 void FrameAssembler::attach(std::optional<std::uint64_t> start) {
@@ -89,32 +92,41 @@ Result<> FrameAssembler::check_size(std::uint32_t size) const {
   return {};
 }
 
-Result<std::optional<Frame>> FrameAssembler::next() {
-  if (handed_out_ != nullptr) {
-    handed_out_->fds.clear();
-    handed_out_->position = no_position;
-    handed_out_ = nullptr;
-  }
-  const auto header = load_struct<VfioUserHeader>({buffer_.get(), end_}, begin_);
-  if (!header) return std::nullopt;
-  UMDEV_TRY(check_size(header->size));
-  if (diverted_ != diverted_size_ || header->size - diverted_ > end_ - begin_) return std::nullopt;
+// What was left in the last message.
+void FrameAssembler::take_back() {
+  handed_out_->fds.clear();
+  handed_out_->position = no_position;
+  handed_out_ = nullptr;
+}
 
-  const std::size_t kept = header->size - diverted_;
-  Frame frame{.header = *header,
-              .payload = ConstBytes(buffer_.get() + begin_, kept).subspan(sizeof(VfioUserHeader)),
-              .fds = &none_,
-              .diverted = diverted_};
+os::FdBatch& FrameAssembler::fds_of(std::uint64_t position) {
   for (Attached& slot : attached_) {
-    if (slot.position != base_ + begin_) continue;
-    frame.fds = &slot.fds;
+    if (slot.position != position) continue;
     handed_out_ = &slot;
+    return slot.fds;
   }
+  return none_;
+}
+
+Result<const Frame*> FrameAssembler::next() {
+  if (handed_out_ != nullptr) take_back();
+  const std::size_t held = end_ - begin_;
+  if (held < sizeof(VfioUserHeader)) return nullptr;
+  std::memcpy(&frame_.header, buffer_.get() + begin_, sizeof(VfioUserHeader));
+  const std::uint32_t size = frame_.header.size;
+  if (size < sizeof(VfioUserHeader) || size > max_message_) [[unlikely]]
+    return std::unexpected(check_size(size).error());
+  if (diverted_ != diverted_size_ || size - diverted_ > held) return nullptr;
+
+  const std::size_t kept = size - diverted_;
+  frame_.payload = {buffer_.get() + begin_ + sizeof(VfioUserHeader), kept - sizeof(VfioUserHeader)};
+  frame_.fds = &fds_of(base_ + begin_);
+  frame_.diverted = diverted_;
   begin_ += kept;
   base_ += diverted_;
   diverted_ = diverted_size_ = 0;
   destination_.reset();
-  return frame;
+  return &frame_;
 }
 
 Result<ReceivedBytes> FrameAssembler::copy() const {

@@ -61,9 +61,10 @@ class FrameAssembler {
   // `count` bytes were put into space(), and their descriptors into incoming_fds().
   void commit(std::size_t count);
 
-  // The next message; nothing when more bytes are needed. An error is a broken frame (EBADMSG a size below
-  // the header's, EMSGSIZE one above the largest message) and stays: the stream has lost its frames.
-  Result<std::optional<Frame>> next();
+  // The next message, which stays good until the next call; null when more bytes are needed. An error is a
+  // broken frame (EBADMSG a size below the header's, EMSGSIZE one above the largest message) and stays: the
+  // stream has lost its frames.
+  Result<const Frame*> next();
 
   // The message under way, when its header and `head` bytes behind it are there, but not all of it. The
   // payload is those bytes. Precondition: next() had nothing.
@@ -84,6 +85,8 @@ class FrameAssembler {
 
   // True when a part of a message has arrived.
   bool inside_message() const { return end_ > begin_; }
+  // Nothing waits here, and nothing is left of the last message: next() has nothing, and nothing to do.
+  bool is_idle() const { return end_ == begin_ && handed_out_ == nullptr; }
   // Bytes that wait in the buffer.
   std::size_t pending() const { return end_ - begin_; }
   std::size_t capacity() const { return capacity_; }
@@ -96,6 +99,9 @@ class FrameAssembler {
   static constexpr std::uint64_t no_position = UINT64_MAX;
 
   Result<> check_size(std::uint32_t size) const;
+  void take_back();
+  os::FdBatch& fds_of(std::uint64_t position);
+  std::optional<std::uint64_t> last_start(std::size_t from) const;
   void attach(std::optional<std::uint64_t> start);
   Attached& slot_for(std::uint64_t position);
   Bytes diverted_space();
@@ -108,12 +114,12 @@ class FrameAssembler {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::uint64_t base_ = 0;  // the position in the stream of buffer_[0]
-  std::uint64_t scan_ = 0;  // the position of the first message whose size has not been looked at
   os::FdBatch incoming_;
   os::FdBatch none_;
   // A message that began earlier and is incomplete may have some, and one that began in the last piece.
   std::array<Attached, 2> attached_;
   Attached* handed_out_ = nullptr;
+  Frame frame_;  // that was given last
   // Of the message under way: the bytes that go elsewhere (none: nothing does), how many came, and where to.
   std::size_t diverted_size_ = 0;
   std::size_t diverted_ = 0;

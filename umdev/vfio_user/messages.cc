@@ -32,23 +32,7 @@ Result<abi::VfioUserRegionAccess> decode_region_access(ConstBytes payload, std::
   return *access;
 }
 
-std::uint32_t type_of(const abi::VfioUserHeader& header) {
-  return header.flags & abi::vfio_user_flags_type_mask;
-}
-
 }  // namespace
-
-bool is_command(const abi::VfioUserHeader& header) {
-  return type_of(header) == abi::vfio_user_flags_type_command;
-}
-
-bool is_reply(const abi::VfioUserHeader& header) {
-  return type_of(header) == abi::vfio_user_flags_type_reply;
-}
-
-bool wants_reply(const abi::VfioUserHeader& header) {
-  return (header.flags & abi::vfio_user_flags_no_reply) == 0;
-}
 
 std::string_view command_name(std::uint16_t command) {
   return command < command_names.size() ? command_names[command] : command_names[0];

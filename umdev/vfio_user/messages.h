@@ -15,10 +15,16 @@
 namespace umdev::vfio_user {
 
 // What kind of message a header announces.
-bool is_command(const abi::VfioUserHeader& header);
-bool is_reply(const abi::VfioUserHeader& header);
-// The sender wants no reply, not even of an error.
-bool wants_reply(const abi::VfioUserHeader& header);
+inline bool is_command(const abi::VfioUserHeader& header) {
+  return (header.flags & abi::vfio_user_flags_type_mask) == abi::vfio_user_flags_type_command;
+}
+inline bool is_reply(const abi::VfioUserHeader& header) {
+  return (header.flags & abi::vfio_user_flags_type_mask) == abi::vfio_user_flags_type_reply;
+}
+// False: the sender wants no reply, not even of an error.
+inline bool wants_reply(const abi::VfioUserHeader& header) {
+  return (header.flags & abi::vfio_user_flags_no_reply) == 0;
+}
 
 // "REGION_READ"; "unknown" for a number without a name.
 std::string_view command_name(std::uint16_t command);

@@ -47,12 +47,8 @@ void Operation::complete_feature(Result<vfio::FeatureAnswer> answer) {
   }
 }
 
-Bytes Operation::buffer(std::size_t size) {
-  // What one large access needed is not kept for the many small ones.
-  constexpr std::size_t kept = 65536;
-  if (buffer_.size() < size || (buffer_.size() > kept && size <= kept))
-    std::vector<std::byte>(size).swap(buffer_);
-  return Bytes(buffer_).first(size);
+void Operation::fit_buffer(std::size_t size) {
+  if (buffer_.size() < size || size <= kept_buffer) std::vector<std::byte>(size).swap(buffer_);
 }
 
 }  // namespace umdev::vfio_user

@@ -82,7 +82,11 @@ class Operation final : public vfio::AccessOwner {
   std::vector<std::byte> take_answer() { return std::move(answer_); }
 
   // The first `size` bytes of the buffer, which grows as needed. Not while an access is under way.
-  Bytes buffer(std::size_t size);
+  Bytes buffer(std::size_t size) {
+    if (buffer_.size() < size || buffer_.size() > kept_buffer) [[unlikely]]
+      fit_buffer(size);
+    return Bytes(buffer_).first(size);
+  }
   // What is in the buffer, at least what buffer() gave last.
   ConstBytes buffered() const { return buffer_; }
   // The first `size` bytes of what buffer() gave last.
@@ -90,6 +94,11 @@ class Operation final : public vfio::AccessOwner {
 
  private:
   enum class State : std::uint8_t { inside_call, waiting, answered };
+
+  // What one large access needed is not kept for the many small ones.
+  static constexpr std::size_t kept_buffer = 65536;
+
+  void fit_buffer(std::size_t size);
 
   const std::shared_ptr<Mailbox> mailbox_;
   std::atomic<State> state_ = State::answered;

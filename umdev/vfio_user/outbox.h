@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "umdev/os/unique_fd.h"
+#include "umdev/support/byte_queue.h"
 #include "umdev/support/bytes.h"
 #include "umdev/support/error.h"
 #include "umdev/vfio_user/tap.h"
@@ -31,7 +32,11 @@ class Outbox {
   void set_tap(TapLine line) { tap_ = std::move(line); }
 
   // Appends one message, the parts one behind the other.
-  void send(std::initializer_list<ConstBytes> parts);
+  void send(std::initializer_list<ConstBytes> parts) {
+    if (tap_.is_on()) [[unlikely]]
+      tap_.message(/*from_client=*/false, parts, 0);
+    append(parts);
+  }
   void send(std::initializer_list<ConstBytes> parts, std::vector<os::UniqueFd> fds);
 
   // Appends one message whose end is `body`, which is not copied: it stays the caller's until it was sent, or
@@ -46,7 +51,7 @@ class Outbox {
 
   bool empty() const { return size() == 0; }
   // Bytes that wait.
-  std::size_t size() const { return bytes_.size() - begin_ + borrowed_; }
+  std::size_t size() const { return bytes_.size() + borrowed_; }
 
   // Bytes that are allocated for it, bodies not counted.
   std::size_t memory() const { return bytes_.capacity() + attachments_.capacity() * sizeof(Attachment); }
@@ -61,9 +66,11 @@ class Outbox {
   };
   // Precondition: not empty. Valid until the next call of anything but empty() and size(). One of `bytes` and
   // `body` may be empty.
-  Piece front();
+  Piece front() {
+    return attachments_.empty() ? Piece{.bytes = bytes_.bytes(), .body = {}, .fds = {}} : front_attached();
+  }
   // The first `count` bytes of the piece went, and with them its descriptors.
-  void sent(std::size_t count);
+  void sent(std::size_t count) { attachments_.empty() ? bytes_.drop(count) : sent_attached(count); }
 
  private:
   // What belongs to a message beside its bytes here.
@@ -74,19 +81,16 @@ class Outbox {
     ConstBytes body;              // what waits of it
     std::vector<std::byte> kept;  // that `body` is in, when its owner did not wait
   };
-  // So much stays allocated when nothing waits.
-  static constexpr std::size_t kept_capacity = 65536;
+  // So many of what went stay before those that wait.
   static constexpr std::size_t kept_attachments = 64;
 
-  std::uint64_t position() const { return base_ + begin_; }
-
-  void append(std::initializer_list<ConstBytes> parts);
-  void tidy();
+  void append(std::initializer_list<ConstBytes> parts) { bytes_.append(parts); }
+  Piece front_attached();
+  void sent_attached(std::size_t count);
+  void forget_sent();
   void sent_of(Attachment& message, std::size_t count);
 
-  std::vector<std::byte> bytes_;
-  std::size_t begin_ = 0;
-  std::uint64_t base_ = 0;    // the position of bytes_[0]
+  ByteQueue bytes_;
   std::size_t borrowed_ = 0;  // bytes of bodies that wait
   std::vector<Attachment> attachments_;
   std::size_t first_attachment_ = 0;

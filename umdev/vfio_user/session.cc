@@ -60,30 +60,19 @@ void Session::end(std::string_view reason) {
 
 // --- Messages.
 
-bool Session::accepts_command() const {
-  return !paused_ && !is_busy() && backlog_.empty() && outbox_.size() < world_.limits->output_high_water;
-}
-
-bool Session::takes_messages() const {
-  if (has_ended()) return false;
-  return accepts_command() || (expects_replies() && backlog_.has_room(*world_.limits));
-}
-
 void Session::handle(const Frame& frame) {
-  UMDEV_ASSERT(takes_messages(), "a message for a session that does not take one");
   last_cost_ = 1;
+  if (!has_ended() && accepts_command() && !is_reply(frame.header)) return process(frame);
+  UMDEV_ASSERT(takes_messages(), "a message for a session that does not take one");
   if (is_reply(frame.header)) {
     handle_reply(frame, /*by_twin=*/false);
-  } else if (accepts_command()) {
-    process(frame);
   } else {
     backlog_.push(frame);
   }
 }
 
-void Session::resume() {
-  while (!has_ended() && !paused_ && !is_busy() && !backlog_.empty() &&
-         outbox_.size() < world_.limits->output_high_water) {
+void Session::work_off_backlog() {
+  while (!has_ended() && !paused_ && !is_busy() && !backlog_.empty() && has_room_for_replies()) {
     BacklogMessage next = backlog_.pop();
     process(next.frame());
   }
@@ -119,7 +108,7 @@ void Session::process(const Frame& frame) {
   if (dma != nullptr) dma->leave();
   if (!result && state_ == State::silent && request_.command == abi::vfio_user_version)
     end("VERSION was refused");
-  send_dma();
+  if (dma_ != nullptr) send_dma();
 }
 
 Result<> Session::check_descriptors(const Frame& frame) const {
@@ -190,6 +179,12 @@ void Session::end_timing() {
 
 // --- Replies.
 
+void Session::reply(ConstBytes head, ConstBytes data) {
+  if (!wants_reply(request_)) return;
+  const abi::VfioUserHeader header = make_reply(request_, head.size() + data.size());
+  outbox_.send({bytes_of(header), head, data});
+}
+
 void Session::reply(ConstBytes head, ConstBytes data, std::vector<os::UniqueFd> fds) {
   if (!wants_reply(request_)) return;
   const abi::VfioUserHeader header = make_reply(request_, head.size() + data.size());
@@ -232,6 +227,9 @@ void Session::operation_completed() {
 void Session::finish_operation() {
   if (pending_ == Pending::write_multi) return write_answered();
   const Pending finished = std::exchange(pending_, Pending::nothing);
+  const bool is_access = finished == Pending::read || finished == Pending::write;
+  if (is_access && operation_->result()) [[likely]]
+    return accessed(*operation_->result());
   const Result<std::uint64_t> result = operation_->result();  // the operation may go
   // A driver that was answered in place of may write to the buffer yet.
   if (!result) operation_ = std::make_shared<Operation>(mailbox_);
@@ -246,10 +244,6 @@ void Session::finish_operation() {
       break;
     case Pending::adopting:
       return adopted();
-    case Pending::read:
-    case Pending::write:
-      answered = accessed(*result);
-      break;
     case Pending::unmap:
       answered = unmapped(*result);
       break;

@@ -110,13 +110,17 @@ class Session : public std::enable_shared_from_this<Session> {
   Session& operator=(const Session&) = delete;
 
   // May the owner read, and give the next message?
-  bool takes_messages() const;
+  bool takes_messages() const {
+    return !has_ended() && (accepts_command() || (expects_replies() && backlog_.has_room(*world_.limits)));
+  }
   // Takes one message. Precondition: takes_messages().
   void handle(const Frame& frame);
   // Takes one message of the twin socket: a reply, or what is answered with EINVAL there. Any time.
   void handle_twin(const Frame& frame);
   // Replies were sent: goes on with what waited for that.
-  void resume();
+  void resume() {
+    if (!backlog_.empty() || dma_ != nullptr) work_off_backlog();
+  }
   // Takes no further command until go_on(); replies of the client's it takes still. It stands when the one
   // under way has been answered.
   void pause() { paused_ = true; }
@@ -178,7 +182,11 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Session(SessionWorld world, DeviceAddress device, Outbox& outbox, SessionObserver& observer);
 
-  bool accepts_command() const;
+  bool accepts_command() const {
+    return !paused_ && !is_busy() && backlog_.empty() && has_room_for_replies();
+  }
+  bool has_room_for_replies() const { return outbox_.size() < world_.limits->output_high_water; }
+  void work_off_backlog();
   bool owes_reply() const { return is_busy() && wants_reply(request_); }
   void process(const Frame& frame);
   Result<> check_descriptors(const Frame& frame) const;
@@ -192,7 +200,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void finish_operation();
   void begin_timing();
   void end_timing();
-  void reply(ConstBytes head, ConstBytes data = {}, std::vector<os::UniqueFd> fds = {});
+  void reply(ConstBytes head, ConstBytes data = {});
+  void reply(ConstBytes head, ConstBytes data, std::vector<os::UniqueFd> fds);
   void refuse(const Error& error);
 
   // session_open.cc
@@ -234,7 +243,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Result<> set_irqs(const Frame& frame);
   Result<> region_read(const Frame& frame);
   Result<> region_write(const Frame& frame);
-  Result<> accessed(std::uint64_t bytes);
+  void accessed(std::uint64_t bytes);
   Result<> reset();
 
   // session_feature.cc

@@ -96,11 +96,10 @@ Result<> Session::region_write(const Frame& frame) {
   return {};
 }
 
-Result<> Session::accessed(std::uint64_t bytes) {
+void Session::accessed(std::uint64_t bytes) {
   const bool is_read = request_.command == abi::vfio_user_region_read;
   access_.count = static_cast<std::uint32_t>(bytes);
   reply(bytes_of(access_), is_read ? operation_->data(bytes) : ConstBytes{});
-  return {};
 }
 
 Result<> Session::reset() {

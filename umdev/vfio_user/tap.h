@@ -59,9 +59,11 @@ struct TapLine {
     return {.tap = tap, .session = tap ? tap->next_session() : 0, .clock = &clock};
   }
 
-  // `parts` are the whole message, or its beginning: its header says how long it is.
+  bool is_on() const { return tap && tap->is_on(); }
+  // `parts` are the whole message, or its beginning: its header says how long it is. For nobody unless
+  // is_on().
   void message(bool from_client, std::initializer_list<ConstBytes> parts, std::size_t descriptors) const {
-    if (tap && tap->is_on()) tap->record(clock->now(), session, from_client, parts, descriptors);
+    if (is_on()) tap->record(clock->now(), session, from_client, parts, descriptors);
   }
 };
 

@@ -2,9 +2,8 @@
 
 #include <sys/epoll.h>
 
-#include <array>
-
 #include "umdev/os/unix_socket.h"
+#include "umdev/vfio_user/send_waiting.h"
 
 namespace umdev::vfio_user {
 
@@ -77,7 +76,7 @@ bool TwinStream::receive() {
       world_.counters->broken_frames.add();
       return false;
     }
-    if (!next->has_value()) break;
+    if (*next == nullptr) break;
     const Frame& frame = **next;
     world_.tap.message(/*from_client=*/true, {bytes_of(frame.header), frame.payload}, frame.fds->size());
     session_.handle_twin(frame);
@@ -87,18 +86,11 @@ bool TwinStream::receive() {
 }
 
 void TwinStream::flush() {
-  while (!closed_ && !outbox_.empty()) {
-    const Outbox::Piece piece = outbox_.front();
-    const std::array parts{os::to_iovec(piece.bytes), os::to_iovec(piece.body)};
-    const auto count = os::send(socket_.get(), parts, piece.fds);
-    if (!count && count.error().code != EAGAIN) closed();
-    if (!count) break;
-    world_.counters->bytes_sent.add(*count);
-    const bool all = *count == piece.size();
-    outbox_.sent(*count);
-    if (!all) break;
-  }
-  if (!closed_) watch_.set_events(outbox_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+  if (closed_) return;
+  const auto count = send_waiting(socket_.get(), outbox_);
+  if (!count) return closed();
+  world_.counters->bytes_sent.add(*count);
+  watch_.set_events(outbox_.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT);
 }
 
 }  // namespace umdev::vfio_user

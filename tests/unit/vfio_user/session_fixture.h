@@ -76,7 +76,7 @@ class SessionFixture : public ::testing::Test, public SessionObserver {
       ASSERT_TRUE(session->takes_messages());
       session->handle(**frame);
     }
-    ASSERT_FALSE((*assembler.next()).has_value());
+    ASSERT_EQ(*assembler.next(), nullptr);
   }
   template <typename T>
   void send(abi::VfioUserCommand number, const T& head, std::vector<os::UniqueFd> fds = {},
