@@ -11,6 +11,7 @@
 
 #include "bench/machine.h"
 #include "umdev/os/mapping.h"
+#include "umdev/os/thread.h"
 #include "umdev/os/unix_socket.h"
 #include "umdev/vfio_user/messages.h"
 
@@ -80,6 +81,7 @@ BarePeer::BarePeer(Serve serve) {
   far_ = std::move(pair[1]);
   limit_silence(near_.get());
   thread_ = std::thread([serve = std::move(serve), socket = far_.get()] {
+    os::prefer_this_thread();  // as who serves a device
     while (serve(socket)) {
     }
   });

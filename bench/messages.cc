@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <thread>
 
 #include "bench/conversation.h"
 #include "bench/peer.h"
@@ -9,6 +10,7 @@
 #include "bench/world.h"
 #include "umdev/abi/vfio.h"
 #include "umdev/os/spin_window.h"
+#include "umdev/os/thread.h"
 
 namespace umdev::bench {
 namespace {
@@ -61,24 +63,22 @@ void round_trips(const Effort& effort, Report& report, const Placement& placemen
   if (peer)
     operations.push_back(
         repeated(Exchange(peer->client().channel().socket(), access.request, access.reply_size)));
-  // The worker sleeps while the others are measured.
-  std::unique_ptr<World> looking_world;
-  std::unique_ptr<vfio_user::Client> looking;
-  if (placement.near != placement.far) {
-    looking_world = std::make_unique<World>();
-    look_before_sleeping(looking_world->workers());
-    place(looking_world->workers(), placement.far);
-    looking = std::make_unique<vfio_user::Client>(looking_world->client(looking_world->add_null("null")));
-    operations.push_back(repeated(Exchange(looking->channel().socket(), access.request, access.reply_size)));
-  }
+  // Its worker sleeps while the others are measured.
+  const bool looks = placement.near != placement.far;
+  World other_world(looks ? World::Workers::preferred : World::Workers::equal);
+  if (looks) look_before_sleeping(other_world.workers());
+  place(other_world.workers(), placement.far);
+  const auto other = std::make_unique<vfio_user::Client>(other_world.client(other_world.add_null("null")));
+  operations.push_back(repeated(Exchange(other->channel().socket(), access.request, access.reply_size)));
   const auto samples = measure(in_short_turns(effort), operations);
   report.add(row_of(fmt::format("bare socket, {} bytes, {} back", access.request.size(), access.reply_size),
                     samples[0]));
   report.add(row_of("bare socket, the same behind epoll", samples[1], samples.data()));
   report.add(row_of(access.name, samples[2], samples.data()));
   if (peer) report.add(row_of("the other library, the same", samples[3], samples.data()));
-  if (looking)
-    report.add(row_of("the same by a worker that looks before it sleeps", samples.back(), samples.data()));
+  report.add(row_of(looks ? "the same by a worker that looks before it sleeps"
+                          : "the same by a worker that is not preferred",
+                    samples.back(), samples.data()));
 }
 
 // --- Posted writes: `batch` of them in one send, and at the end one read, to know that they have been done.
@@ -132,6 +132,13 @@ Row rate_row(std::string name, const Samples& samples, const Samples* limit = nu
   return row;
 }
 
+// See os::prefer_this_thread().
+bool may_be_preferred() {
+  bool allowed = false;
+  std::thread([&] { allowed = os::prefer_this_thread(); }).join();
+  return allowed;
+}
+
 void posted_write_rates(const Effort& effort, Report& report, const Placement& placement) {
   World world;
   const auto client = std::make_unique<vfio_user::Client>(world.client(world.add_null("null")));
@@ -158,6 +165,8 @@ void posted_write_rates(const Effort& effort, Report& report, const Placement& p
 void measure_messages(const Effort& effort, Report& report) {
   const Access read{"REGION_READ", read_request(region, access_size), reply_head + access_size};
   const Access write{"REGION_WRITE", write_request(region, access_size), reply_head};
+  if (!may_be_preferred())
+    report.remark("RLIMIT_NICE allows no step of nice: who answers is the equal of who asks in all rows");
   for (const Placement& placement : placements()) {
     report.section("4 bytes of a null device, there and back, " + placement.name);
     round_trips(effort, report, placement, read);

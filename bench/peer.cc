@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "umdev/abi/vfio.h"
+#include "umdev/os/thread.h"
 
 namespace umdev::bench {
 namespace {
@@ -97,6 +98,7 @@ Peer::Peer(std::unique_ptr<Library> library) : library_(std::move(library)) {
   if (use.set_up_dma(context_, dma_regions_max, ignore_dma, ignore_dma) != 0) give_up_on("no DMA");
   if (use.realize(context_) != 0) give_up_on("no device");
   thread_ = std::thread([this] {
+    os::prefer_this_thread();
     // Both wait: for a client, and for its messages until it has gone.
     if (library_->attach(context_) == 0) library_->run(context_);
   });

@@ -5,6 +5,7 @@
 #include "bench/conversation.h"
 #include "drivers/null/null.h"
 #include "umdev/iommu/type1.h"
+#include "umdev/os/thread.h"
 
 namespace umdev::bench {
 namespace {
@@ -17,7 +18,7 @@ void end(Registration& registration) {
 
 }  // namespace
 
-World::World()
+World::World(Workers workers)
     : management_(must(os::WorkerPool::create(1), "a management thread")),
       workers_(must(os::WorkerPool::create(1), "a worker")),
       host_(std::make_unique<os::SystemHost>(management_->at(0), management_->at(0), log_)),
@@ -29,6 +30,7 @@ World::World()
   type1_ = must(core_->register_iommu_driver(std::make_shared<iommu::Type1Driver>(host_->clock())), "type1");
   server_ = std::make_unique<vfio_user::Server>(
       vfio_user::Server::Config{.core = core_.get(), .workers = workers_.get(), .log = &log_, .limits = {}});
+  if (workers == Workers::preferred) workers_->at(0).post([] { os::prefer_this_thread(); });
 }
 
 World::~World() {

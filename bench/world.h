@@ -20,7 +20,9 @@ namespace umdev::bench {
 
 class World {
  public:
-  World();
+  // Whether the threads that serve clients run before those, as umdevd's do.
+  enum class Workers : bool { preferred, equal };
+  explicit World(Workers workers = Workers::preferred);
   // Clients and device files are gone by then.
   ~World();
   World(const World&) = delete;

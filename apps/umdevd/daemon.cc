@@ -169,7 +169,10 @@ Result<> Daemon::build_doors() {
   if (plan.spin != options_.spin) log_.warning("workers do not look for work: no processor is left over");
   workers_ = UMDEV_TRY(os::WorkerPool::create(plan.workers));
   for (std::size_t index = 0; index < plan.workers; ++index)
-    workers_->at(index).post([spin = plan.spin] { os::spin_of_this_thread().set_limit(spin); });
+    workers_->at(index).post([spin = plan.spin] {
+      os::spin_of_this_thread().set_limit(spin);
+      os::prefer_this_thread();  // where it may not, it runs as the others
+    });
   vfio_user_ = std::make_unique<vfio_user::Server>(vfio_user::Server::Config{
       .core = core_.get(), .workers = workers_.get(), .log = &log_, .limits = options_.vfio_user_limits});
   sockets_ = UMDEV_TRY(InstanceSockets::create(

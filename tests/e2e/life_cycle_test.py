@@ -75,6 +75,18 @@ class LifeCycle(unittest.TestCase):
         self.assertEqual(client.recv(1), b"")
         self.assertEqual(self.sockets(), [])
 
+    def test_its_workers_run_one_step_before_the_rest(self) -> None:
+        if os.getuid() != 0 and resource.getrlimit(resource.RLIMIT_NICE)[0] < 21:
+            self.skipTest("RLIMIT_NICE allows no step of nice")
+        daemon = self.daemon().start()
+        nice = {}
+        for thread in Path(f"/proc/{daemon.process.pid}/task").iterdir():
+            fields = (thread / "stat").read_text().rpartition(")")[2].split()
+            nice.setdefault((thread / "comm").read_text().strip(), set()).add(int(fields[16]))
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        self.assertEqual(nice.pop("umdev-worker"), {ours - 1})
+        self.assertEqual(set().union(*nice.values()), {ours})
+
     def test_a_second_daemon_on_the_same_directory_is_refused(self) -> None:
         daemon = self.daemon().start()
         second = self.refused()

@@ -1,8 +1,10 @@
 #include "umdev/os/thread.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <system_error>
@@ -44,6 +46,14 @@ Result<std::thread> start_thread(const char* name, Work body) {
   } catch (const std::system_error&) {  // the only way in which std::thread says so
     return fail(EAGAIN, "the system has no thread left");
   }
+}
+
+// On Linux a priority is a thread's own, and 0 is the calling one.
+bool prefer_this_thread() {
+  errno = 0;
+  const int nice = ::getpriority(PRIO_PROCESS, 0);
+  if (nice == -1 && errno != 0) return false;
+  return ::setpriority(PRIO_PROCESS, 0, nice - 1) == 0;
 }
 
 }  // namespace umdev::os
