@@ -257,7 +257,7 @@ std::size_t EventLoop::dispatch(int count) {
     state->callback(event.events);
     ++ran;
   }
-  if (ended_watches_ != nullptr) free_ended_watches();
+  free_ended_watches();
   dispatching_ = false;
   return ran;
 }
@@ -353,8 +353,8 @@ void EventLoop::end_watch(Watch::State* state) {
 
 void Watch::set_events(std::uint32_t events) {
   UMDEV_ASSERT(state_ != nullptr, "the watch has ended");
-  if (state_->events == events) return;
   loop_->assert_on_loop_thread();
+  if (state_->events == events) return;
   state_->events = events;
   epoll_event event{};
   event.events = events;

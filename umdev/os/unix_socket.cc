@@ -103,7 +103,6 @@ Result<std::size_t> send(int socket, std::span<const iovec> pieces, std::span<co
 
 Result<std::size_t> send(int socket, ConstBytes bytes, std::span<const int> fds) {
   const iovec piece = to_iovec(bytes);
-  if (fds.empty() && !bytes.empty()) return send_plain(socket, piece);
   return send(socket, std::span(&piece, 1), fds);
 }
 

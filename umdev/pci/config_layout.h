@@ -50,9 +50,6 @@ struct MsixCapability {
   std::uint32_t table_offset = 0;
   std::uint8_t pba_bar = 0;
   std::uint32_t pba_offset = 0;
-
-  // Whether a BAR holds one of the two.
-  bool has_part_in(std::uint32_t bar) const { return vectors != 0 && (bar == table_bar || bar == pba_bar); }
 };
 
 // `function_level_reset`: a write of devctl's FLR bit resets the function.

@@ -16,6 +16,8 @@ std::uint64_t bit_of(std::uint32_t vector) {
 
 MsixPiece first_piece(const MsixCapability& msix, std::uint32_t bar, std::uint64_t offset,
                       std::uint64_t size) {
+  if (msix.vectors == 0 || (bar != msix.table_bar && bar != msix.pba_bar))
+    return {MsixPiece::Where::device, offset, size};
   const struct {
     MsixPiece::Where where;
     std::uint8_t bar;

@@ -223,11 +223,6 @@ Result<> PciDevice::read_region(vfio::ReadRequest& request) {
 }
 
 Result<> PciDevice::read_bar(vfio::ReadRequest& request) {
-  if (model_->config.msix().has_part_in(request.region())) return read_msix_bar(request);
-  return bar_read(request.user(), request.region(), request.offset(), request.data());
-}
-
-Result<> PciDevice::read_msix_bar(vfio::ReadRequest& request) {
   const MsixCapability& msix = model_->config.msix();
   std::uint64_t offset = request.offset();
   for (Bytes left = request.data(); !left.empty();) {
@@ -257,11 +252,6 @@ Result<> PciDevice::write_region(vfio::WriteRequest& request) {
 }
 
 Result<> PciDevice::write_bar(vfio::WriteRequest& request) {
-  if (model_->config.msix().has_part_in(request.region())) return write_msix_bar(request);
-  return bar_write(request.user(), request.region(), request.offset(), request.data());
-}
-
-Result<> PciDevice::write_msix_bar(vfio::WriteRequest& request) {
   const MsixCapability& msix = model_->config.msix();
   std::uint64_t offset = request.offset();
   for (ConstBytes left = request.data(); !left.empty();) {

@@ -126,9 +126,7 @@ class PciDevice : public vfio::Device {
   Result<> read_region(vfio::ReadRequest& request);
   Result<> write_region(vfio::WriteRequest& request);
   Result<> read_bar(vfio::ReadRequest& request) UMDEV_EXCLUDES(mutex_);
-  Result<> read_msix_bar(vfio::ReadRequest& request) UMDEV_EXCLUDES(mutex_);
   Result<> write_bar(vfio::WriteRequest& request) UMDEV_EXCLUDES(mutex_);
-  Result<> write_msix_bar(vfio::WriteRequest& request) UMDEV_EXCLUDES(mutex_);
   bool resets_function(const vfio::WriteRequest& request) const;
   void follow_function_mask() UMDEV_REQUIRES(mutex_);
   void send_what_may() UMDEV_REQUIRES(mutex_);

@@ -196,8 +196,7 @@ bool Connection::handle_messages() {
       return true;
     }
     const Frame& frame = **next;
-    if (world_.tap.is_on()) [[unlikely]]
-      world_.tap.message(/*from_client=*/true, {bytes_of(frame.header), frame.payload}, frame.fds->size());
+    world_.tap.message(/*from_client=*/true, {bytes_of(frame.header), frame.payload}, frame.fds->size());
     session_->handle(frame);
     turn_left_ -= std::min(turn_left_, session_->last_cost());
   }

@@ -114,8 +114,7 @@ Result<const Frame*> FrameAssembler::next() {
   if (held < sizeof(VfioUserHeader)) return nullptr;
   std::memcpy(&frame_.header, buffer_.get() + begin_, sizeof(VfioUserHeader));
   const std::uint32_t size = frame_.header.size;
-  if (size < sizeof(VfioUserHeader) || size > max_message_) [[unlikely]]
-    return std::unexpected(check_size(size).error());
+  UMDEV_TRY(check_size(size));
   if (diverted_ != diverted_size_ || size - diverted_ > held) return nullptr;
 
   const std::size_t kept = size - diverted_;

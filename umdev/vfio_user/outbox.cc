@@ -71,7 +71,6 @@ void Outbox::restore(std::vector<UnsentPiece> pieces) {
 }
 
 Outbox::Piece Outbox::front_attached() {
-  UMDEV_ASSERT(!empty(), "nothing to send");
   const ConstBytes all = bytes_.bytes();
   if (first_attachment_ == attachments_.size()) return {.bytes = all, .body = {}, .fds = {}};
   const Attachment& next = attachments_[first_attachment_];

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "umdev/os/unique_fd.h"
+#include "umdev/support/assert.h"
 #include "umdev/support/byte_queue.h"
 #include "umdev/support/bytes.h"
 #include "umdev/support/error.h"
@@ -33,8 +34,7 @@ class Outbox {
 
   // Appends one message, the parts one behind the other.
   void send(std::initializer_list<ConstBytes> parts) {
-    if (tap_.is_on()) [[unlikely]]
-      tap_.message(/*from_client=*/false, parts, 0);
+    tap_.message(/*from_client=*/false, parts, 0);
     append(parts);
   }
   void send(std::initializer_list<ConstBytes> parts, std::vector<os::UniqueFd> fds);
@@ -67,6 +67,7 @@ class Outbox {
   // Precondition: not empty. Valid until the next call of anything but empty() and size(). One of `bytes` and
   // `body` may be empty.
   Piece front() {
+    UMDEV_ASSERT(!empty(), "nothing to send");
     return attachments_.empty() ? Piece{.bytes = bytes_.bytes(), .body = {}, .fds = {}} : front_attached();
   }
   // The first `count` bytes of the piece went, and with them its descriptors.

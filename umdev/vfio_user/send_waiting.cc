@@ -5,21 +5,13 @@
 #include "umdev/os/unix_socket.h"
 
 namespace umdev::vfio_user {
-namespace {
-
-Result<std::size_t> send_piece(int socket, const Outbox::Piece& piece) {
-  if (piece.body.empty()) return os::send(socket, piece.bytes, piece.fds);
-  const std::array parts{os::to_iovec(piece.bytes), os::to_iovec(piece.body)};
-  return os::send(socket, parts, piece.fds);
-}
-
-}  // namespace
 
 Result<std::size_t> send_waiting(int socket, Outbox& outbox) {
   std::size_t total = 0;
   while (!outbox.empty()) {
     const Outbox::Piece piece = outbox.front();
-    const auto count = send_piece(socket, piece);
+    const std::array parts{os::to_iovec(piece.bytes), os::to_iovec(piece.body)};
+    const auto count = os::send(socket, parts, piece.fds);
     if (!count && count.error().code == EAGAIN) break;
     if (!count) return count;
     const bool all = *count == piece.size();

@@ -71,7 +71,7 @@ void Session::handle(const Frame& frame) {
   }
 }
 
-void Session::work_off_backlog() {
+void Session::resume() {
   while (!has_ended() && !paused_ && !is_busy() && !backlog_.empty() && has_room_for_replies()) {
     BacklogMessage next = backlog_.pop();
     process(next.frame());
@@ -108,7 +108,7 @@ void Session::process(const Frame& frame) {
   if (dma != nullptr) dma->leave();
   if (!result && state_ == State::silent && request_.command == abi::vfio_user_version)
     end("VERSION was refused");
-  if (dma_ != nullptr) send_dma();
+  send_dma();
 }
 
 Result<> Session::check_descriptors(const Frame& frame) const {

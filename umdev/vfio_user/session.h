@@ -118,9 +118,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Takes one message of the twin socket: a reply, or what is answered with EINVAL there. Any time.
   void handle_twin(const Frame& frame);
   // Replies were sent: goes on with what waited for that.
-  void resume() {
-    if (!backlog_.empty() || dma_ != nullptr) work_off_backlog();
-  }
+  void resume();
   // Takes no further command until go_on(); replies of the client's it takes still. It stands when the one
   // under way has been answered.
   void pause() { paused_ = true; }
@@ -186,7 +184,6 @@ class Session : public std::enable_shared_from_this<Session> {
     return !paused_ && !is_busy() && backlog_.empty() && has_room_for_replies();
   }
   bool has_room_for_replies() const { return outbox_.size() < world_.limits->output_high_water; }
-  void work_off_backlog();
   bool owes_reply() const { return is_busy() && wants_reply(request_); }
   void process(const Frame& frame);
   Result<> check_descriptors(const Frame& frame) const;

@@ -59,11 +59,9 @@ struct TapLine {
     return {.tap = tap, .session = tap ? tap->next_session() : 0, .clock = &clock};
   }
 
-  bool is_on() const { return tap && tap->is_on(); }
-  // `parts` are the whole message, or its beginning: its header says how long it is. For nobody unless
-  // is_on().
+  // `parts` are the whole message, or its beginning: its header says how long it is.
   void message(bool from_client, std::initializer_list<ConstBytes> parts, std::size_t descriptors) const {
-    if (is_on()) tap->record(clock->now(), session, from_client, parts, descriptors);
+    if (tap && tap->is_on()) tap->record(clock->now(), session, from_client, parts, descriptors);
   }
 };
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 namespace umdev::os {
 namespace {
@@ -16,6 +17,13 @@ constexpr int first_of_all = -20;
 
 int nice_of_this_thread() {
   return ::getpriority(PRIO_PROCESS, 0);
+}
+
+// By a thread that ends with it.
+bool system_allows_a_step() {
+  bool allowed = false;
+  std::thread([&] { allowed = ::setpriority(PRIO_PROCESS, 0, nice_of_this_thread() - 1) == 0; }).join();
+  return allowed;
 }
 
 TEST(Thread, one_that_is_preferred_is_one_step_before_the_others) {
@@ -32,6 +40,7 @@ TEST(Thread, one_that_is_preferred_is_one_step_before_the_others) {
   thread->join();
   EXPECT_EQ(before, others);
   EXPECT_EQ(nice_of_this_thread(), others);
+  EXPECT_EQ(allowed, system_allows_a_step());
   EXPECT_EQ(after, allowed ? std::max(others - 1, first_of_all) : others);
 }
 
