@@ -21,9 +21,6 @@ void AddressSpace::unmap(IovaRange range, UnmapRule rule, Done<std::uint64_t> do
   const std::shared_ptr<State> state = state_;
   state->unmap(range, rule, std::move(done));
 }
-Result<DmaPin> AddressSpace::pin(DmaUser& user, IovaRange range, Access access) {
-  return state_->pin(user, range.iova, range.size, access);
-}
 void AddressSpace::register_user(DmaUser& user) {
   state_->register_user(user);
 }
@@ -166,9 +163,10 @@ AddressSpace::Mapping* AddressSpace::State::find(Iova iova) const {
   return mapping->unmap == nullptr ? mapping : nullptr;
 }
 
-std::uint32_t AddressSpace::State::pin_count() const {
+std::uint32_t AddressSpace::State::pin_count() {
   std::uint64_t pins = 0;
   Lock lock(mutex);
+  end_leases();
   visit(0, [&](const Mapping& mapping) {
     mapping.each_seat([&](const Seat& seat) {
       if (seat.in_use()) pins += PinWord::count(seat.word.get());
@@ -183,13 +181,15 @@ std::uint32_t AddressSpace::State::pin_count() const {
 void AddressSpace::State::set_dirty_sink(std::shared_ptr<DirtySink> sink) {
   Lock lock(mutex);
   dirty_sink = sink.get();
+  if (sink != nullptr) end_leases();
   if (sink == nullptr || std::find(sinks_.begin(), sinks_.end(), sink) != sinks_.end()) return;
   sinks_.push_back(std::move(sink));
 }
 
-std::vector<PinnedForWriting> AddressSpace::State::pinned_for_writing() const {
+std::vector<PinnedForWriting> AddressSpace::State::pinned_for_writing() {
   std::vector<PinnedForWriting> found;
   Lock lock(mutex);
+  end_leases();
   visit(0, [&](const Mapping& mapping) {
     std::uint64_t pins = 0;
     mapping.each_seat([&](const Seat& seat) {

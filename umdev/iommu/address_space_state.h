@@ -2,7 +2,8 @@
 //
 // Readers (pin, unpin, read, write) take no lock: the index gives them a mapping, they count themselves in a
 // word of it (PinWord), and only then look whether it is the right one, which it stays as long as they are
-// counted. Mappings, seats and user records are therefore never freed before the space, only used again.
+// counted. Mappings, seats and user records are therefore never freed before the space, only used again. Where
+// one thread pins the same place again and again it counts its pins for itself (Lease), until somebody asks.
 // Whatever does not go that way (a first pin, an error, a mapping that drains) is decided by State::mutex,
 // which guards everything else that changes. It is never held over a call to a DmaUser, a Backing, a Done or
 // the clock.
@@ -20,6 +21,7 @@
 
 #include "umdev/iommu/address_space.h"
 #include "umdev/iommu/iova_index.h"
+#include "umdev/iommu/lease.h"
 #include "umdev/iommu/pin_word.h"
 #include "umdev/iommu/seat.h"
 #include "umdev/iommu/shared_backings.h"
@@ -29,18 +31,22 @@
 namespace umdev::iommu {
 
 struct AddressSpace::UserRecord final : DmaUser::Record {
-  UserRecord(State& the_space, std::uint32_t the_number) : space(the_space), number(the_number) {}
+  UserRecord(State& the_space, std::uint32_t the_number)
+      : space(the_space), number(the_number), lease(the_space) {}
 
   State& space;
   const std::uint32_t number;                  // among the records of the space, from 1 on
   std::atomic<const DmaUser*> user = nullptr;  // whose record it is now; null when it is spare
-  std::atomic<Seat*> last_hit = nullptr;
+  Lease lease;
+  std::atomic<Seat*> last_hit = nullptr;   // without the lease
+  std::atomic<std::uint32_t> repeats = 0;  // of it
   // Guarded by State::mutex.
   DmaUser* callee = nullptr;
   std::uint64_t budget = 0;  // how many more pins its seats may be allowed
   bool tight = false;        // so few that its seats give back what they do not use
   Iova collected_up_to = 0;  // where to look next for what they do not use
   bool registered = false;
+  std::uint32_t moves_left = 0;          // how many more times the lease may go to another thread
   std::vector<std::thread::id> callers;  // threads that are inside a call to the user
 };
 
@@ -152,8 +158,8 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
   void visit(Iova from, const Function& function) const UMDEV_REQUIRES(mutex) {
     index.visit(from, [&](Seat& seat) { return function(*seat.mapping()); });
   }
-  std::uint32_t pin_count() const;
-  std::vector<PinnedForWriting> pinned_for_writing() const;
+  std::uint32_t pin_count();
+  std::vector<PinnedForWriting> pinned_for_writing();
   void set_dirty_sink(std::shared_ptr<DirtySink> sink);
 
   // pins.cc
@@ -161,15 +167,27 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
   void unpin(DmaPin& pin) override;
   bool revoked(const DmaPin& pin) const override;
   DmaFile file_of(const DmaPin& pin, const DmaSegment& segment) const override;
-  // Two numbers rather than a range: the compiler would put that on the stack and copy it from there, before
-  // its two halves have got as far as the cache, which takes as long as the rest of a pin.
-  Result<DmaPin> pin(DmaUser& user, Iova iova, std::uint64_t size, Access access);
+  // Every pin that is not its user's lease's.
+  Result<DmaPin> pin_elsewhere(DmaUser& user, IovaRange range, Access access);
+  // Null for a user that was never registered here.
+  UserRecord* record_of(const DmaUser& user) const;
+  // `memory`: of the first byte. `intact`: what the backing said of it since the pin was counted.
+  static Result<DmaPin> made_pin(DmaPin::Holder& holder, Seat& seat, const IovaRange& range, Access access,
+                                 std::byte* memory, std::uint64_t cookie, bool intact);
   // Gives pins back when their seat could not do it alone.
   void give_back(Seat& seat, PinWord::Value step);
   void seat_first_user(Mapping& mapping) UMDEV_REQUIRES(mutex);
   void leave_behind(Seat& seat) UMDEV_REQUIRES(mutex);
   // Takes away the seats of a mapping that goes, but for those that are left behind; are there any?
   bool clear_seats(Mapping& mapping) UMDEV_REQUIRES(mutex);
+
+  // leases.cc
+  void unpin_without_lease(DmaPin& pin);
+  // A seat in which the caller holds a pin was the last one before, too.
+  void pinned_again(UserRecord& record, Seat& seat);
+  void end_lease(UserRecord& record) UMDEV_REQUIRES(mutex);
+  void end_leases() UMDEV_REQUIRES(mutex);
+  void end_leases_of(const Unmap& unmap) UMDEV_REQUIRES(mutex);
 
   // users.cc
   void register_user(DmaUser& user);
@@ -229,18 +247,15 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
  private:
   // pins.cc
   Seat* try_pin(const DmaUser& user, const IovaRange& range, Access access, PinWord::Value step,
-                Seat*& wrong) const;
+                Seat*& wrong);
   Seat* look_up_and_pin(const DmaUser& user, UserRecord& record, IovaRange range, Access access,
-                        PinWord::Value step, Seat*& wrong) const;
+                        PinWord::Value step, Seat*& wrong);
   // The seat of a user that is not the mapping's first, or null; a hint.
   static Seat* seat_behind(const Seat& first, const UserRecord& record);
-  // Null for a user that was never registered here.
-  UserRecord* record_of(const DmaUser& user) const;
   static bool serves(const Seat& seat, const DmaUser& user, const UserRecord& record, const IovaRange& range,
                      Access access);
   static bool take(Seat& seat, const DmaUser& user, const UserRecord& record, const IovaRange& range,
                    Access access, PinWord::Value step, Seat*& wrong);
-  Result<DmaPin> pin_elsewhere(DmaUser& user, IovaRange range, Access access);
   Result<DmaPin> pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong);
   Result<Seat*> seat_at(DmaUser& user, Iova iova, Access access, PinWord::Value step);
   Result<Seat*> pin_locked(DmaUser& user, Iova iova, Access access, PinWord::Value step)
@@ -248,8 +263,6 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
   // What is left to do once it is counted in.
   Result<DmaPin> finished_pin(Seat& seat, const IovaRange& range, Access access);
   Result<DmaPin> first_or_logged_pin(Seat& seat, IovaRange range, Access access);
-  Result<DmaPin> made_pin(Seat& seat, const IovaRange& range, Access access, std::byte* memory,
-                          std::uint64_t cookie);
   Seat& seat_of(Mapping& mapping, UserRecord& record) UMDEV_REQUIRES(mutex);
   static void bind(Seat& seat, const UserRecord& record, PinWord::Value quota);
   void collect(UserRecord& record) UMDEV_REQUIRES(mutex);
@@ -259,6 +272,10 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
   std::uint64_t pin_limit() const {
     return limits.pins_per_user < PinWord::max_count ? limits.pins_per_user : PinWord::max_count;
   }
+
+  // leases.cc
+  static void note_move(UserRecord& record);
+  void offer_lease(UserRecord& record, Seat& seat) UMDEV_REQUIRES(mutex);
 
   // copies.cc
   Mapping* try_copy(IovaRange range, Access access, Mapping*& wrong);

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "umdev/iommu/types.h"
+
 namespace umdev::iommu {
 
 class PinWord {
@@ -25,6 +27,9 @@ class PinWord {
   static constexpr Value count(Value value) { return value & max_count; }
   static constexpr Value written(Value value) { return value >> 20U & max_count; }
   static constexpr Value quota(Value value) { return value >> 40U & max_count; }
+  static constexpr Value step_of(Access access) {
+    return allows(access, Access::write) ? for_writing : for_reading;
+  }
 
   // Lock-free. False when it is full or flagged: then the space's mutex decides.
   bool try_take(Value step) {

@@ -5,14 +5,6 @@
 
 namespace umdev::iommu {
 
-namespace {
-
-PinWord::Value step_of(Access access) {
-  return allows(access, Access::write) ? PinWord::for_writing : PinWord::for_reading;
-}
-
-}  // namespace
-
 // --- without a lock ---
 
 [[gnu::always_inline]] inline AddressSpace::UserRecord* AddressSpace::State::record_of(
@@ -43,20 +35,28 @@ PinWord::Value step_of(Access access) {
 }
 
 AddressSpace::Seat* AddressSpace::State::try_pin(const DmaUser& user, const IovaRange& range, Access access,
-                                                 PinWord::Value step, Seat*& wrong) const {
+                                                 PinWord::Value step, Seat*& wrong) {
   UserRecord* const record = record_of(user);
   return record != nullptr ? look_up_and_pin(user, *record, range, access, step, wrong) : nullptr;
 }
 
 AddressSpace::Seat* AddressSpace::State::look_up_and_pin(const DmaUser& user, UserRecord& record,
                                                          IovaRange range, Access access, PinWord::Value step,
-                                                         Seat*& wrong) const {
+                                                         Seat*& wrong) {
+  Seat* const last = record.last_hit.load(std::memory_order_acquire);
+  if (last != nullptr && last->allows_pin(range, access) &&
+      take(*last, user, record, range, access, step, wrong)) {
+    pinned_again(record, *last);
+    return last;
+  }
+  if (wrong != nullptr) return nullptr;
   Seat* seat = index.guess(range.iova);
   if (seat == nullptr || !seat->allows_pin(range, access)) seat = index.at_or_before(range.iova);
   if (seat == nullptr) return nullptr;
   if (seat->user.load(std::memory_order_relaxed) != record.number) seat = seat_behind(*seat, record);
   if (seat == nullptr || !take(*seat, user, record, range, access, step, wrong)) return nullptr;
   record.last_hit.store(seat, std::memory_order_release);
+  record.repeats.store(0, std::memory_order_relaxed);
   return seat;
 }
 
@@ -70,27 +70,22 @@ AddressSpace::Seat* AddressSpace::State::seat_behind(const Seat& first, const Us
   return nullptr;
 }
 
-// As a rule a device pins where it has pinned before, memory that it has used before and that nobody keeps a
-// log of. This is that way and no more: what else there may be would cost it registers, and so time.
-Result<DmaPin> AddressSpace::State::pin(DmaUser& user, Iova iova, std::uint64_t size, Access access) {
-  const IovaRange range{.iova = iova, .size = size};
-  const PinWord::Value step = step_of(access);
-  const UserRecord* const record = record_of(user);
-  Seat* const seat = record == nullptr ? nullptr : record->last_hit.load(std::memory_order_acquire);
-  if (seat == nullptr || size == 0 || !seat->allows_pin(range, access) || !seat->word.try_take(step))
-    return pin_elsewhere(user, range, access);
-  if (!serves(*seat, user, *record, range, access)) [[unlikely]] {
-    if (seat->word.try_give(step)) return pin_elsewhere(user, range, access);
-    return pin_slowly(user, range, access, seat);
-  }
-  return finished_pin(*seat, range, access);
+// As a rule a device pins on one thread, where it has pinned before. This is that way and no more: what else
+// there may be would cost it registers, and so time.
+Result<DmaPin> AddressSpace::pin(DmaUser& user, IovaRange range, Access access) {
+  State& state = *state_;
+  UserRecord* const record = state.record_of(user);
+  if (record == nullptr) return state.pin_elsewhere(user, range, access);
+  const Lease::Place place = record->lease.try_take(range, access);
+  if (place.seat == nullptr) return state.pin_elsewhere(user, range, access);
+  return State::made_pin(record->lease, *place.seat, range, access, place.memory, 0, place.backing->intact());
 }
 
 Result<DmaPin> AddressSpace::State::pin_elsewhere(DmaUser& user, IovaRange range, Access access) {
   if (range.size == 0) return fail(EINVAL, "nothing to pin");
   if (!range.valid()) return fail(EOVERFLOW, "the range wraps");
   Seat* wrong = nullptr;
-  Seat* const seat = try_pin(user, range, access, step_of(access), wrong);
+  Seat* const seat = try_pin(user, range, access, PinWord::step_of(access), wrong);
   if (seat == nullptr) return pin_slowly(user, range, access, wrong);
   return finished_pin(*seat, range, access);
 }
@@ -102,16 +97,19 @@ Result<DmaPin> AddressSpace::State::pin_elsewhere(DmaUser& user, IovaRange range
   std::byte* const memory = seat.known_memory();
   if (logged || memory == nullptr) [[unlikely]]
     return first_or_logged_pin(seat, range, access);
-  return made_pin(seat, range, access, memory, 0);
+  return made_pin(*this, seat, range, access, memory + (range.iova - seat.begin()), 0,
+                  seat.intact(shared_backings));
 }
 
 // Made where the caller wants it: a copy would be read before its parts have got as far as the cache.
-[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::made_pin(Seat& seat, const IovaRange& range,
+[[gnu::always_inline]] inline Result<DmaPin> AddressSpace::State::made_pin(DmaPin::Holder& holder, Seat& seat,
+                                                                           const IovaRange& range,
                                                                            Access access, std::byte* memory,
-                                                                           std::uint64_t cookie) {
-  Result<DmaPin> pin(std::in_place, *this, &seat, range, access,
-                     DmaSegment{.data = memory + (range.iova - seat.begin()), .length = range.size}, cookie);
-  if (!seat.intact(shared_backings)) [[unlikely]]
+                                                                           std::uint64_t cookie,
+                                                                           bool intact) {
+  Result<DmaPin> pin(std::in_place, holder, &seat, range, access,
+                     DmaSegment{.data = memory, .length = range.size}, cookie);
+  if (!intact) [[unlikely]]
     pin = fail(EFAULT, "the memory went bad");
   return pin;
 }
@@ -121,7 +119,9 @@ Result<DmaPin> AddressSpace::State::first_or_logged_pin(Seat& seat, IovaRange ra
   if (allows(access, Access::write)) {
     if (DirtySink* const sink = dirty_sink.load()) cookie = sink->pinned(range);
   }
-  if (std::byte* const memory = seat.reach()) return made_pin(seat, range, access, memory, cookie);
+  if (std::byte* const memory = seat.reach())
+    return made_pin(*this, seat, range, access, memory + (range.iova - seat.begin()), cookie,
+                    seat.intact(shared_backings));
   DmaPin(*this, &seat, range, access, {}, cookie).unpin();
   return fail(EFAULT, "the memory could not be mapped");
 }
@@ -131,7 +131,7 @@ void AddressSpace::State::unpin(DmaPin& pin) {
     if (DirtySink* const sink = dirty_sink.load()) sink->unpinned(pin.range(), pin.cookie());
   }
   Seat& seat = static_cast<Seat&>(*pin.place());
-  const PinWord::Value step = step_of(pin.access());
+  const PinWord::Value step = PinWord::step_of(pin.access());
   if (!seat.word.try_give(step)) give_back(seat, step);
 }
 
@@ -147,7 +147,7 @@ DmaFile AddressSpace::State::file_of(const DmaPin& pin, const DmaSegment& segmen
 
 Result<DmaPin> AddressSpace::State::pin_slowly(DmaUser& user, IovaRange range, Access access, Seat* wrong) {
   const std::shared_ptr<State> self = shared_from_this();  // a pin given back may end an unmap
-  const PinWord::Value step = step_of(access);
+  const PinWord::Value step = PinWord::step_of(access);
   if (wrong != nullptr) give_back(*wrong, step);
   std::vector<Seat*> others;
   Seat* const first = UMDEV_TRY(seat_at(user, range.iova, access, step));
@@ -244,6 +244,7 @@ void AddressSpace::State::give_back(Seat& seat, PinWord::Value step) {
 // a time. When there are few in all, the seats from then on give back whatever they do not use, until half of
 // the pins are free again: so a look at all seats is rare, however near to its limit a user is.
 void AddressSpace::State::collect(UserRecord& record) {
+  end_lease(record);
   const std::uint64_t enough = std::min<std::uint64_t>(256, pin_limit() / 8 + 1);
   const std::vector<Seat*> seats = seats_of(record, record.collected_up_to, enough);
   std::uint64_t unused = take_unused(record, seats);
@@ -371,7 +372,7 @@ void AddressSpace::SpanHolder::unpin(DmaPin& pin) {
   if (allows(pin.access(), Access::write)) {
     if (DirtySink* const sink = state->dirty_sink.load()) sink->unpinned(pin.range(), pin.cookie());
   }
-  const PinWord::Value step = step_of(pin.access());
+  const PinWord::Value step = PinWord::step_of(pin.access());
   for (Seat* seat : seats_) {
     if (!seat->word.try_give(step)) state->give_back(*seat, step);
   }

@@ -75,6 +75,9 @@ void AddressSpace::State::begin(Unmap& unmap, IovaRange waits_for) {
   for (Mapping* mapping : unmap.mappings) {
     mapping->unmap = &unmap;
     unmap.bytes += mapping->range().size;
+  }
+  end_leases_of(unmap);
+  for (Mapping* mapping : unmap.mappings) {
     mapping->parts = close(mapping->copies);
     mapping->each_seat([&](Seat& seat) { mapping->parts += close(seat.word); });
     if (mapping->parts != 0) ++unmap.busy;
@@ -168,6 +171,7 @@ void AddressSpace::State::claim(Unmap& unmap) {
       }
       return true;
     });
+    end_leases();
   }
 }
 

@@ -23,6 +23,7 @@ void AddressSpace::State::register_user(DmaUser& user) {
   record->tight = false;
   record->collected_up_to = 0;
   record->registered = true;
+  record->moves_left = 8;
   if (first_user == nullptr) first_user = record.get();
   user.record_ = record.get();
   users.emplace(&user, std::move(record));
@@ -50,6 +51,7 @@ void AddressSpace::State::unregister_user(DmaUser& user) {
     record = std::move(node.mapped());
     record->registered = false;
     record->user = nullptr;
+    end_lease(*record);
     if (first_user == record.get()) first_user = nullptr;
     DmaUser::Record* mine = record.get();
     user.record_.compare_exchange_strong(mine, nullptr);

@@ -1,13 +1,19 @@
 #include "umdev/os/thread.h"
 
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <system_error>
+
+#include "umdev/support/assert.h"
 
 namespace umdev::os {
 namespace {
@@ -54,6 +60,26 @@ bool prefer_this_thread() {
   const int nice = ::getpriority(PRIO_PROCESS, 0);
   if (nice == -1 && errno != 0) return false;
   return ::setpriority(PRIO_PROCESS, 0, nice - 1) == 0;
+}
+
+void let_others_run(unsigned times) {
+  constexpr unsigned among_equals = 64;
+  if (times < among_equals) {
+    std::this_thread::yield();
+    return;
+  }
+  const timespec moment{.tv_sec = 0, .tv_nsec = 100'000};
+  ::nanosleep(&moment, nullptr);
+}
+
+void fence_other_threads() {
+  const auto fenced = ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  UMDEV_ASSERT(fenced == 0, "membarrier() was allowed, and is no more");
+}
+
+bool can_fence_other_threads() {
+  static const bool can = ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+  return can;
 }
 
 }  // namespace umdev::os

@@ -21,4 +21,21 @@ Result<std::thread> start_thread(const char* name, Work body);
 // and takes from nobody else more than a quarter of what is their due.
 bool prefer_this_thread();
 
+// An address that no other thread has, as long as the calling one lives.
+inline const void* this_thread_mark() {
+  return __builtin_thread_pointer();
+}
+
+// Lets a thread run that will soon have done what the caller waits for, and is perhaps not running: call it
+// again and again, with 0, 1, 2... Gives the processor to whoever else may have it, and from the 64th time on
+// for a moment to threads of every priority.
+void let_others_run(unsigned times);
+
+// The costly half of a fence that costs the other side nothing: when it returns, every other thread of the
+// process has passed a full memory barrier since the call, or was not running. Takes some microseconds.
+// membarrier(2), PRIVATE_EXPEDITED. Precondition: can_fence_other_threads().
+void fence_other_threads();
+// Does the system have that? The first call asks it, which may take some milliseconds.
+bool can_fence_other_threads();
+
 }  // namespace umdev::os

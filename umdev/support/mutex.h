@@ -16,6 +16,7 @@
 #define UMDEV_REQUIRES(...) UMDEV_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 #define UMDEV_EXCLUDES(...) UMDEV_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define UMDEV_ACQUIRE(...) UMDEV_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define UMDEV_TRY_ACQUIRE(...) UMDEV_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define UMDEV_RELEASE(...) UMDEV_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 #define UMDEV_NO_THREAD_SAFETY_ANALYSIS UMDEV_THREAD_ANNOTATION(no_thread_safety_analysis)
 
@@ -26,6 +27,11 @@ class UMDEV_CAPABILITY("mutex") Mutex {
   void lock() UMDEV_ACQUIRE() {
     mutex_.lock();
     ++held_by_this_thread;
+  }
+  bool try_lock() UMDEV_TRY_ACQUIRE(true) {
+    const bool locked = mutex_.try_lock();
+    held_by_this_thread += locked ? 1 : 0;
+    return locked;
   }
   void unlock() UMDEV_RELEASE() {
     --held_by_this_thread;

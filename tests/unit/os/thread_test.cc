@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <thread>
 
 namespace umdev::os {
@@ -24,6 +25,52 @@ bool system_allows_a_step() {
   bool allowed = false;
   std::thread([&] { allowed = ::setpriority(PRIO_PROCESS, 0, nice_of_this_thread() - 1) == 0; }).join();
   return allowed;
+}
+
+TEST(Thread, every_living_one_has_a_mark_of_its_own) {
+  const void* const mine = this_thread_mark();
+  const void* other = nullptr;
+  std::thread([&] { other = this_thread_mark(); }).join();
+  EXPECT_NE(mine, nullptr);
+  EXPECT_NE(mine, other);
+  EXPECT_EQ(mine, this_thread_mark());
+}
+
+TEST(Thread, who_waits_for_another_lets_it_run) {
+  std::atomic<bool> done = false;
+  std::thread other([&] { done = true; });
+  unsigned times = 0;
+  while (!done) let_others_run(times++);
+  other.join();
+  for (times = 60; times != 70; ++times) let_others_run(times);
+}
+
+// What it is for: one thread stores and then looks, without a fence between, as the other has one for both.
+TEST(Thread, of_two_that_store_and_then_look_one_sees_the_other) {
+  if (!can_fence_other_threads()) GTEST_SKIP() << "membarrier() is not allowed here";
+  constexpr int rounds = 2000;
+  std::atomic<int> near = 0;
+  std::atomic<int> far = 0;
+  std::atomic<int> near_saw = 0;
+  std::atomic<int> turn = 0;
+  std::thread cheap([&] {
+    for (int round = 1; round <= rounds; ++round) {
+      while (turn.load(std::memory_order_acquire) != round) std::this_thread::yield();
+      near.store(round, std::memory_order_relaxed);
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+      near_saw.store(far.load(std::memory_order_relaxed), std::memory_order_relaxed);
+      turn.store(-round, std::memory_order_release);
+    }
+  });
+  for (int round = 1; round <= rounds; ++round) {
+    turn.store(round, std::memory_order_release);
+    far.store(round, std::memory_order_relaxed);
+    fence_other_threads();
+    const int far_saw = near.load(std::memory_order_relaxed);
+    while (turn.load(std::memory_order_acquire) != -round) std::this_thread::yield();
+    ASSERT_TRUE(far_saw == round || near_saw.load(std::memory_order_relaxed) == round) << round;
+  }
+  cheap.join();
 }
 
 TEST(Thread, one_that_is_preferred_is_one_step_before_the_others) {
