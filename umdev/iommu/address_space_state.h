@@ -2,11 +2,11 @@
 //
 // Readers (pin, unpin, read, write) take no lock: the index gives them a mapping, they count themselves in a
 // word of it (PinWord), and only then look whether it is the right one, which it stays as long as they are
-// counted. Mappings, seats and user records are therefore never freed before the space, only used again. Where
-// one thread pins the same place again and again it counts its pins for itself (Lease), until somebody asks.
-// Whatever does not go that way (a first pin, an error, a mapping that drains) is decided by State::mutex,
-// which guards everything else that changes. It is never held over a call to a DmaUser, a Backing, a Done or
-// the clock.
+// counted. Mappings, seats and user records are therefore never freed before the space, only used again.
+// Where one thread pins the same place again and again it counts its pins for itself (Lease), until somebody
+// asks. Whatever does not go that way (a first pin, an error, a mapping that drains) is decided by
+// State::mutex, which guards everything else that changes. It is never held over a call to a DmaUser, a
+// Backing, a Done or the clock.
 //
 // Life of an unmap: select() -> begin() marks the mappings as draining (their words are blocked from then on)
 // and counts those still in use -> users are called -> when the count is 0, or the deadline has passed,
