@@ -46,8 +46,8 @@ struct PinnedForWriting {
 };
 
 // Threads: every member is safe from any thread, and no pin, unpin, read or write waits for a thread that
-// maps or unmaps elsewhere (the first pin of a mapping, what ends in an error, and the drop of a pin on
-// another thread than it was made on may wait for a lock for a moment). No lock is held while a DmaUser, a
+// maps or unmaps elsewhere (the first pin of a mapping, what ends in an error, and the drop of a pin of
+// a place that was pinned often may wait for a lock for a moment). No lock is held while a DmaUser, a
 // Backing or a Done is called, nor while memory is copied, so all of them may call back in here.
 // Lifetime: pins and accesses that are under way keep what they need of the space alive, so it may be
 // destroyed while they live; the clock must outlive the space, and users must have been unregistered before.

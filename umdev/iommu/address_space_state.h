@@ -14,6 +14,7 @@
 // the mappings out of the index, and calls `done`.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <thread>
 #include <unordered_map>
@@ -226,6 +227,7 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
   Clock& clock;
   const Limits limits;
   const Options options;
+  const bool has_leases = os::can_fence_other_threads();
 
   // Lock-free for readers, changed with the mutex held. Each mapping stands for itself by its first seat.
   IovaIndex<Seat> index;
@@ -275,6 +277,7 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
 
   // leases.cc
   static void note_move(UserRecord& record);
+  Lease::Owner& owner_here() UMDEV_REQUIRES(mutex);
   void offer_lease(UserRecord& record, Seat& seat) UMDEV_REQUIRES(mutex);
 
   // copies.cc
@@ -294,6 +297,7 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
 
   StablePool<Mapping> mapping_pool_ UMDEV_GUARDED_BY(mutex);
   SeatPool seat_pool_ UMDEV_GUARDED_BY(mutex);
+  std::deque<Lease::Owner> owners_ UMDEV_GUARDED_BY(mutex);
   std::vector<std::shared_ptr<DirtySink>> sinks_ UMDEV_GUARDED_BY(mutex);  // all, for readers that dawdle
 };
 

@@ -8,7 +8,7 @@ namespace umdev::iommu {
 
 // --- one of them ---
 
-void AddressSpace::Lease::open(Seat& seat, std::uint32_t most) {
+void AddressSpace::Lease::open(Owner& owner, Seat& seat, std::uint32_t most) {
   UMDEV_ASSERT(!is_open() && held_for_reading_.load() + held_for_writing_.load() == 0,
                "a lease was opened twice");
   const Mapping& mapping = *seat.mapping();
@@ -20,11 +20,18 @@ void AddressSpace::Lease::open(Seat& seat, std::uint32_t most) {
   seat_ = &seat;
   memory_ = seat.known_memory();
   backing_ = mapping.backing.get();
-  owner_.store(os::this_thread_mark());
+  owner_.store(&owner, std::memory_order_release);
 }
 
 void AddressSpace::Lease::unpin(DmaPin& pin) {
-  if (!try_give(pin)) space_.unpin_without_lease(pin);
+  switch (try_give(pin)) {
+    case Given::here:
+      return;
+    case Given::elsewhere:
+      return space_.unpin(pin);
+    case Given::unknown:
+      return space_.unpin_without_lease(pin);
+  }
 }
 
 bool AddressSpace::Lease::revoked(const DmaPin& pin) const {
@@ -39,14 +46,13 @@ DmaFile AddressSpace::Lease::file_of(const DmaPin& pin, const DmaSegment& segmen
 
 // For a pin that outlived its lease, and for one that is dropped by another thread than its lease's owner.
 void AddressSpace::State::unpin_without_lease(DmaPin& pin) {
-  const std::shared_ptr<State> self = shared_from_this();
   {
     Lock lock(mutex);
     const Seat& seat = static_cast<const Seat&>(*pin.place());
     if (seat.user != Seat::nobody) {
       UserRecord& record = user_of(seat);
       if (record.lease.is_open() && &record.lease.seat() == &seat) {
-        if (!record.lease.is_mine()) note_move(record);
+        note_move(record);
         end_lease(record);
       }
     }
@@ -63,7 +69,8 @@ void AddressSpace::State::pinned_again(UserRecord& record, Seat& seat) {
   constexpr std::uint32_t often = 16;
   const std::uint32_t times = record.repeats.load(std::memory_order_relaxed) + 1;
   record.repeats.store(times % often, std::memory_order_relaxed);
-  if (times < often || !os::can_fence_other_threads()) return;
+  // What is logged is told of one by one.
+  if (times < often || !has_leases || dirty_sink.load() != nullptr) return;
   if (!mutex.try_lock()) return;  // the next time, then
   offer_lease(record, seat);
   mutex.unlock();
@@ -76,7 +83,6 @@ void AddressSpace::State::offer_lease(UserRecord& record, Seat& seat) {
   if (is_mine && &lease.seat() == &seat) return;
   const bool goes = (seat.word.get() & (PinWord::blocked | PinWord::revoked)) != 0;
   const bool scarce = record.tight || record.budget <= pin_limit() / 2;
-  // What is logged is told of one by one.
   if (goes || scarce || dirty_sink.load() != nullptr || seat.known_memory() == nullptr) return;
   if (lease.is_open() && !is_mine) note_move(record);
   if (record.moves_left == 0) return;
@@ -85,7 +91,14 @@ void AddressSpace::State::offer_lease(UserRecord& record, Seat& seat) {
   if (granted == 0) return;
   record.budget -= 2 * granted + 1;
   seat.word.add(PinWord::for_reading + PinWord::one_quota);
-  lease.open(seat, granted);
+  lease.open(owner_here(), seat, granted);
+}
+
+AddressSpace::Lease::Owner& AddressSpace::State::owner_here() {
+  for (Lease::Owner& owner : owners_) {
+    if (owner.is_this_thread()) return owner;
+  }
+  return owners_.emplace_back(os::this_thread_mark());
 }
 
 void AddressSpace::State::end_lease(UserRecord& record) {

@@ -171,8 +171,8 @@ void AddressSpace::State::claim(Unmap& unmap) {
       }
       return true;
     });
-    end_leases();
   }
+  if (!unmap.taken.empty()) end_leases();
 }
 
 void AddressSpace::State::finish(UnmapList ready_now) {
