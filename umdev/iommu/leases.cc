@@ -110,7 +110,7 @@ void AddressSpace::State::end_lease(UserRecord& record) {
   seat.word.add(held.for_reading * PinWord::for_reading + held.for_writing * PinWord::for_writing +
                 count * PinWord::one_quota);
   seat.word.subtract(PinWord::for_reading + PinWord::one_quota);
-  refund(record, 2 * lease.most() - count + 1);
+  refund(record, 2 * std::uint64_t{lease.most()} - count + 1);
 }
 
 void AddressSpace::State::end_leases() {
