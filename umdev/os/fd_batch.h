@@ -1,9 +1,10 @@
 // The descriptors that travel with one message.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
-#include <span>
+#include <utility>
 
 #include "umdev/os/unique_fd.h"
 
@@ -19,6 +20,7 @@ class FdBatch {
 
   FdBatch() = default;
   FdBatch(FdBatch&& other) noexcept { take_all(other); }
+  ~FdBatch() { clear(); }
   FdBatch& operator=(FdBatch&& other) noexcept {
     if (this != &other) {
       clear();
@@ -37,18 +39,18 @@ class FdBatch {
       lost_ = true;
       return;
     }
-    fds_[size_++] = std::move(fd);
+    fds_[size_++] = fd.release();
   }
 
   // The descriptor at an index below size(): -1 when it was taken out.
-  int get(std::size_t index) const { return index < size_ ? fds_[index].get() : -1; }
+  int get(std::size_t index) const { return index < size_ ? fds_[index] : -1; }
 
   // Takes one out; the others keep their index.
-  UniqueFd take(std::size_t index) { return index < size_ ? std::move(fds_[index]) : UniqueFd(); }
+  UniqueFd take(std::size_t index) { return UniqueFd(index < size_ ? std::exchange(fds_[index], -1) : -1); }
 
   // Closes everything and forgets that something was lost.
   void clear() {
-    for (std::size_t index = 0; index < size_; ++index) fds_[index].reset();
+    for (std::size_t index = 0; index < size_; ++index) take(index).reset();
     size_ = 0;
     lost_ = false;
   }
@@ -60,12 +62,14 @@ class FdBatch {
 
  private:
   void take_all(FdBatch& other) {
-    for (std::size_t index = 0; index < other.size_; ++index) fds_[index] = std::move(other.fds_[index]);
     size_ = std::exchange(other.size_, 0);
+    std::copy_n(other.fds_.begin(), size_, fds_.begin());
     lost_ = std::exchange(other.lost_, false);
   }
 
-  std::array<UniqueFd, capacity> fds_;
+  // Those below size_ are owned, -1 where one was taken out. The others have no value: to give one to all
+  // 253, and to close them, for the one descriptor of a usual message would cost more than to receive it.
+  std::array<int, capacity> fds_;
   std::size_t size_ = 0;
   bool lost_ = false;
 };

@@ -19,7 +19,9 @@ class UniqueFd {
   }
   UniqueFd(const UniqueFd&) = delete;
   UniqueFd& operator=(const UniqueFd&) = delete;
-  ~UniqueFd() { reset(); }
+  ~UniqueFd() {
+    if (fd_ >= 0) reset();
+  }
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
