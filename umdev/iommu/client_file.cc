@@ -36,17 +36,21 @@ Result<ClientFileStatus> look_at_client_file(int fd, bool writable) {
       fd, static_cast<const char*>(""), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status);
   if (looked < 0) return fail(static_cast<int>(-looked), "cannot look at the client's file");
   if (!S_ISREG(status.stx_mode)) return fail(ENODEV, "the client's file is not a regular one");
-  const std::optional<long> seals = seals_of(fd);
-  // A file system without a block device below it may be FUSE or a network's.
-  if (!seals && status.stx_dev_major == 0)
-    return fail(EOPNOTSUPP, "the pages of the client's file may be served by somebody else");
-  const bool usual_pages = status.stx_blksize == os::page_size();  // hugetlbfs says how large its own are
   return ClientFileStatus{.identity = {.device = makedev(status.stx_dev_major, status.stx_dev_minor),
                                        .inode = status.stx_ino,
                                        .writable = writable},
                           .size = status.stx_size,
-                          .sure_to_map = seals && (*seals & seals_against_writing) == 0 && usual_pages &&
-                                         is_opened_for(fd, writable)};
+                          // hugetlbfs says how large its own are
+                          .has_usual_pages = status.stx_blksize == os::page_size()};
+}
+
+Result<bool> is_sure_to_map(int fd, const ClientFileStatus& status) {
+  const std::optional<long> seals = seals_of(fd);
+  // A file system without a block device below it may be FUSE or a network's.
+  if (!seals && major(status.identity.device) == 0)
+    return fail(EOPNOTSUPP, "the pages of the client's file may be served by somebody else");
+  return seals && (*seals & seals_against_writing) == 0 && status.has_usual_pages &&
+         is_opened_for(fd, status.identity.writable);
 }
 
 Result<std::shared_ptr<ClientFile>> ClientFile::open(os::UniqueFd fd, Part part, bool sure_to_map,

@@ -28,16 +28,18 @@ struct ClientFileIdentity {
 struct ClientFileStatus {
   ClientFileIdentity identity;
   std::uint64_t size = 0;
-  // Nothing but a want of memory can keep it from being mapped later: a memory file of usual pages, opened
-  // for the access that is wanted, and not sealed against writing.
-  bool sure_to_map = false;
+  bool has_usual_pages = false;
 };
 
 // Looks at a descriptor that a client sent, without asking anybody outside this kernel. ENODEV: not a regular
-// file (only those have memory that is nothing but memory). EOPNOTSUPP: neither a memory file nor on a block
-// device, so its pages may be served by FUSE or over a network, where somebody could stall every thread that
-// touches them.
+// file (only those have memory that is nothing but memory).
 Result<ClientFileStatus> look_at_client_file(int fd, bool writable);
+
+// What is to be known before such a descriptor is the one that is mapped. True: nothing but a want of memory
+// can keep it from being mapped later, for it is a memory file of usual pages, opened for the access that is
+// wanted, and not sealed against writing. EOPNOTSUPP: neither a memory file nor on a block device, so its
+// pages may be served by FUSE or over a network, where somebody could stall every thread that touches them.
+Result<bool> is_sure_to_map(int fd, const ClientFileStatus& status);
 
 // One mapping of a part of a client's file, which many DMA_MAPs are slices of. It guards itself against
 // truncation: what is missing reads as zeros and intact() is false from then on. Lives as long as a map or a

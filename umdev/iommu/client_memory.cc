@@ -33,11 +33,12 @@ Result<ClientMemory::Slice> ClientMemory::share(os::UniqueFd fd, std::uint64_t o
   Files& files = files_[status.identity];
   if (auto file = find(files, offset, size))
     return Slice{.backing = file, .offset = offset - file->fd_offset()};
+  const bool sure = UMDEV_TRY(is_sure_to_map(fd.get(), status));
   const bool whole = status.size <= limits_.whole_file;
   const std::uint64_t begin = whole ? 0 : offset;
   const std::uint64_t length = whole ? end : size;
   auto file = UMDEV_TRY(ClientFile::open(
-      std::move(fd), {.offset = begin, .size = length, .writable = writable}, status.sure_to_map, budget_));
+      std::move(fd), {.offset = begin, .size = length, .writable = writable}, sure, budget_));
   files.push_back(file);
   return Slice{.backing = std::move(file), .offset = offset - begin};
 }

@@ -33,7 +33,7 @@ class ClientMemory {
 
   // Memory that the client shares by a file. The descriptor is kept when it is the first of its file. EINVAL:
   // offset or size not page aligned, empty, or beyond the end of the file; else the errors of
-  // look_at_client_file() and ClientFile::open().
+  // look_at_client_file(), is_sure_to_map() and ClientFile::open().
   Result<Slice> share(os::UniqueFd fd, std::uint64_t offset, std::uint64_t size, bool writable);
 
   // Mappings of files at this moment, pinned ones that are not mapped any more included.

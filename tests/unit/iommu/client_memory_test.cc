@@ -126,6 +126,16 @@ TEST_F(ClientMemoryTest, a_client_hears_at_once_that_a_descriptor_does_not_do) {
   EXPECT_EQ(at(pin(0, page), 0), 'x');
 }
 
+TEST_F(ClientMemoryTest, what_is_lent_already_is_shared_whatever_the_next_descriptor_of_it_could_map) {
+  const std::string name = "/proc/self/fd/" + std::to_string(file.get());
+  const os::UniqueFd path_only(::open(name.c_str(), O_PATH | O_CLOEXEC));
+  ASSERT_EQ(lend(file, 0, page), 0);
+  EXPECT_EQ(lend(path_only, page, page), 0);
+  EXPECT_EQ(lend(path_only, 2 * page, page, false), EOPNOTSUPP) << "for reading alone it is not lent yet";
+  EXPECT_EQ(budget->mappings(), 1U);
+  EXPECT_EQ(at(pin(page, page), 0), 'x');
+}
+
 TEST_F(ClientMemoryTest, a_sealed_file_is_mapped_at_once_or_refused) {
   ASSERT_EQ(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE), 0);
   EXPECT_EQ(lend(file, 0, page), EPERM);
