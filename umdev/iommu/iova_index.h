@@ -135,6 +135,8 @@ class IovaIndex {
     std::array<std::atomic<Value*>, leaf_capacity> values{};
     std::size_t count = 0;  // the writers'
 
+    Leaf() { forget(leaf_capacity); }
+
     std::size_t groups_up_to(Iova iova) const {
       return count_all(groups.data(), groups.size(), below_no(iova));
     }
@@ -158,10 +160,18 @@ class IovaIndex {
                *from.values[entry].load(std::memory_order_relaxed));
       }
     }
+    // Behind the last entry it is empty already.
     void clear() {
-      for (auto& first : groups) first.store(no_iova, std::memory_order_release);
-      for (auto& first : firsts) first.store(no_iova, std::memory_order_release);
+      forget(count);
       count = 0;
+    }
+
+   private:
+    void forget(std::size_t entries) {
+      for (std::size_t entry = 0; entry < entries; entry += group_size)
+        groups[entry / group_size].store(no_iova, std::memory_order_release);
+      for (std::size_t entry = 0; entry < entries; ++entry)
+        firsts[entry].store(no_iova, std::memory_order_release);
     }
   };
 

@@ -18,7 +18,7 @@ class SharedBackings {
   // One mapping more of a backing: its number. 0 where there are too many: one without a number.
   std::uint32_t enter(const Backing* backing) {
     std::uint32_t free = 0;
-    for (std::uint32_t number = 1; number != most; ++number) {
+    for (std::uint32_t number = 1; number != end_; ++number) {
       Entry& entry = entries_[number];
       if (entry.mappings != 0 && entry.backing == backing) {
         ++entry.mappings;
@@ -26,11 +26,13 @@ class SharedBackings {
       }
       if (free == 0 && entry.mappings == 0) free = number;
     }
+    if (free == 0 && end_ != most) free = end_++;
     if (free != 0) entries_[free] = {.backing = backing, .mappings = 1};
     return free;
   }
   void leave(std::uint32_t number) {
     if (number != 0) --entries_[number].mappings;
+    while (end_ != 1 && entries_[end_ - 1].mappings == 0) --end_;
   }
 
   // Null for 0.
@@ -42,6 +44,7 @@ class SharedBackings {
     std::uint64_t mappings = 0;
   };
   std::array<Entry, most> entries_;
+  std::uint32_t end_ = 1;  // from here on nobody has entered
 };
 
 }  // namespace umdev::iommu
