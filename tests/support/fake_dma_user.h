@@ -13,6 +13,9 @@ class FakeDmaUser final : public iommu::DmaUser {
  public:
   using Hook = InlineFunction<void(iommu::IovaRange), 64>;
 
+  explicit FakeDmaUser(bool pins = true) : pins_(pins) {}
+
+  bool pins() const override { return pins_; }
   void dma_unmap(iommu::IovaRange range) override {
     {
       Lock lock(mutex_);
@@ -42,6 +45,7 @@ class FakeDmaUser final : public iommu::DmaUser {
   Hook on_pins_revoked;
 
  private:
+  const bool pins_;
   mutable Mutex mutex_;
   std::vector<iommu::IovaRange> unmapped_ UMDEV_GUARDED_BY(mutex_);
   std::vector<iommu::IovaRange> revoked_ UMDEV_GUARDED_BY(mutex_);

@@ -78,13 +78,14 @@ class AddressSpace {
 
   // Completes with the number of bytes that were unmapped (0 is success).
   // At once: the mappings are draining, that is, new pins and accesses of them are EINVAL as if they were
-  // gone. Then every user's dma_unmap is called with the range of each mapping, on this thread. Then, when
-  // the last pin and the last access is gone, or Limits::unmap_deadline after the call, they are gone, and
-  // `done` is called: on this thread, on the one that dropped the last pin, or on the clock's. At the
-  // deadline the mappings that are still pinned are revoked, and the users that hold pins there (only those)
-  // are told by pins_revoked before `done`. EINVAL: as UnmapRule says, or an empty or wrapping range. Two
-  // requests that overlap are answered as if the second came after the first had ended: it neither counts nor
-  // is cut by what is draining, but completes only after that is gone, so that a new mapping there succeeds.
+  // gone. Then dma_unmap of every user that pins is called with the range of each mapping, on this thread.
+  // Then, when the last pin and the last access is gone, or Limits::unmap_deadline after the call, they are
+  // gone, and `done` is called: on this thread, on the one that dropped the last pin, or on the clock's. At
+  // the deadline the mappings that are still pinned are revoked, and the users that hold pins there (only
+  // those) are told by pins_revoked before `done`. EINVAL: as UnmapRule says, or an empty or wrapping range.
+  // Two requests that overlap are answered as if the second came after the first had ended: it neither counts
+  // nor is cut by what is draining, but completes only after that is gone, so that a new mapping there
+  // succeeds.
   void unmap(IovaRange range, UnmapRule rule, Done<std::uint64_t> done);
 
   // All or nothing, of any number of bytes at any address (the kernel's pins are whole pages), across
@@ -106,8 +107,8 @@ class AddressSpace {
   // hold.
   bool copies_at_once(IovaRange range) const;
 
-  // A user may pin from its registration on, and is told of every unmap. Registering one twice is an
-  // assertion.
+  // A user that pins may do so from its registration on, and is told of every unmap. Registering one twice is
+  // an assertion.
   void register_user(DmaUser& user);
   // Afterwards the user is not called again: waits for a call that another thread makes to it at this moment
   // (not for one that this thread is inside, so a user may unregister in its own callback). Its pins that are

@@ -47,6 +47,7 @@ struct AddressSpace::UserRecord final : DmaUser::Record {
   bool tight = false;        // so few that its seats give back what they do not use
   Iova collected_up_to = 0;  // where to look next for what they do not use
   bool registered = false;
+  bool pins = false;                     // it may, and so is told of unmaps
   std::uint32_t moves_left = 0;          // how many more times the lease may go to another thread
   std::vector<std::thread::id> callers;  // threads that are inside a call to the user
 };
@@ -289,7 +290,7 @@ class AddressSpace::State final : public std::enable_shared_from_this<State>, pu
   Result<MappingList> select(IovaRange range, UnmapRule rule) const UMDEV_REQUIRES(mutex);
   void begin(Unmap& unmap, IovaRange waits_for) UMDEV_REQUIRES(mutex);
   void tell_users(const Unmap& unmap, const UserList& told) UMDEV_EXCLUDES(mutex);
-  void arm(const std::shared_ptr<Unmap>& unmap, Time deadline) UMDEV_EXCLUDES(mutex);
+  void arm(const std::shared_ptr<Unmap>& unmap) UMDEV_EXCLUDES(mutex);
   void expire(const std::shared_ptr<Unmap>& unmap) UMDEV_EXCLUDES(mutex);
   bool ready(const Unmap& unmap) const { return !unmap.claimed && !unmap.notifying && unmap.busy == 0; }
   void claim(Unmap& unmap) UMDEV_REQUIRES(mutex);

@@ -62,8 +62,7 @@ struct IommuInfo {
   std::uint64_t dirty_bitmap_max = 0;
 };
 
-// The user of a back end that pins: one container's use of one device. Registered for as long as the device
-// is open.
+// The user of a back end: one container's use of one device. Registered for as long as the device is open.
 class DmaUser {
  public:
   // What a back end keeps of a user, where it finds it without a look-up.
@@ -76,6 +75,9 @@ class DmaUser {
   DmaUser(const DmaUser&) = delete;
   DmaUser& operator=(const DmaUser&) = delete;
   virtual ~DmaUser() = default;
+  // False of one that never does. It is not told of unmaps, as the kernel tells only drivers with dma_unmap.
+  // The same always.
+  virtual bool pins() const { return true; }
   // Drop your pins in this range (the whole of a mapping). Called with no lock held, before the mapping goes,
   // from the thread that unmaps; the unmap waits for the pins, not for this call. May come before the device
   // was opened.

@@ -9,8 +9,7 @@ namespace umdev::iommu {
 void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint64_t> done) {
   if (rule == UnmapRule::everything) range = {.iova = 0, .size = UINT64_MAX};
   if (!range.valid()) return done(fail(EINVAL, "the range is empty or wraps"));
-  const Time deadline = clock.now() + limits.unmap_deadline;
-  const auto unmap = std::make_shared<Unmap>();
+  auto unmap = std::make_shared<Unmap>();
   unmap->done = std::move(done);
   UserList told;
   bool in_use = false;
@@ -21,14 +20,16 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
       unmap->mappings = std::move(*found);
       begin(*unmap, range);
       in_use = unmap->busy != 0;
-      for (const auto& [user, record] : users) told.push_back(record);
+      for (const auto& [user, record] : users) {
+        if (record->pins) told.push_back(record);
+      }
     } else {
       selected = std::unexpected(found.error());
     }
   }
   if (!selected) return unmap->done(std::unexpected(selected.error()));
   // Before the users are called: should one of them never return, the unmap still ends.
-  if (in_use) arm(unmap, deadline);
+  if (in_use) arm(unmap);
   tell_users(*unmap, told);
 
   UnmapList ready_now;
@@ -37,7 +38,7 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
     unmap->notifying = false;
     if (ready(*unmap)) {
       claim(*unmap);
-      ready_now.push_back(unmap);
+      ready_now.push_back(std::move(unmap));
     }
   }
   finish(std::move(ready_now));
@@ -100,7 +101,8 @@ void AddressSpace::State::tell_users(const Unmap& unmap, const UserList& told) {
 
 // --- the deadline ---
 
-void AddressSpace::State::arm(const std::shared_ptr<Unmap>& unmap, Time deadline) {
+void AddressSpace::State::arm(const std::shared_ptr<Unmap>& unmap) {
+  const Time deadline = clock.now() + limits.unmap_deadline;
   Timer timer =
       clock.at(deadline, [state = weak_from_this(), expired = std::weak_ptr<Unmap>(unmap)]() mutable {
         const auto space = state.lock();
@@ -178,7 +180,7 @@ void AddressSpace::State::claim(Unmap& unmap) {
 void AddressSpace::State::finish(UnmapList ready_now) {
   const std::shared_ptr<State> self = shared_from_this();  // a callback may destroy the space
   for (std::size_t next = 0; next != ready_now.size(); ++next) {
-    const std::shared_ptr<Unmap> unmap = ready_now[next];
+    const std::shared_ptr<Unmap> unmap = std::move(ready_now[next]);
     for (Mapping* mapping : unmap->taken) {
       mapping->backing->revoke(mapping->backing_offset, mapping->range().size);
     }

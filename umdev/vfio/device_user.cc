@@ -120,7 +120,7 @@ void DeviceUser::dma_write(iommu::Iova iova, ConstBytes from, Done<> done) {
 
 void DeviceUser::dma_unmap(iommu::IovaRange range) {
   const auto stay = device_->enter();
-  if (!pins_memory_) return;
+  if (!pins_memory_) return;  // not every back end asks pins()
   driver_call([&] { device_->device().dma_unmap(*this, range); });
 }
 

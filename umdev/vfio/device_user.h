@@ -35,6 +35,7 @@ class DeviceUser final : public User, public iommu::DmaUser {
   std::shared_ptr<VirtualMachine> virtual_machine() const override { return virtual_machine_; }
 
   // ^iommu::DmaUser
+  bool pins() const override { return pins_memory_; }
   void dma_unmap(iommu::IovaRange range) override;
   void pins_revoked(iommu::IovaRange range) override;
   std::shared_ptr<iommu::WriteTracker> write_tracker() override { return tracker_; }

@@ -93,6 +93,18 @@ TEST_F(Unmap, C37_every_user_hears_of_each_whole_mapping) {
   space->unregister_user(other);
 }
 
+TEST_F(Unmap, a_user_that_never_pins_hears_of_none) {
+  FakeDmaUser reader(/*pins=*/false);
+  space->register_user(reader);
+  ASSERT_EQ(map(0, page), 0);
+  Outcome<std::uint64_t> outcome;
+  unmap(outcome, 0, page);
+  EXPECT_EQ(outcome.value(), page);
+  EXPECT_TRUE(reader.unmapped().empty());
+  EXPECT_EQ(user.unmapped().size(), 1U);
+  space->unregister_user(reader);
+}
+
 TEST_F(Unmap, users_are_called_with_no_lock_and_while_the_mapping_is_there) {
   ASSERT_EQ(map(0, page), 0);
   int locks = -1;
