@@ -27,13 +27,14 @@ Result<ClientMemory::Slice> ClientMemory::share(os::UniqueFd fd, std::uint64_t o
     return fail(EINVAL, "offset or size is not page aligned, or size is 0");
   const ClientFileStatus status = UMDEV_TRY(look_at_client_file(fd.get(), writable));
   const std::uint64_t end = round_up(status.size);  // the file's last page may be a part of one
-  if (!range_fits(offset, size, end)) return fail(EINVAL, "the map reaches beyond the end of the file");
+  const bool fits = range_fits(offset, size, end);
 
   forget_unused();
   Files& files = files_[status.identity];
-  if (auto file = find(files, offset, size))
+  if (auto file = fits ? find(files, offset, size) : nullptr)
     return Slice{.backing = file, .offset = offset - file->fd_offset()};
   const bool sure = UMDEV_TRY(is_sure_to_map(fd.get(), status));
+  if (!fits) return fail(EINVAL, "the map reaches beyond the end of the file");
   const bool whole = status.size <= limits_.whole_file;
   const std::uint64_t begin = whole ? 0 : offset;
   const std::uint64_t length = whole ? end : size;
