@@ -138,6 +138,7 @@ class Program {
   void trouble() {
     if (client() == nullptr) return;
     test::FakeSocket& socket = client()->socket();
+    if (socket.unread() > little) machine_.run();  // or each of its bytes may take a turn from here on
     const std::uint8_t what = reader_.byte();
     const std::size_t amount = reader_.byte();
     switch (what % 5) {
@@ -170,15 +171,15 @@ class Program {
     if (how % 4 == 2) return client()->answer(0, reader_.bytes(reader_.byte()));
     if (how % 4 == 3) head.count = reader_.number(1);
     std::vector<std::byte> payload(sizeof head +
-                                   (is_read ? std::min<std::uint64_t>(head.count, 1U << 20) : 0));
+                                   (is_read ? std::min<std::uint64_t>(head.count, data_max()) : 0));
     std::ranges::copy(bytes_of(head), payload.begin());
     client()->answer(0, payload);
   }
 
   // How much one message should carry: little when it goes byte by byte.
+  static constexpr std::uint32_t little = 2048;
   std::uint32_t data_max() {
     constexpr std::uint32_t much = (1U << 20) + 1;
-    constexpr std::uint32_t little = 2048;
     if (client() == nullptr) return little;
     const test::FakeSocket& socket = client()->socket();
     const bool bytewise =
