@@ -79,7 +79,7 @@ class Own:
 
     def warm_up(self, connect) -> None:
         """A few sessions, so that what is allocated once has been."""
-        for _ in range(3):
+        for _ in range(20):
             with connect() as client:
                 client.negotiate({})
                 client.lives()

@@ -171,7 +171,7 @@ TEST(MovedSession, what_cannot_be_taken_in_stays) {
   EXPECT_EQ(error_of(adopt(*paused(other), take_one(*sessions))), EINVAL);
   EXPECT_EQ(error_of(adopt(*paused(poor), take_one(*sessions))), ENOSPC);
   EXPECT_EQ(error_of(adopt(*paused(busy), take_one(*sessions))), EBUSY);
-  EXPECT_TRUE(other.is_idle() && poor.is_idle());
+  EXPECT_TRUE(eventually([&] { return other.is_idle() && poor.is_idle(); }));
   sessions->resume();
   EXPECT_EQ(client.dma_unmap_all(), page);
 }
