@@ -78,7 +78,7 @@ class Own:
         return len(os.listdir(f"/proc/{self.daemon.process.pid}/fd"))
 
     def warm_up(self, connect) -> None:
-        """A few sessions, so that what is allocated once has been."""
+        """As many sessions as a test counts, so that what is allocated once has been."""
         for _ in range(20):
             with connect() as client:
                 client.negotiate({})

@@ -47,7 +47,6 @@ struct AddressSpace::UserRecord final : DmaUser::Record {
   bool tight = false;        // so few that its seats give back what they do not use
   Iova collected_up_to = 0;  // where to look next for what they do not use
   bool registered = false;
-  bool pins = false;                     // it may, and so is told of unmaps
   std::uint32_t moves_left = 0;          // how many more times the lease may go to another thread
   std::vector<std::thread::id> callers;  // threads that are inside a call to the user
 };

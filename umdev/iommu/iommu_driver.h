@@ -75,8 +75,8 @@ class DmaUser {
   DmaUser(const DmaUser&) = delete;
   DmaUser& operator=(const DmaUser&) = delete;
   virtual ~DmaUser() = default;
-  // False of one that never does. It is not told of unmaps, as the kernel tells only drivers with dma_unmap.
-  // The same always.
+  // False of one that never does: it need not be told of unmaps, as the kernel tells only drivers with
+  // dma_unmap. The same always, and asked with locks held.
   virtual bool pins() const { return true; }
   // Drop your pins in this range (the whole of a mapping). Called with no lock held, before the mapping goes,
   // from the thread that unmaps; the unmap waits for the pins, not for this call. May come before the device

@@ -21,7 +21,7 @@ void AddressSpace::State::unmap(IovaRange range, UnmapRule rule, Done<std::uint6
       begin(*unmap, range);
       in_use = unmap->busy != 0;
       for (const auto& [user, record] : users) {
-        if (record->pins) told.push_back(record);
+        if (user->pins()) told.push_back(record);
       }
     } else {
       selected = std::unexpected(found.error());

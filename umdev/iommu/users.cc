@@ -23,9 +23,8 @@ void AddressSpace::State::register_user(DmaUser& user) {
   record->tight = false;
   record->collected_up_to = 0;
   record->registered = true;
-  record->pins = user.pins();
   record->moves_left = 8;
-  if (first_user == nullptr && record->pins) first_user = record.get();
+  if (first_user == nullptr && user.pins()) first_user = record.get();
   user.record_ = record.get();
   users.emplace(&user, std::move(record));
 }
