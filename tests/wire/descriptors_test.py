@@ -101,7 +101,7 @@ def test_a_socket_that_holds_descriptors_itself(client, memory):
     client.lives()
 
 
-# --- None may stay. The daemon's own descriptors are counted.
+# --- None may stay. The daemon's own descriptors are counted; a reply may be faster than what is closed behind it.
 
 
 @pytest.mark.own
@@ -112,7 +112,7 @@ def test_none_stays_open(server, client, memory, command):
     payload = bad.get(command, good.get(command, b""))
     for _ in range(10):
         client.call(command, payload, fds=[memory(page)] * 16)
-    assert server.descriptors() <= before
+    assert eventually(lambda: server.descriptors() <= before)
 
 
 @pytest.mark.own
@@ -132,5 +132,5 @@ def test_ten_thousand(server, client, memory):
     fd = memory(page)
     for _ in range(40):
         client.refused(GET_INFO, codec.get_info(), errno.EINVAL, fds=[fd] * 250)
-    assert server.descriptors() <= before
+    assert eventually(lambda: server.descriptors() <= before)
     assert os.fstat(fd).st_size == page

@@ -6,7 +6,7 @@ import select
 
 import codec
 import pytest
-from client import close_fds
+from client import close_fds, eventually
 from codec import (
     SET_IRQS,
     data_bool,
@@ -252,7 +252,7 @@ def test_refused_descriptors_are_closed(server, client, eventfd):
         client.refused(SET_IRQS, set_irqs(data_none | trigger, 100), fds=[event])
         client.refused(SET_IRQS, set_irqs(data_eventfd | trigger, req), fds=[event, event])
         client.refused(SET_IRQS, set_irqs(data_eventfd | trigger, msix), fds=[event])
-    assert server.descriptors() <= before
+    assert eventually(lambda: server.descriptors() <= before)
 
 
 # --- A line that masks itself, and a message: mtty has one of each.
