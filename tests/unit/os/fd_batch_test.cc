@@ -53,15 +53,19 @@ TEST(FdBatch, moving_closes_the_target_and_empties_the_source) {
   FdBatch first;
   FdBatch second;
   first.push(open_null());
+  const int number = first.get(0);
   first.set_lost();
   second.push(open_null());
   second.push(open_null());
   second = std::move(first);
   EXPECT_EQ(second.size(), 1U);
+  EXPECT_EQ(second.get(0), number);
   EXPECT_TRUE(second.lost());
   EXPECT_TRUE(first.empty());  // NOLINT(bugprone-use-after-move): that is the point
   EXPECT_FALSE(first.lost());
   EXPECT_EQ(count_open_fds(), before + 1);
+  second.clear();
+  EXPECT_EQ(count_open_fds(), before);
 }
 
 }  // namespace
