@@ -130,6 +130,39 @@ TEST(Outbox, a_body_whose_owner_leaves_is_kept) {
   EXPECT_EQ(outbox.front().body.data(), bytes_of_text(other).data());
 }
 
+// --- To another place.
+
+TEST(Outbox, what_was_not_sent_is_sent_from_another_place_with_its_descriptors) {
+  const std::string body = "body";
+  Outbox here;
+  here.send({bytes_of_text("abc")});
+  auto fds = list_of(some_fd());
+  fds.push_back(some_fd());
+  here.send({bytes_of_text("de")}, std::move(fds));
+  here.send_borrowed({bytes_of_text("f")}, bytes_of_text(body));
+  here.send({bytes_of_text("g")});
+  here.sent(1);
+  auto pieces = here.copy();
+  ASSERT_TRUE(pieces);
+  Outbox there;
+  there.restore(*std::move(pieces));
+  EXPECT_EQ(there.size(), here.size());
+  EXPECT_EQ(text_of(there.front().bytes), "bc");
+  EXPECT_TRUE(there.front().fds.empty());
+  there.sent(2);
+  EXPECT_EQ(text_of(there.front().bytes), "de");
+  ASSERT_EQ(there.front().fds.size(), 2u);
+  for (const int fd : there.front().fds) EXPECT_NE(::fcntl(fd, F_GETFD), -1);
+  there.sent(2);
+  EXPECT_EQ(text_of(there.front().bytes), "fbodyg");
+  there.sent(6);
+  EXPECT_TRUE(there.empty());
+  // They were copies: here nothing has changed.
+  EXPECT_EQ(text_of(here.front().bytes), "bc");
+  here.sent(2);
+  EXPECT_EQ(here.front().fds.size(), 2u);
+}
+
 TEST(Outbox, what_went_is_forgotten_also_while_something_always_waits) {
   const std::string body(100, 'b');
   Outbox outbox;

@@ -153,6 +153,26 @@ TEST_F(SessionWriteMulti, a_device_that_never_answers_costs_its_write_and_is_fau
   EXPECT_EQ(write({good}).error(), EIO);
 }
 
+TEST_F(SessionWriteMulti, a_write_that_the_device_does_not_take_whole_is_eio_and_ends_it) {
+  script->hold_access = true;
+  open_with_write_multiple();
+  for (const std::size_t before : {0U, 1U}) {
+    send_writes({good, good, good}, 3);
+    for (std::size_t i = 0; i < before; ++i) {
+      script->writes.back().complete_all();
+      world.host.run();
+    }
+    script->writes.back().complete(3U);
+    world.host.run();
+    const Reply reply = expect_reply();
+    EXPECT_EQ(reply.error(), before == 0 ? EIO : 0);
+    if (before != 0) {
+      EXPECT_EQ(done(reply), before);
+    }
+  }
+  EXPECT_EQ(script->count("write"), 3u);
+}
+
 TEST_F(SessionWriteMulti, an_end_in_the_middle_writes_no_more) {
   script->hold_access = true;
   open_with_write_multiple();
