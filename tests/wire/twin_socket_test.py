@@ -40,6 +40,13 @@ def test_requests_of_the_client_do_not_belong_there(twin, command):
     twin.client.lives()
 
 
+def test_refusals_that_nobody_reads_do_not_pile_up(twin):
+    many = codec.message(GET_INFO, bytes(16)) * 2048
+    with pytest.raises((Closed, OSError)):
+        for _ in range(500):
+            twin.asked.send_bytes(many)
+
+
 def test_replies_to_nothing_are_nothing(twin):
     for _ in range(100):
         twin.asked.send(DMA_READ, dma_access(0, 16, bytes(16)), flags=codec.type_reply)
