@@ -40,13 +40,6 @@ struct Access {
   std::size_t reply_size;
 };
 
-// Shorter turns than others': what is compared here differs by less than a processor's speed from one second
-// to the next.
-Effort in_short_turns(Effort effort) {
-  if (!effort.quick) effort.turns = 100;
-  return effort;
-}
-
 void round_trips(const Effort& effort, Report& report, const Placement& placement, const Access& access) {
   World world;
   const auto client = std::make_unique<vfio_user::Client>(world.client(world.add_null("null")));
@@ -70,7 +63,7 @@ void round_trips(const Effort& effort, Report& report, const Placement& placemen
   place(other_world.workers(), placement.far);
   const auto other = std::make_unique<vfio_user::Client>(other_world.client(other_world.add_null("null")));
   operations.push_back(repeated(Exchange(other->channel().socket(), access.request, access.reply_size)));
-  const auto samples = measure(in_short_turns(effort), operations);
+  const auto samples = measure(effort, operations);
   report.add(row_of(fmt::format("bare socket, {} bytes, {} back", access.request.size(), access.reply_size),
                     samples[0]));
   report.add(row_of("bare socket, the same behind epoll", samples[1], samples.data()));

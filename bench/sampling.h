@@ -14,7 +14,8 @@ namespace umdev::bench {
 struct Effort {
   bool quick = false;  // only to see that it runs
   std::chrono::nanoseconds per_measurement = std::chrono::milliseconds(1500);
-  unsigned turns = 5;
+  // Many, and so short ones: what slows the machine down for a moment hits all that is compared.
+  unsigned turns = 100;
 
   static Effort quickly() {
     return {.quick = true, .per_measurement = std::chrono::milliseconds(20), .turns = 2};

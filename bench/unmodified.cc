@@ -109,14 +109,15 @@ void measure_dma(const Programs& programs, Report& report, const std::string& de
   });
 }
 
-// Two processes of the same program, in turns.
+// Two processes of the same program, in turns. A turn of theirs is long.
 void measure_untouched(const Effort& effort, const Programs& programs, Report& report) {
   report.section("system calls of such a program that are none of VFIO's");
   Child with(programs.words(true, {"untouched"}));
   Child without(programs.words(false, {"untouched"}));
   std::vector<std::string> names;
   std::map<std::string, std::array<Samples, 2>> medians;
-  for (unsigned turn = 0; turn < effort.turns; ++turn) {
+  const unsigned turns = effort.quick ? 2 : 5;
+  for (unsigned turn = 0; turn < turns; ++turn) {
     for (const bool is_with : {true, false}) {
       Child& child = is_with ? with : without;
       child.say_line();
