@@ -1,11 +1,14 @@
 // Clients that are silent, slow, broken, greedy or dead. Each loses only its own session: the others, on the
 // same worker, go on.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <ctime>
 #include <random>
 #include <thread>
 
@@ -51,6 +54,29 @@ class Neighbour {
   std::atomic<int> failures_ = 0;
   std::thread thread_;
 };
+
+// While it lives this process has no descriptors from `limit` on.
+class DescriptorsBelow {
+ public:
+  explicit DescriptorsBelow(int limit) {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const rlimit lower{.rlim_cur = static_cast<rlim_t>(limit), .rlim_max = before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &lower), 0);
+  }
+  ~DescriptorsBelow() { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0); }
+  DescriptorsBelow(const DescriptorsBelow&) = delete;
+  DescriptorsBelow& operator=(const DescriptorsBelow&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+// Of all threads of this process.
+std::chrono::nanoseconds processor_time() {
+  timespec time{};
+  EXPECT_EQ(::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time), 0);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
 
 Limits short_deadlines() {
   Limits limits;
@@ -151,6 +177,20 @@ TEST(HostileClient, ten_thousand_unexpected_descriptors_are_closed) {
   EXPECT_TRUE(neighbour.makes_progress());
   EXPECT_EQ(live.server->status().counters.unexpected_descriptors, 10000u);
   EXPECT_EQ(open_descriptors(), before + 1);
+}
+
+TEST(HostileClient, one_for_whom_no_descriptor_is_left_waits_at_no_cost_and_is_served_later) {
+  LiveServer live;
+  const int next_free = os::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)).get();
+  std::optional<DescriptorsBelow> room_for_its_own_end(next_free + 1);
+  Client client = live.silent_client(0);
+  const auto before = processor_time();
+  pollfd answer{.fd = client.channel().socket(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&answer, 1, 500), 0);
+  EXPECT_LT(processor_time() - before, 150ms) << "it makes the socket readable all the time";
+  EXPECT_EQ(live.server->status().counters.sessions_begun, 0u);
+  room_for_its_own_end.reset();
+  EXPECT_TRUE(client.negotiate());
 }
 
 TEST(HostileClient, a_client_that_never_reads_its_replies_costs_only_itself) {
