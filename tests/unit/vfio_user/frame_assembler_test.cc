@@ -234,5 +234,34 @@ RC_GTEST_PROP(FrameAssemblerProperty, any_split_of_a_stream_gives_the_same_messa
   RC_ASSERT(!feeder.assembler.inside_message());
 }
 
+// --- To another place.
+
+TEST(FrameAssembler, what_waits_is_the_same_elsewhere_with_descriptors_in_order) {
+  Feeder here;
+  const auto put = [&](ConstBytes bytes, std::size_t fds) {
+    for (std::size_t i = 0; i < fds; ++i) here.assembler.incoming_fds().push(some_fd());
+    std::ranges::copy(bytes, here.assembler.space().begin());
+    here.assembler.commit(bytes.size());
+  };
+  const Octets whole = message(2, 8);
+  put(message(1, 0), 3);
+  put(ConstBytes(whole).first(20), 1);
+  ASSERT_EQ((*here.assembler.next())->fds->size(), 3U);
+  ASSERT_EQ(*here.assembler.next(), nullptr);
+  // In the place of the first message's, which is free again.
+  put(test::join({ConstBytes(whole).subspan(20), message(3, 4)}), 2);
+  auto copy = here.assembler.copy();
+  ASSERT_TRUE(copy);
+  Feeder there;
+  ASSERT_TRUE(there.assembler.restore(*std::move(copy)));
+  for (Feeder* const place : {&there, &here}) {
+    place->feed(message(4, 1));
+    ASSERT_EQ(place->seen.size(), 3U);
+    EXPECT_EQ(place->seen[0], (Seen{.id = 2, .payload = Octets(8, std::byte{2}), .fds = 1}));
+    EXPECT_EQ(place->seen[1], (Seen{.id = 3, .payload = Octets(4, std::byte{3}), .fds = 2}));
+    EXPECT_EQ(place->seen[2], (Seen{.id = 4, .payload = Octets(1, std::byte{4})}));
+  }
+}
+
 }  // namespace
 }  // namespace umdev::vfio_user
