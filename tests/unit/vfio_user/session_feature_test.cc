@@ -1,8 +1,10 @@
 // DEVICE_FEATURE, and MIG_DATA_READ and MIG_DATA_WRITE.
 #include "tests/support/fake_migration.h"
+#include "tests/support/outcome.h"
 #include "tests/unit/vfio_user/session_fixture.h"
 #include "umdev/abi/migration.h"
 #include "umdev/os/memfd.h"
+#include "umdev/vfio_user/session_state.h"
 
 namespace umdev::vfio_user {
 namespace {
@@ -272,6 +274,16 @@ TEST_F(SessionDirtyUnmap, is_refused_and_unmaps_nothing_when_it_cannot_be_answer
   EXPECT_EQ(session->mappings(), 1u);
   EXPECT_EQ(unmap_dirty(page, 8, 48).error(), 0);
   EXPECT_EQ(session->mappings(), 0u);
+}
+
+TEST_F(SessionDirtyUnmap, a_session_whose_client_has_writes_logged_does_not_move) {
+  start_logging();
+  session->pause();
+  EXPECT_EQ(umdev::test::error_of(session->copy()), EBUSY);
+  session->go_on();
+  EXPECT_EQ(feature(set | abi::vfio_device_feature_dma_logging_stop).error(), 0);
+  session->pause();
+  EXPECT_TRUE(session->copy());
 }
 
 }  // namespace

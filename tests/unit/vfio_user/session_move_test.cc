@@ -1,5 +1,4 @@
 // What a session says of itself before it goes to another place. (Whole ways: integration, MovedSession.)
-#include "tests/support/fake_migration.h"
 #include "tests/support/outcome.h"
 #include "tests/unit/vfio_user/session_fixture.h"
 #include "umdev/os/memfd.h"
@@ -18,16 +17,9 @@ constexpr std::uint32_t write_only = abi::vfio_dma_map_flag_write;
 class SessionMove : public test::SessionFixture {
  public:
   SessionMove() {
-    script->migration = &migration;
     budget = std::make_shared<iommu::MappingBudget>(1000, 1ULL << 40);
     open_session();
   }
-  ~SessionMove() override {
-    if (session) session->end("the test ends");
-    world.host.run();
-  }
-
-  umdev::test::FakeMigration migration;
 };
 
 TEST_F(SessionMove, memory_goes_with_its_access_and_each_file_once) {
@@ -92,27 +84,6 @@ TEST_F(SessionMove, lost_descriptors_of_a_message_that_waits_are_lost_there_too)
   EXPECT_TRUE(state.backlog[0].fds->lost());
   EXPECT_FALSE(state.backlog[1].fds->lost());
   EXPECT_EQ(state.backlog[1].fds->size(), 1U);
-}
-
-TEST_F(SessionMove, a_session_whose_client_has_writes_logged_stays) {
-  const abi::VfioUserFeature head{
-      .argsz = 64, .flags = abi::vfio_device_feature_set | abi::vfio_device_feature_dma_logging_start};
-  const abi::VfioDmaLoggingStart start{.page_size = page, .num_ranges = 1, .reserved = 0};
-  const abi::VfioDmaLoggingRange range{.iova = 0, .length = 1U << 20};
-  send(test::command(next_id++, abi::vfio_user_device_feature,
-                     {bytes_of(head), bytes_of(start), bytes_of(range)}));
-  ASSERT_EQ(expect_reply().error(), 0);
-  session->pause();
-  EXPECT_EQ(error_of(session->copy()), EBUSY);
-  session->go_on();
-  EXPECT_EQ(
-      ask(abi::vfio_user_device_feature,
-          abi::VfioUserFeature{
-              .argsz = 64, .flags = abi::vfio_device_feature_set | abi::vfio_device_feature_dma_logging_stop})
-          .error(),
-      0);
-  session->pause();
-  EXPECT_TRUE(session->copy());
 }
 
 TEST_F(SessionMove, one_that_is_not_paused_is_ebusy) {
